@@ -1,0 +1,481 @@
+# pragma version 0.4.3
+# pragma evm-version cancun
+# pragma nonreentrancy on
+"""
+@title Oracle committee
+@custom:contract-name OracleCommittee
+@license GNU Affero General Public License v3.0 only
+@notice Seats of oracles, the quorum of their signatures, and the reports that carry it: one root for a window,
+        final once its challenge time is over.
+@custom:security A report says what was served; how much of it is paid is bounded by the escrow, whatever is signed.
+        A veto gives the guardian time against a quorum that lies, never more than `MAX_VETOES` times in a row.
+@custom:kill The governor can remove seats down to one. Without reports, payers leave through the escrow's
+        unattested close.
+"""
+
+
+from interfaces import IOracleCommittee
+implements: IOracleCommittee
+
+
+from ethereum.ercs import IERC721
+from interfaces import INodeLicense
+from interfaces import ITrustRegistry
+
+
+from snekmate.utils import eip712_domain_separator
+initializes: eip712_domain_separator
+
+
+from modules import clock
+initializes: clock
+
+
+from modules import lanes
+from modules import report_word
+
+
+from modules import roles
+initializes: roles
+
+
+from modules import signature
+
+
+exports: (clock.GENESIS, clock.WINDOW, eip712_domain_separator.eip712Domain, roles.TRUST)
+
+
+# @dev A seat of the constructor's list.
+struct FirstSeat:
+    license_id: uint256
+    signer: address
+
+
+# @dev Seats at most; one 8-bit lane of `participation` each.
+MAX_SEATS: constant(uint256) = 32
+
+
+# @dev The length of one signature, and of as many as there can be seats.
+SIGNATURE_LENGTH: constant(uint256) = 65
+MAX_SIGNATURES: constant(uint256) = 2_080
+
+
+# @dev Vetoes without a final report in between: enough to replace a committee behind the timelock.
+MAX_VETOES: constant(uint256) = 3
+
+
+# @dev The kind of a license that holds a seat.
+ORACLE: constant(uint256) = 2
+
+
+_REPORT_TYPE_HASH: constant(bytes32) = keccak256(
+    "Report(uint256 window,uint256 turn,bytes32 root,bytes32 dataHash,uint256 committeeEpoch)"
+)
+
+
+# @dev How long a report can be vetoed before it is final, in seconds.
+CHALLENGE: public(immutable(uint256))
+
+
+# @dev The contract of the licenses that hold seats.
+LICENSES: public(immutable(INodeLicense))
+
+
+# @dev Final reports that each seat signed, 8 saturating bits a seat. The latest report is
+#      added when the next one is submitted, so that a vetoed one never counts.
+participation: public(uint256)
+
+
+# @dev Packed state of the reports, number of seats and epoch.
+_reports: uint256
+
+
+# @dev The roots of the latest and of the previous report, in turn.
+_roots: bytes32[2]
+
+
+# @dev The signer of each seat, and the license that it holds; zero where the seat is free.
+_signers: address[MAX_SEATS]
+_licenses: uint256[MAX_SEATS]
+
+
+# @dev The seat of a signer, and of a license, plus 1; 0 for none.
+_seat_of_signer: HashMap[address, uint256]
+_seat_of_license: HashMap[uint256, uint256]
+
+
+@deploy
+def __init__(
+    trust: ITrustRegistry,
+    licenses: INodeLicense,
+    genesis: uint256,
+    window: uint256,
+    challenge: uint256,
+    seats: DynArray[FirstSeat, MAX_SEATS],
+):
+    """
+    @notice Seats the first oracles and starts the calendar.
+    @param trust The trust registry.
+    @param licenses The license contract.
+    @param genesis The Unix time at which window 1 begins, not in the future.
+    @param window The length of a window in seconds.
+    @param challenge How long a report can be vetoed, in seconds; less than a window.
+    @param seats The first seats.
+    """
+    eip712_domain_separator.__init__("OracleCommittee", "1")
+    clock.__init__(genesis, window)
+    roles.__init__(trust)
+    assert challenge < window, "committee: challenge too long"
+    assert len(seats) > 0, "committee: no seats"
+    CHALLENGE = challenge
+    LICENSES = licenses
+    for seat: FirstSeat in seats:
+        self._add_seat(seat.license_id, seat.signer)
+
+
+@external
+def add_seat(license_id: uint256) -> uint256:
+    """
+    @notice Seats the node key that is linked to an oracle license. Relinking does not change the seat.
+    @param license_id The license.
+    @return uint256 The seat.
+    """
+    roles._check_governor()
+    return self._add_seat(license_id, staticcall LICENSES.node_of(license_id))
+
+
+@external
+def remove_seat(seat: uint256):
+    """
+    @notice Removes an oracle. Its signatures stop counting at once.
+    @param seat The seat.
+    """
+    roles._check_governor()
+    assert seat < MAX_SEATS, "committee: unknown seat"
+    self._remove_seat(seat)
+
+
+@external
+def end_seat_of(license_id: uint256):
+    """
+    @notice Ends the seat of a license that moves to another owner, if it has one; for the license contract.
+    @param license_id The license.
+    """
+    assert msg.sender == LICENSES.address, "committee: not the licenses"
+    index: uint256 = self._seat_of_license[license_id]
+    if index > 0:
+        self._remove_seat(index - 1)
+
+
+@external
+def submit_report(window: uint256, turn: uint256, root: bytes32, data_hash: bytes32, signatures: Bytes[MAX_SIGNATURES]):
+    """
+    @notice Accepts the report of a window that a quorum signed. It is final after `CHALLENGE` without another call.
+    @param window The window, later than every earlier report's, vetoed ones included, and over.
+    @param turn The attempt of the signing round in which it was signed.
+    @param root The Merkle root of the unclaimed cumulative units; zero without leaves.
+    @param data_hash keccak256 of the report's header.
+    @param signatures Concatenated signatures in strictly ascending signer order.
+    """
+    reports: report_word.Reports = report_word._unpack(self._reports)
+    assert not self._is_pending(reports), "committee: report pending"
+    assert window > reports.window, "committee: window not later"
+    assert window > reports.floor, "committee: window vetoed"
+    assert clock._end_of(window) <= block.timestamp, "committee: window not over"
+    signers: uint256 = self._verify(
+        self._report_digest(window, turn, root, data_hash, reports.epoch), signatures, reports.seats
+    )
+    # The latest report stood its challenge: who signed it is counted, and the guardian may veto anew.
+    if reports.accepted_at != 0:
+        reports.vetoes = 0
+        self.participation = lanes._add(self.participation, reports.signers)
+    reports.signers = signers
+    reports.previous = reports.window
+    reports.window = window
+    reports.accepted_at = block.timestamp
+    reports.slot = 1 - reports.slot
+    self._roots[reports.slot] = root
+    self._reports = report_word._pack(reports)
+    log IOracleCommittee.ReportSubmitted(
+        window=window,
+        submitter=msg.sender,
+        turn=turn,
+        root=root,
+        data_hash=data_hash,
+        signers=signers,
+        final_at=block.timestamp + CHALLENGE,
+    )
+
+
+@external
+def veto_report(reason: bytes32):
+    """
+    @notice Undoes the pending report and uses up every window up to the current one, so that nothing
+            that was signed before the veto counts after it.
+    @param reason The hash of the reason.
+    """
+    roles._check_guardian()
+    reports: report_word.Reports = report_word._unpack(self._reports)
+    assert self._is_pending(reports), "committee: nothing pending"
+    assert reports.vetoes < MAX_VETOES, "committee: too many vetoes"
+    vetoed: uint256 = reports.window
+    reports.window = reports.previous
+    reports.floor = clock._now()
+    reports.accepted_at = 0
+    reports.signers = 0
+    reports.slot = 1 - reports.slot
+    reports.vetoes += 1
+    self._reports = report_word._pack(reports)
+    log IOracleCommittee.ReportVetoed(window=vetoed, guardian=msg.sender, floor=reports.floor, reason=reason)
+
+
+@external
+@view
+def verify(digest: bytes32, signatures: Bytes[MAX_SIGNATURES]) -> uint256:
+    """
+    @notice Reverts unless a quorum of the current members signed a digest.
+    @param digest The 32-byte EIP-712 digest.
+    @param signatures Concatenated signatures in strictly ascending signer order.
+    @return uint256 A bit for each seat that signed.
+    """
+    return self._verify(digest, signatures, report_word._unpack(self._reports).seats)
+
+
+@external
+@view
+def final_report() -> (uint256, bytes32):
+    """
+    @notice Returns the report that money may rest on.
+    @return uint256 Its window; 0 before the first one.
+    @return bytes32 Its root; zero without leaves.
+    """
+    reports: report_word.Reports = report_word._unpack(self._reports)
+    if self._is_pending(reports):
+        return reports.previous, self._roots[1 - reports.slot]
+    return reports.window, self._roots[reports.slot]
+
+
+@external
+@view
+def latest_report() -> (uint256, bytes32, uint256, uint256, uint256):
+    """
+    @notice Returns the latest report that was not vetoed, final or pending.
+    @return uint256 Its window; 0 before the first one.
+    @return bytes32 Its root; zero without leaves.
+    @return uint256 When it was accepted, in Unix seconds; 0 if a veto restored it.
+    @return uint256 The highest window that a veto used up.
+    @return uint256 Vetoes since a report last became final.
+    """
+    reports: report_word.Reports = report_word._unpack(self._reports)
+    return reports.window, self._roots[reports.slot], reports.accepted_at, reports.floor, reports.vetoes
+
+
+@external
+@view
+def committee_epoch() -> uint256:
+    """
+    @notice Returns the epoch that every message of the committee names.
+    @return uint256 The epoch, raised by every change of the seats.
+    """
+    return report_word._unpack(self._reports).epoch
+
+
+@external
+@view
+def seat_count() -> uint256:
+    """
+    @notice Returns the size of the committee.
+    @return uint256 The number of seats that are taken.
+    """
+    return report_word._unpack(self._reports).seats
+
+
+@external
+@view
+def quorum() -> uint256:
+    """
+    @notice Returns how many members must sign.
+    @return uint256 More than two thirds of the seats.
+    """
+    return self._quorum(report_word._unpack(self._reports).seats)
+
+
+@external
+@view
+def seat(index: uint256) -> (uint256, address):
+    """
+    @notice Returns who holds a seat.
+    @param index The seat.
+    @return uint256 Its license; 0 if it is free.
+    @return address Its signer.
+    """
+    return self._licenses[index], self._signers[index]
+
+
+@external
+@view
+def is_seated(license_id: uint256) -> bool:
+    """
+    @notice Says whether a license holds a seat.
+    @param license_id The license.
+    @return bool Whether it does.
+    """
+    return self._seat_of_license[license_id] > 0
+
+
+@external
+@view
+def seat_of_signer(signer: address) -> uint256:
+    """
+    @notice Returns the seat of a signer.
+    @param signer The signer.
+    @return uint256 The seat plus 1; 0 for none.
+    """
+    return self._seat_of_signer[signer]
+
+
+@external
+@view
+def current_window() -> uint256:
+    """
+    @notice Returns the current window.
+    @return uint256 The window that holds the block's timestamp.
+    """
+    return clock._now()
+
+
+@internal
+def _add_seat(license_id: uint256, signer: address) -> uint256:
+    """
+    @dev Seats a signer for an oracle license on the first free seat.
+    @param license_id The license.
+    @param signer The account that signs.
+    @return uint256 The seat.
+    """
+    assert staticcall LICENSES.kind_of(license_id) == ORACLE, "committee: not an oracle license"
+    assert signer != empty(address), "committee: zero signer"
+    assert self._seat_of_signer[signer] == 0, "committee: signer seated"
+    assert self._seat_of_license[license_id] == 0, "committee: license seated"
+    free: uint256 = MAX_SEATS
+    for index: uint256 in range(MAX_SEATS):
+        if self._licenses[index] == 0:
+            free = index
+            break
+    assert free < MAX_SEATS, "committee: no free seat"
+    self._signers[free] = signer
+    self._licenses[free] = license_id
+    self._seat_of_signer[signer] = free + 1
+    self._seat_of_license[license_id] = free + 1
+    epoch: uint256 = self._change_seats(1, 0, 0)
+    log IOracleCommittee.SeatAdded(seat=free, license_id=license_id, signer=signer, epoch=epoch)
+    return free
+
+
+@internal
+def _remove_seat(index: uint256):
+    """
+    @dev Frees a seat. The last one stays: a committee of none could never be reached again.
+    @param index The seat.
+    """
+    license_id: uint256 = self._licenses[index]
+    signer: address = self._signers[index]
+    assert license_id != 0, "committee: free seat"
+    self._licenses[index] = 0
+    self._signers[index] = empty(address)
+    self._seat_of_signer[signer] = 0
+    self._seat_of_license[license_id] = 0
+    epoch: uint256 = self._change_seats(0, 1, 1 << index)
+    log IOracleCommittee.SeatRemoved(seat=index, license_id=license_id, signer=signer, epoch=epoch)
+
+
+@internal
+def _change_seats(added: uint256, removed: uint256, leaver: uint256) -> uint256:
+    """
+    @dev Counts a change of the seats and voids every signature of the epoch before.
+    @param added Seats added.
+    @param removed Seats removed.
+    @param leaver The bit of the removed seat: a signature of it under a report that is not yet counted
+           must not count for the next one on the seat.
+    @return uint256 The new epoch.
+    """
+    reports: report_word.Reports = report_word._unpack(self._reports)
+    if not self._is_pending(reports):
+        self.participation = lanes._add(self.participation, reports.signers)
+        reports.signers = 0
+    reports.signers &= ~leaver
+    reports.seats = reports.seats + added - removed
+    assert reports.seats > 0, "committee: last seat"
+    reports.epoch += 1
+    self._reports = report_word._pack(reports)
+    return reports.epoch
+
+
+@internal
+@view
+def _is_pending(reports: report_word.Reports) -> bool:
+    """
+    @dev Says whether the latest report can still be vetoed.
+    @param reports The state.
+    @return bool Whether its challenge time runs.
+    """
+    return block.timestamp < reports.accepted_at + CHALLENGE
+
+
+@internal
+@view
+def _report_digest(window: uint256, turn: uint256, root: bytes32, data_hash: bytes32, epoch: uint256) -> bytes32:
+    """
+    @dev Returns what the members of an epoch sign for a report.
+    @param window The window.
+    @param turn The attempt.
+    @param root The root.
+    @param data_hash The hash of the report's header.
+    @param epoch The epoch.
+    @return bytes32 The EIP-712 digest.
+    """
+    return eip712_domain_separator._hash_typed_data_v4(
+        keccak256(abi_encode(_REPORT_TYPE_HASH, window, turn, root, data_hash, epoch))
+    )
+
+
+@internal
+@view
+def _verify(digest: bytes32, signatures: Bytes[MAX_SIGNATURES], seats: uint256) -> uint256:
+    """
+    @dev Reverts unless a quorum of distinct current members signed.
+    @param digest The digest.
+    @param signatures Concatenated signatures in strictly ascending signer order.
+    @param seats The size of the committee.
+    @return uint256 A bit for each seat that signed.
+    """
+    count: uint256 = len(signatures) // SIGNATURE_LENGTH
+    assert count * SIGNATURE_LENGTH == len(signatures), "committee: signatures length"
+    assert count >= self._quorum(seats), "committee: too few signatures"
+    signers: uint256 = 0
+    previous: address = empty(address)
+    for index: uint256 in range(count, bound=MAX_SEATS):
+        offset: uint256 = unsafe_mul(index, SIGNATURE_LENGTH)
+        signer: address = signature._recover(
+            digest,
+            # The last byte of the word that ends with the signature is `v`.
+            extract32(signatures, unsafe_add(offset, 33), output_type=uint256) & 255,
+            extract32(signatures, offset, output_type=uint256),
+            extract32(signatures, unsafe_add(offset, 32), output_type=uint256),
+        )
+        assert convert(signer, uint256) > convert(previous, uint256), "committee: signer order"
+        previous = signer
+        index_of_seat: uint256 = self._seat_of_signer[signer]
+        assert index_of_seat > 0, "committee: not a member"
+        signers |= 1 << (index_of_seat - 1)
+    return signers
+
+
+@internal
+@pure
+def _quorum(seats: uint256) -> uint256:
+    """
+    @dev Returns how many members must sign.
+    @param seats The size of the committee.
+    @return uint256 More than two thirds of it.
+    """
+    return 2 * seats // 3 + 1

@@ -1,0 +1,69 @@
+# pragma version 0.4.3
+# pragma nonreentrancy on
+"""
+@title Service word
+@custom:contract-name service_word
+@notice The storage word of a license in a job.
+        Bits: first 32 | until 32 | earlier 32 | claimed 56.
+"""
+
+
+# @dev `until` of a license that was not released.
+OPEN_END: constant(uint256) = 2**32 - 1
+
+
+struct Service:
+    # The first window of the current term; 0 if the license never served the job.
+    first: uint256
+    # The first window after the current term.
+    until: uint256
+    # Windows of earlier terms.
+    earlier: uint256
+    # Cumulative units that were credited.
+    claimed: uint256
+
+
+@internal
+@pure
+def _pack(word: Service) -> uint256:
+    """
+    @dev Packs a license's service.
+    @param word The fields.
+    @return uint256 The word.
+    """
+    assert word.first < 2**32 and word.until < 2**32, "service: window too late"
+    assert word.earlier < 2**32, "service: too many windows"
+    assert word.claimed < 2**56, "service: too many units"
+    return word.first | (word.until << 32) | (word.earlier << 64) | (word.claimed << 96)
+
+
+@internal
+@pure
+def _unpack(packed: uint256) -> Service:
+    """
+    @dev Unpacks a license's service.
+    @param packed The word.
+    @return Service The fields.
+    """
+    return Service(
+        first=packed & (2**32 - 1),
+        until=(packed >> 32) & (2**32 - 1),
+        earlier=(packed >> 64) & (2**32 - 1),
+        claimed=(packed >> 96) & (2**56 - 1),
+    )
+
+
+@internal
+@pure
+def _windows(word: Service, end: uint256, reported: uint256) -> uint256:
+    """
+    @dev Counts the windows that the license served and that a final report covers.
+    @param word The license's service.
+    @param end The first window after the job.
+    @param reported The window of the final report.
+    @return uint256 The windows.
+    """
+    stop: uint256 = min(min(word.until, end), reported + 1)
+    if stop <= word.first:
+        return word.earlier
+    return word.earlier + stop - word.first
