@@ -62,6 +62,7 @@ exports: (
     tariff.class_of,
     tariff.policy_of,
     tariff.policy_version,
+    tariff.job_count,
     # Books.
     tariff.ledger_of,
     tariff.liabilities,
@@ -105,11 +106,11 @@ MAX_WINDOWS: constant(uint256) = 2**16
 
 
 # @dev Licenses that one placement may release, and assign.
-MAX_PLACEMENT: constant(uint256) = 64
+MAX_PLACEMENT: constant(uint256) = 32
 
 
 # @dev Claims in one call.
-MAX_CLAIMS: constant(uint256) = 32
+MAX_CLAIMS: constant(uint256) = 16
 
 
 # @dev The longest proof, and as many signatures as a committee can have.
@@ -132,10 +133,6 @@ COMMITTEE: public(immutable(IOracleCommittee))
 
 # @dev The licenses that are placed and paid.
 LICENSES: public(immutable(INodeLicense))
-
-
-# @dev The latest job; ids count from 1.
-job_count: public(uint256)
 
 
 # @dev Packed price, units, end and flags of each job: what claims need.
@@ -217,11 +214,11 @@ def open_job(
     assert slots > 0, "escrow: zero slots"
     assert min_slots > 0 and min_slots <= min(slots, MAX_PLACEMENT), "escrow: min slots out of range"
     self._check_windows(windows)
-    version: uint256 = tariff.policy_version
+    job_id: uint256 = 0
+    version: uint256 = 0
+    job_id, version = tariff._next_job()
     self._check_payer(msg.sender, tariff._payer_level(version))
     funded: uint256 = slots * windows * UNIT
-    job_id: uint256 = self.job_count + 1
-    self.job_count = job_id
     self._money[job_id] = money_word._pack(
         money_word.Money(
             price=offer.price,
@@ -286,7 +283,12 @@ def place(
     assert window == clock._now(), "escrow: wrong window"
     assert revision == lifecycle_word._unpack(self._lifecycle[job_id]).revision, "escrow: wrong revision"
     assert len(release) + len(assign) > 0, "escrow: empty placement"
-    self._check_placement(job_id, round, window, revision, release, assign, signatures)
+    digest: bytes32 = self._placement_digest(
+        job_id, round, window, revision, self._hash_ids(release), self._hash_ids(assign)
+    )
+    # The bitmap of the signers is of no use here: a placement earns no share.
+    signers: uint256 = staticcall COMMITTEE.verify(digest, signatures)
+    assert staticcall LICENSES.all_eligible(assign), "escrow: license not eligible"
     if terms.start == 0:
         assert len(assign) >= terms.seated, "escrow: too few licenses"
         terms.seated = 0
@@ -330,8 +332,10 @@ def claim(job_id: uint256, license_id: uint256, units: uint256, proof: DynArray[
     payee: address = empty(address)
     standing: uint256 = 0
     payee, standing = staticcall LICENSES.payee_of(license_id)
-    self._check_standing(standing)
-    amount: uint256 = self._claim(job_id, license_id, units, proof, reported, root, payee)
+    if standing != GOOD:
+        self._refuse(standing)
+    assert merkle._is_member(proof, root, merkle._leaf(self, job_id, license_id, units)), "escrow: wrong proof"
+    amount: uint256 = self._credit(job_id, license_id, units, reported, payee)
     vault._push(payee, amount)
     return amount
 
@@ -355,7 +359,9 @@ def claim_many(payee: address, claims: DynArray[ClaimEntry, MAX_CLAIMS]) -> uint
         payout, standing = staticcall LICENSES.payee_of(entry.license_id)
         if payout != payee or standing != GOOD:
             continue
-        total += self._claim(entry.job_id, entry.license_id, entry.units, entry.proof, reported, root, payee)
+        leaf: bytes32 = merkle._leaf(self, entry.job_id, entry.license_id, entry.units)
+        assert merkle._is_member(entry.proof, root, leaf), "escrow: wrong proof"
+        total += self._credit(entry.job_id, entry.license_id, entry.units, reported, payee)
     vault._push(payee, total)
     return total
 
@@ -446,7 +452,7 @@ def close_job(job_id: uint256, total_units: uint256, proof: DynArray[bytes32, MA
     root: bytes32 = empty(bytes32)
     reported, root = staticcall COMMITTEE.final_report()
     assert reported + 1 >= money.end, "escrow: end not reported"
-    self._check_leaf(job_id, JOB_LEAF, total_units, proof, root)
+    assert merkle._is_member(proof, root, merkle._leaf(self, job_id, JOB_LEAF, total_units)), "escrow: wrong proof"
     kept: uint256 = min(money.funded, max(total_units, money.claimed))
     if money.closed and kept == money.funded:
         return 0
@@ -554,47 +560,36 @@ def current_window() -> uint256:
 
 
 @internal
-def _claim(
-    job_id: uint256,
-    license_id: uint256,
-    units: uint256,
-    proof: DynArray[bytes32, MAX_DEPTH],
-    reported: uint256,
-    root: bytes32,
-    payee: address,
-) -> uint256:
+def _credit(job_id: uint256, license_id: uint256, units: uint256, reported: uint256, payee: address) -> uint256:
     """
-    @dev Credits a license with the least of its leaf, its cap and what the job has left.
+    @dev Credits a license with the least of its leaf, its cap and what the job has left. Works on the packed words:
+         this is the call that is paid for most often.
     @param job_id The job.
     @param license_id The license.
-    @param units The cumulative units of the leaf.
-    @param proof The leaf's proof.
+    @param units The cumulative units of a leaf that was checked.
     @param reported The window of the final report.
-    @param root The root of the final report.
     @param payee Who will be paid.
     @return uint256 What to pay, in base units of the token.
     """
     assert license_id != JOB_LEAF, "escrow: job leaf"
-    self._check_leaf(job_id, license_id, units, proof, root)
-    money: money_word.Money = money_word._unpack(self._money[job_id])
-    assert money.price > 0, "escrow: unknown job"
-    service: service_word.Service = service_word._unpack(self._service[job_id][license_id])
-    cap: uint256 = service_word._windows(service, money.end, reported) * UNIT
-    credited: uint256 = min(min(units, cap), service.claimed + money.funded - money.claimed)
-    if credited <= service.claimed:
+    money: uint256 = self._money[job_id]
+    price: uint256 = 0
+    left: uint256 = 0
+    end: uint256 = 0
+    policy: uint256 = 0
+    price, left, end, policy = money_word._claim_terms(money)
+    service: uint256 = self._service[job_id][license_id]
+    claimed: uint256 = service // service_word.ONE_CLAIMED
+    # Windows have 32 bits and units 56: nothing here overflows.
+    cap: uint256 = unsafe_mul(service_word._windows(service, end, reported), UNIT)
+    credited: uint256 = min(min(units, cap), unsafe_add(claimed, left))
+    if credited <= claimed:
         return 0
-    amount: uint256 = 0
-    fee: uint256 = 0
-    amount, fee = tariff._pay(
-        money.policy, self._gross(money.price, service.claimed), self._gross(money.price, credited)
-    )
-    money.claimed += credited - service.claimed
-    service.claimed = credited
-    self._money[job_id] = money_word._pack(money)
-    self._service[job_id][license_id] = service_word._pack(service)
-    log IJobEscrow.Claimed(
-        job_id=job_id, license_id=license_id, payee=payee, units=credited, amount=amount, fee=fee
-    )
+    amount: uint256 = tariff._pay(policy, self._gross(price, claimed), self._gross(price, credited))
+    added: uint256 = unsafe_sub(credited, claimed)
+    self._money[job_id] = unsafe_add(money, unsafe_mul(added, money_word.ONE_CLAIMED))
+    self._service[job_id][license_id] = unsafe_add(service, unsafe_mul(added, service_word.ONE_CLAIMED))
+    log IJobEscrow.Claimed(job_id=job_id, license_id=license_id, payee=payee, units=credited, amount=amount)
     return amount
 
 
@@ -622,14 +617,15 @@ def _assign(job_id: uint256, license_id: uint256, window: uint256, end: uint256)
     @param window The first window that it serves.
     @param end The first window after the job.
     """
-    service: service_word.Service = service_word._unpack(self._service[job_id][license_id])
+    packed: uint256 = self._service[job_id][license_id]
+    service: service_word.Service = service_word._unpack(packed)
     if service.first > 0:
         assert service.until != service_word.OPEN_END, "escrow: already placed"
         reported: uint256 = 0
         root: bytes32 = empty(bytes32)
         reported, root = staticcall COMMITTEE.final_report()
         assert reported + 1 >= service.until, "escrow: release not reported"
-        service.earlier = service_word._windows(service, end, reported)
+        service.earlier = service_word._windows(packed, end, reported)
     service.first = window
     service.until = service_word.OPEN_END
     self._service[job_id][license_id] = service_word._pack(service)
@@ -672,42 +668,33 @@ def _shrink(job_id: uint256, money: money_word.Money, kept: uint256) -> uint256:
 
 @internal
 @view
-def _check_placement(
-    job_id: uint256,
-    round: uint256,
-    window: uint256,
-    revision: uint256,
-    release: DynArray[uint256, MAX_PLACEMENT],
-    assign: DynArray[uint256, MAX_PLACEMENT],
-    signatures: Bytes[MAX_SIGNATURES],
-):
+def _placement_digest(
+    job_id: uint256, round: uint256, window: uint256, revision: uint256, release_hash: bytes32, assign_hash: bytes32
+) -> bytes32:
     """
-    @dev Reverts unless a quorum signed the placement and every assigned license is eligible.
+    @dev Returns what the members of the current epoch sign for a placement.
     @param job_id The job.
     @param round How many placements the job had before.
     @param window The current window.
     @param revision The job's current revision.
-    @param release The licenses that stop.
-    @param assign The licenses that begin.
-    @param signatures Concatenated signatures in strictly ascending signer order.
+    @param release_hash The hash of the licenses that stop.
+    @param assign_hash The hash of the licenses that begin.
+    @return bytes32 The EIP-712 digest.
     """
-    struct_hash: bytes32 = keccak256(
-        abi_encode(
-            _PLACEMENT_TYPE_HASH,
-            job_id,
-            round,
-            window,
-            revision,
-            self._hash_ids(release),
-            self._hash_ids(assign),
-            staticcall COMMITTEE.committee_epoch(),
+    return eip712_domain_separator._hash_typed_data_v4(
+        keccak256(
+            abi_encode(
+                _PLACEMENT_TYPE_HASH,
+                job_id,
+                round,
+                window,
+                revision,
+                release_hash,
+                assign_hash,
+                staticcall COMMITTEE.committee_epoch(),
+            )
         )
     )
-    # The bitmap of the signers is of no use here: a placement earns no share.
-    signers: uint256 = staticcall COMMITTEE.verify(
-        eip712_domain_separator._hash_typed_data_v4(struct_hash), signatures
-    )
-    assert staticcall LICENSES.all_eligible(assign), "escrow: license not eligible"
 
 
 @internal
@@ -752,22 +739,6 @@ def _is_covered(end: uint256) -> bool:
 
 @internal
 @view
-def _check_leaf(
-    job_id: uint256, license_id: uint256, units: uint256, proof: DynArray[bytes32, MAX_DEPTH], root: bytes32
-):
-    """
-    @dev Reverts unless the final report holds a leaf of this escrow.
-    @param job_id The job.
-    @param license_id The license, or 0 for the job.
-    @param units The cumulative units.
-    @param proof The leaf's proof.
-    @param root The root of the final report.
-    """
-    assert merkle._is_member(proof, root, merkle._leaf(self, job_id, license_id, units)), "escrow: wrong proof"
-
-
-@internal
-@view
 def _check_open(job_id: uint256, money: money_word.Money, terms: terms_word.Terms):
     """
     @dev Reverts unless the caller is the payer of a job that is neither over nor cancelled.
@@ -799,21 +770,23 @@ def _check_payer(payer: address, level: uint256):
     @param payer The account.
     @param level The attested level that it needs; 0 for none.
     """
-    assert staticcall roles.TRUST.account_standing(payer) == GOOD, "escrow: payer's standing"
-    if level > 0:
-        assert staticcall roles.TRUST.attested_level(payer) >= level, "escrow: payer not verified"
+    good: bool = False
+    verified: bool = False
+    good, verified = staticcall roles.TRUST.admits_payer(payer, level)
+    assert good, "escrow: payer's standing"
+    assert verified, "escrow: payer not verified"
 
 
 @internal
 @pure
-def _check_standing(standing: uint256):
+def _refuse(standing: uint256):
     """
     @dev Reverts with the reason why a payee is held.
-    @param standing The worst standing of license, owner and node.
+    @param standing The worst standing of license, owner and node, not good.
     """
     assert standing != FROZEN, "escrow: payee frozen"
     assert standing != SUSPENDED, "escrow: payee suspended"
-    assert standing == GOOD, "escrow: payee blacklisted"
+    raise "escrow: payee blacklisted"
 
 
 @internal

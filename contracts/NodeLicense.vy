@@ -10,6 +10,7 @@
 @custom:security snekmate's `transferFrom` and `safeTransferFrom` are wrapped, not exported: a transfer is refused
         out of good standing, unlinks the node and clears endpoint and payout. `burn` is not exported.
         The wrapped transfers are not payable, as `implements: IERC721` would demand: no ether can get stuck in them.
+        Views that money waits for are open during other calls: nothing here calls out before its state is written.
 @custom:kill Dropping every issuer in the trust registry stops new licenses. Nothing stops the transfer
         of a license in good standing, nor payments to it.
 """
@@ -83,7 +84,7 @@ MAX_FIRST_ORACLES: constant(uint256) = 32
 
 
 # @dev How many licenses one placement may name.
-MAX_PLACEMENT: constant(uint256) = 64
+MAX_PLACEMENT: constant(uint256) = 32
 
 
 # @dev The standing that allows everything.
@@ -99,16 +100,16 @@ _LINK_TYPE_HASH: constant(bytes32) = keccak256(
 RELINK_DELAY: public(immutable(uint256))
 
 
+# @dev The attested level that the owner of a placed license needs; 0 asks for none.
+OWNER_LEVEL: public(immutable(uint256))
+
+
 # @dev The deployer, who may bind the committee once and nothing else.
 _DEPLOYER: immutable(address)
 
 
 # @dev The committee, which ends a seat when its license moves.
 committee: public(IOracleCommittee)
-
-
-# @dev The attested level that the owner of a placed license needs; 0 asks for none.
-owner_level: public(uint256)
 
 
 # @dev The license that a node key is linked to; 0 for none.
@@ -140,12 +141,12 @@ _last_id: uint256
 
 
 @deploy
-def __init__(trust: ITrustRegistry, relink_delay: uint256, owner_level_: uint256, oracle_owners: DynArray[address, MAX_FIRST_ORACLES]):
+def __init__(trust: ITrustRegistry, relink_delay: uint256, owner_level: uint256, oracle_owners: DynArray[address, MAX_FIRST_ORACLES]):
     """
     @notice Issues the licenses of the first oracles, ids from 1.
     @param trust The trust registry.
     @param relink_delay How long after an unlink no node may be linked, in seconds.
-    @param owner_level_ The attested level that the owner of a placed license needs; 0 asks for none.
+    @param owner_level The attested level that the owner of a placed license needs; 0 asks for none.
     @param oracle_owners The owners of the first oracle licenses.
     """
     ownable.__init__()
@@ -153,7 +154,7 @@ def __init__(trust: ITrustRegistry, relink_delay: uint256, owner_level_: uint256
     roles.__init__(trust)
     RELINK_DELAY = relink_delay
     _DEPLOYER = msg.sender
-    self._set_owner_level(owner_level_)
+    OWNER_LEVEL = owner_level
     for owner: address in oracle_owners:
         self._issue(owner, ORACLE)
 
@@ -169,16 +170,6 @@ def bind_committee(committee_: IOracleCommittee):
     assert committee_.address != empty(address), "license: zero committee"
     self.committee = committee_
     log INodeLicense.CommitteeBound(committee=committee_.address)
-
-
-@external
-def set_owner_level(level: uint256):
-    """
-    @notice Sets how much of a placed license's owner must be verified.
-    @param level The attested level; 0 asks for none.
-    """
-    roles._check_governor()
-    self._set_owner_level(level)
 
 
 @external
@@ -284,24 +275,26 @@ def set_payout(license_id: uint256, payout: address):
 
 @external
 @view
+@reentrant
 def kind_of(license_id: uint256) -> uint256:
     """
     @notice Returns what a license allows.
     @param license_id The license.
     @return uint256 1 for a node, 2 for an oracle, 0 for no license.
     """
-    return link_word._unpack(self._links[license_id]).kind
+    return (self._links[license_id] >> link_word.KIND_SHIFT) & link_word.KIND_MASK
 
 
 @external
 @view
+@reentrant
 def node_of(license_id: uint256) -> address:
     """
     @notice Returns the node key that is linked to a license.
     @param license_id The license.
     @return address The node key's address, or zero.
     """
-    return link_word._unpack(self._links[license_id]).node
+    return convert(self._links[license_id] & link_word.NODE_MASK, address)
 
 
 @external
@@ -317,6 +310,7 @@ def relink_at(license_id: uint256) -> uint256:
 
 @external
 @view
+@reentrant
 def payee_of(license_id: uint256) -> (address, uint256):
     """
     @notice Returns who is paid for a license, and whether it may be paid.
@@ -324,12 +318,12 @@ def payee_of(license_id: uint256) -> (address, uint256):
     @return address The payout address; zero if there is no such license.
     @return uint256 The worst standing of license, owner and node.
     """
-    link: link_word.Link = link_word._unpack(self._links[license_id])
+    link: uint256 = self._links[license_id]
     owner: address = erc721._owner_of(license_id)
     payout: address = owner
-    if link.has_payout:
+    if link & link_word.PAYOUT_FLAG != 0:
         payout = self._payouts[license_id]
-    return payout, staticcall roles.TRUST.worst_standing(license_id, owner, link.node)
+    return payout, staticcall roles.TRUST.worst_standing(license_id, owner, convert(link & link_word.NODE_MASK, address))
 
 
 @external
@@ -340,32 +334,22 @@ def eligible(license_id: uint256) -> bool:
     @param license_id The license.
     @return bool Whether it is eligible.
     """
-    return self._eligible(license_id, self.owner_level)
+    return self._eligible(license_id)
 
 
 @external
 @view
+@reentrant
 def all_eligible(license_ids: DynArray[uint256, MAX_PLACEMENT]) -> bool:
     """
     @notice Says whether all of several licenses can be placed.
     @param license_ids The licenses.
     @return bool Whether every one is eligible.
     """
-    level: uint256 = self.owner_level
     for license_id: uint256 in license_ids:
-        if not self._eligible(license_id, level):
+        if not self._eligible(license_id):
             return False
     return True
-
-
-@internal
-def _set_owner_level(level: uint256):
-    """
-    @dev Sets how much of a placed license's owner must be verified.
-    @param level The attested level.
-    """
-    self.owner_level = level
-    log INodeLicense.EligibilitySet(owner_level=level)
 
 
 @internal
@@ -443,20 +427,17 @@ def _clear_profile(license_id: uint256):
 
 @internal
 @view
-def _eligible(license_id: uint256, level: uint256) -> bool:
+def _eligible(license_id: uint256) -> bool:
     """
     @dev Says whether a license can be placed.
     @param license_id The license.
-    @param level The attested level that its owner needs.
     @return bool Whether it is eligible.
     """
-    link: link_word.Link = link_word._unpack(self._links[license_id])
-    if link.kind != NODE or link.node == empty(address):
+    link: uint256 = self._links[license_id]
+    node: address = convert(link & link_word.NODE_MASK, address)
+    if (link >> link_word.KIND_SHIFT) & link_word.KIND_MASK != NODE or node == empty(address):
         return False
-    owner: address = erc721._owner_of(license_id)
-    if staticcall roles.TRUST.worst_standing(license_id, owner, link.node) != GOOD:
-        return False
-    return level == 0 or staticcall roles.TRUST.attested_level(owner) >= level
+    return staticcall roles.TRUST.admits(license_id, erc721._owner_of(license_id), node, OWNER_LEVEL)
 
 
 @internal

@@ -9,6 +9,7 @@
         final once its challenge time is over.
 @custom:security A report says what was served; how much of it is paid is bounded by the escrow, whatever is signed.
         A veto gives the guardian time against a quorum that lies, never more than `MAX_VETOES` times in a row.
+        Views that money waits for are open during other calls: nothing here calls out before its state is written.
 @custom:kill The governor can remove seats down to one. Without reports, payers leave through the escrow's
         unattested close.
 """
@@ -231,6 +232,7 @@ def veto_report(reason: bytes32):
 
 @external
 @view
+@reentrant
 def verify(digest: bytes32, signatures: Bytes[MAX_SIGNATURES]) -> uint256:
     """
     @notice Reverts unless a quorum of the current members signed a digest.
@@ -238,21 +240,22 @@ def verify(digest: bytes32, signatures: Bytes[MAX_SIGNATURES]) -> uint256:
     @param signatures Concatenated signatures in strictly ascending signer order.
     @return uint256 A bit for each seat that signed.
     """
-    return self._verify(digest, signatures, report_word._unpack(self._reports).seats)
+    return self._verify(digest, signatures, report_word._seats(self._reports))
 
 
 @external
 @view
+@reentrant
 def final_report() -> (uint256, bytes32):
     """
     @notice Returns the report that money may rest on.
     @return uint256 Its window; 0 before the first one.
     @return bytes32 Its root; zero without leaves.
     """
-    reports: report_word.Reports = report_word._unpack(self._reports)
-    if self._is_pending(reports):
-        return reports.previous, self._roots[1 - reports.slot]
-    return reports.window, self._roots[reports.slot]
+    window: uint256 = 0
+    slot: uint256 = 0
+    window, slot = report_word._final(self._reports, CHALLENGE)
+    return window, self._roots[slot]
 
 
 @external
@@ -272,12 +275,13 @@ def latest_report() -> (uint256, bytes32, uint256, uint256, uint256):
 
 @external
 @view
+@reentrant
 def committee_epoch() -> uint256:
     """
     @notice Returns the epoch that every message of the committee names.
     @return uint256 The epoch, raised by every change of the seats.
     """
-    return report_word._unpack(self._reports).epoch
+    return report_word._epoch(self._reports)
 
 
 @external
@@ -287,7 +291,7 @@ def seat_count() -> uint256:
     @notice Returns the size of the committee.
     @return uint256 The number of seats that are taken.
     """
-    return report_word._unpack(self._reports).seats
+    return report_word._seats(self._reports)
 
 
 @external
@@ -297,7 +301,7 @@ def quorum() -> uint256:
     @notice Returns how many members must sign.
     @return uint256 More than two thirds of the seats.
     """
-    return self._quorum(report_word._unpack(self._reports).seats)
+    return self._quorum(report_word._seats(self._reports))
 
 
 @external

@@ -9,7 +9,8 @@
         A standing is good, frozen, suspended or blacklisted; every one but the last ends by itself.
         No personal data is stored: evidence and appeals are hashes.
 @custom:security The guardian can only freeze, and only for `FREEZE_PERIOD` in every `FREEZE_COOLDOWN`.
-        Standing moves no money and no committee seat.
+        Standing moves no money and no committee seat. Views that money waits for are open during other calls:
+        nothing here calls out before its state is written.
 @custom:kill Not needed and not possible: the governor can drop every issuer, so that no attestation holds,
         and leave the guardian at the zero address. What it said of subjects stays readable.
 """
@@ -269,6 +270,7 @@ def revoke(account: address):
 
 @external
 @view
+@reentrant
 def governor() -> address:
     """
     @notice Returns who may suspend, blacklist, reinstate and set policy.
@@ -298,6 +300,7 @@ def standing_of(subject: uint256) -> (uint256, uint256, uint256, uint256):
 
 @external
 @view
+@reentrant
 def worst_standing(license_id: uint256, owner: address, node: address) -> uint256:
     """
     @notice Returns the worst of the standings of a license, its owner and its node.
@@ -306,13 +309,41 @@ def worst_standing(license_id: uint256, owner: address, node: address) -> uint25
     @param node Its node; the zero address if none is linked.
     @return uint256 The standing.
     """
-    worst: uint256 = max(
-        standing_word._current(self._standings[self._license_subject(license_id)]),
-        standing_word._current(self._standings[convert(owner, uint256)]),
+    return self._worst_standing(license_id, owner, node)
+
+
+@external
+@view
+@reentrant
+def admits(license_id: uint256, owner: address, node: address, level: uint256) -> bool:
+    """
+    @notice Says whether a license may be placed, in one call.
+    @param license_id The license.
+    @param owner Its owner.
+    @param node Its linked node.
+    @param level The attested level that the owner needs; 0 for none.
+    @return bool Whether all three are in good standing and the owner is verified.
+    """
+    if self._worst_standing(license_id, owner, node) != GOOD:
+        return False
+    return level == 0 or self._attested_level(owner) >= level
+
+
+@external
+@view
+@reentrant
+def admits_payer(payer: address, level: uint256) -> (bool, bool):
+    """
+    @notice Says whether an account may open jobs, in one call.
+    @param payer The account.
+    @param level The attested level that it needs; 0 for none.
+    @return bool Whether it is in good standing.
+    @return bool Whether it is verified.
+    """
+    return (
+        standing_word._current(self._standings[convert(payer, uint256)]) == GOOD,
+        level == 0 or self._attested_level(payer) >= level,
     )
-    if node == empty(address):
-        return worst
-    return max(worst, standing_word._current(self._standings[convert(node, uint256)]))
 
 
 @external
@@ -383,6 +414,30 @@ def _related(subject: uint256) -> (uint256, address, address):
         license_id,
         staticcall IERC721(self.licenses.address).ownerOf(license_id),
         staticcall self.licenses.node_of(license_id),
+    )
+
+
+@internal
+@view
+def _worst_standing(license_id: uint256, owner: address, node: address) -> uint256:
+    """
+    @dev Returns the worst of the standings of a license, its owner and its node.
+    @param license_id The license.
+    @param owner Its owner.
+    @param node Its node; the zero address if none is linked.
+    @return uint256 The standing.
+    """
+    license_word: uint256 = self._standings[LICENSE_SUBJECT + license_id]
+    owner_word: uint256 = self._standings[convert(owner, uint256)]
+    node_word: uint256 = 0
+    if node != empty(address):
+        node_word = self._standings[convert(node, uint256)]
+    # Almost always nothing was ever said of any of the three.
+    if license_word | owner_word | node_word == 0:
+        return GOOD
+    return max(
+        standing_word._current(license_word),
+        max(standing_word._current(owner_word), standing_word._current(node_word)),
     )
 
 

@@ -4,7 +4,7 @@
 @title Ledger word
 @custom:contract-name ledger_word
 @notice The storage word of a policy version: fee shares, fees taken and what is owed.
-        Bits: in_use 1 | oracle 14 | burn 14 | treasury 14 | fees 106 | liabilities 107.
+        Bits: in use 1 | oracle 14 | burn 14 | all shares 14 | payer level 8 | fees 102 | liabilities 103.
 """
 
 
@@ -13,6 +13,8 @@ struct Ledger:
     oracle_bps: uint256
     burn_bps: uint256
     treasury_bps: uint256
+    # The attested level that a payer needs to open a job; 0 asks for none.
+    payer_level: uint256
     # Fees taken since the version was added, in base units of the token.
     fees: uint256
     # What the escrow owes under the version, locked deposits and fees, in base units of the token.
@@ -28,11 +30,13 @@ def _pack(word: Ledger) -> uint256:
     @return uint256 The word.
     """
     assert word.oracle_bps + word.burn_bps + word.treasury_bps <= 10_000, "ledger: shares above 100%"
-    assert word.fees < 2**106, "ledger: fees too large"
-    assert word.liabilities < 2**107, "ledger: deposits too large"
+    assert word.payer_level < 2**8, "ledger: level too high"
+    assert word.fees < 2**102, "ledger: fees too large"
+    assert word.liabilities < 2**103, "ledger: deposits too large"
     return (
-        1 | (word.oracle_bps << 1) | (word.burn_bps << 15) | (word.treasury_bps << 29) | (word.fees << 43)
-        | (word.liabilities << 149)
+        1 | (word.oracle_bps << 1) | (word.burn_bps << 15)
+        | ((word.oracle_bps + word.burn_bps + word.treasury_bps) << 29) | (word.payer_level << 43) | (word.fees << 51)
+        | (word.liabilities << 153)
     )
 
 
@@ -44,22 +48,54 @@ def _unpack(packed: uint256) -> Ledger:
     @param packed The word.
     @return Ledger The fields.
     """
+    oracle_bps: uint256 = (packed >> 1) & (2**14 - 1)
+    burn_bps: uint256 = (packed >> 15) & (2**14 - 1)
     return Ledger(
-        oracle_bps=(packed >> 1) & (2**14 - 1),
-        burn_bps=(packed >> 15) & (2**14 - 1),
-        treasury_bps=(packed >> 29) & (2**14 - 1),
-        fees=(packed >> 43) & (2**106 - 1),
-        liabilities=(packed >> 149) & (2**107 - 1),
+        oracle_bps=oracle_bps,
+        burn_bps=burn_bps,
+        treasury_bps=((packed >> 29) & (2**14 - 1)) - oracle_bps - burn_bps,
+        payer_level=(packed >> 43) & (2**8 - 1),
+        fees=(packed >> 51) & (2**102 - 1),
+        liabilities=packed >> 153,
     )
 
 
 @internal
 @pure
-def _fee(word: Ledger, gross: uint256) -> uint256:
+def _fee_bps(packed: uint256) -> uint256:
     """
-    @dev Returns the fees due on a cumulative gross: rounded down, so the rounding favours the operator.
-    @param word The ledger.
-    @param gross The cumulative gross in base units of the token.
-    @return uint256 The cumulative fees in base units of the token.
+    @dev Reads the sum of the fee shares, in the shape that costs a claim least.
+    @param packed The word.
+    @return uint256 Basis points of a claim's gross.
     """
-    return gross * (word.oracle_bps + word.burn_bps + word.treasury_bps) // 10_000
+    return (packed >> 29) & (2**14 - 1)
+
+
+@internal
+@pure
+def _with_claim(packed: uint256, amount: uint256, fee: uint256) -> uint256:
+    """
+    @dev Books a claim in place: the fee stays owed, the operator's amount does not.
+    @param packed The word.
+    @param amount What the operator gets, in base units of the token.
+    @param fee The fee, in base units of the token.
+    @return uint256 The new word.
+    """
+    assert amount <= packed >> 153, "ledger: more than is owed"
+    assert unsafe_add((packed >> 51) & (2**102 - 1), fee) < 2**102, "ledger: fees too large"
+    return unsafe_sub(unsafe_add(packed, fee << 51), amount << 153)
+
+
+@internal
+@pure
+def _with_liabilities(packed: uint256, added: uint256, removed: uint256) -> uint256:
+    """
+    @dev Books a deposit or a refund in place.
+    @param packed The word.
+    @param added Base units of the token that came in.
+    @param removed Base units of the token that go out.
+    @return uint256 The new word.
+    """
+    liabilities: uint256 = (packed >> 153) + added - removed
+    assert liabilities < 2**103, "ledger: deposits too large"
+    return (packed & (2**153 - 1)) | (liabilities << 153)

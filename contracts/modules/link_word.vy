@@ -8,6 +8,13 @@
 """
 
 
+# @dev Where the fields stand, for reads that must be cheap.
+NODE_MASK: constant(uint256) = 2**160 - 1
+KIND_SHIFT: constant(uint256) = 160
+KIND_MASK: constant(uint256) = 2**8 - 1
+PAYOUT_FLAG: constant(uint256) = 2**168
+
+
 struct Link:
     # The linked node key; zero while none is.
     node: address

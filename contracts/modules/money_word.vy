@@ -8,6 +8,10 @@
 """
 
 
+# @dev One claimed unit as it stands in the word.
+ONE_CLAIMED: constant(uint256) = 2**152
+
+
 struct Money:
     # Base units of the token for one slot and window at full availability.
     price: uint256
@@ -62,4 +66,23 @@ def _unpack(packed: uint256) -> Money:
         kind=(packed >> 248) & 3,
         cancelled=(packed >> 250) & 1 != 0,
         closed=(packed >> 251) & 1 != 0,
+    )
+
+
+@internal
+@pure
+def _claim_terms(packed: uint256) -> (uint256, uint256, uint256, uint256):
+    """
+    @dev Reads what a claim needs, in the shape that costs it least.
+    @param packed The word.
+    @return uint256 The price, in base units of the token.
+    @return uint256 The units that the job can still be charged for.
+    @return uint256 The first window after the job.
+    @return uint256 The policy version.
+    """
+    return (
+        packed & (2**96 - 1),
+        unsafe_sub((packed >> 96) & (2**56 - 1), (packed >> 152) & (2**56 - 1)),
+        (packed >> 208) & (2**32 - 1),
+        (packed >> 240) & (2**8 - 1),
     )

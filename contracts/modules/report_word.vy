@@ -70,3 +70,41 @@ def _unpack(packed: uint256) -> Reports:
         epoch=(packed >> 153) & (2**32 - 1),
         signers=(packed >> 185) & (2**32 - 1),
     )
+
+
+@internal
+@view
+def _final(packed: uint256, challenge: uint256) -> (uint256, uint256):
+    """
+    @dev Finds the report that money may rest on, in the shape that costs a claim least.
+    @param packed The word.
+    @param challenge How long a report can be vetoed, in seconds.
+    @return uint256 Its window.
+    @return uint256 The slot of its root.
+    """
+    slot: uint256 = (packed >> 136) & 1
+    if block.timestamp < unsafe_add((packed >> 96) & (2**40 - 1), challenge):
+        return (packed >> 32) & (2**32 - 1), 1 - slot
+    return packed & (2**32 - 1), slot
+
+
+@internal
+@pure
+def _seats(packed: uint256) -> uint256:
+    """
+    @dev Reads the size of the committee.
+    @param packed The word.
+    @return uint256 The number of seats that are taken.
+    """
+    return (packed >> 145) & (2**8 - 1)
+
+
+@internal
+@pure
+def _epoch(packed: uint256) -> uint256:
+    """
+    @dev Reads the epoch.
+    @param packed The word.
+    @return uint256 The epoch.
+    """
+    return (packed >> 153) & (2**32 - 1)

@@ -12,6 +12,10 @@
 OPEN_END: constant(uint256) = 2**32 - 1
 
 
+# @dev One claimed unit as it stands in the word. It is the highest field: dividing by this reads it.
+ONE_CLAIMED: constant(uint256) = 2**96
+
+
 struct Service:
     # The first window of the current term; 0 if the license never served the job.
     first: uint256
@@ -55,15 +59,17 @@ def _unpack(packed: uint256) -> Service:
 
 @internal
 @pure
-def _windows(word: Service, end: uint256, reported: uint256) -> uint256:
+def _windows(packed: uint256, end: uint256, reported: uint256) -> uint256:
     """
     @dev Counts the windows that the license served and that a final report covers.
-    @param word The license's service.
+    @param packed The word.
     @param end The first window after the job.
     @param reported The window of the final report.
     @return uint256 The windows.
     """
-    stop: uint256 = min(min(word.until, end), reported + 1)
-    if stop <= word.first:
-        return word.earlier
-    return word.earlier + stop - word.first
+    first: uint256 = packed & (2**32 - 1)
+    earlier: uint256 = (packed >> 64) & (2**32 - 1)
+    stop: uint256 = min(min((packed >> 32) & (2**32 - 1), end), unsafe_add(reported, 1))
+    if stop <= first:
+        return earlier
+    return unsafe_add(earlier, unsafe_sub(stop, first))

@@ -10,8 +10,8 @@
 
 from ..interfaces import IJobEscrow
 from . import class_word
+from . import head_word
 from . import ledger_word
-from . import policy_word
 from . import roles
 uses: roles
 
@@ -51,20 +51,21 @@ MAX_CLASSES: constant(uint256) = 255
 MAX_FIRST_CLASSES: constant(uint256) = 16
 
 
-# @dev The policy version that new jobs are opened under; versions count from 1.
-policy_version: public(uint256)
+# @dev Packed numbers of jobs and of policy versions.
+_head: uint256
 
 
 # @dev Packed price and resources of each class.
 _classes: HashMap[uint256, uint256]
 
 
-# @dev Packed terms of each policy version.
-_policies: HashMap[uint256, uint256]
+# @dev The figure below which a window earns nothing, in basis points, of each policy version. The oracles
+#      apply it; no call of the escrow reads it.
+_sla_floors: HashMap[uint256, uint256]
 
 
-# @dev Packed fee shares, fees and liabilities of each policy version.
-_ledgers: HashMap[uint256, uint256]
+# @dev Packed fee shares, fees and liabilities of each policy version; an array, as it is cheaper to reach than a map.
+_ledgers: uint256[MAX_POLICIES + 1]
 
 
 @deploy
@@ -139,16 +140,36 @@ def policy_of(version: uint256) -> PolicyTerms:
     @param version The version.
     @return PolicyTerms The terms.
     """
-    assert version > 0 and version <= self.policy_version, "tariff: unknown policy"
-    ledger: ledger_word.Ledger = ledger_word._unpack(self._ledgers[version])
-    policy: policy_word.Policy = policy_word._unpack(self._policies[version])
+    assert version > 0 and version <= head_word._policies(self._head), "tariff: unknown policy"
+    packed: uint256 = self._ledgers[version]
+    ledger: ledger_word.Ledger = ledger_word._unpack(packed)
     return PolicyTerms(
         oracle_bps=ledger.oracle_bps,
         burn_bps=ledger.burn_bps,
         treasury_bps=ledger.treasury_bps,
-        sla_floor_bps=policy.sla_floor_bps,
-        payer_level=policy.payer_level,
+        sla_floor_bps=self._sla_floors[version],
+        payer_level=ledger.payer_level,
     )
+
+
+@external
+@view
+def policy_version() -> uint256:
+    """
+    @notice Returns the policy version that new jobs are opened under; versions count from 1.
+    @return uint256 The version.
+    """
+    return head_word._policies(self._head)
+
+
+@external
+@view
+def job_count() -> uint256:
+    """
+    @notice Returns the latest job; ids count from 1.
+    @return uint256 The job.
+    """
+    return head_word._jobs(self._head)
 
 
 @external
@@ -160,6 +181,7 @@ def ledger_of(version: uint256) -> (uint256, uint256):
     @return uint256 Fees taken since it was added.
     @return uint256 What is owed under it: locked deposits and fees.
     """
+    assert version > 0 and version <= head_word._policies(self._head), "tariff: unknown policy"
     ledger: ledger_word.Ledger = ledger_word._unpack(self._ledgers[version])
     return ledger.fees, ledger.liabilities
 
@@ -172,9 +194,21 @@ def liabilities() -> uint256:
     @return uint256 Base units of the token.
     """
     total: uint256 = 0
-    for index: uint256 in range(self.policy_version, bound=MAX_POLICIES):
+    for index: uint256 in range(head_word._policies(self._head), bound=MAX_POLICIES):
         total += ledger_word._unpack(self._ledgers[index + 1]).liabilities
     return total
+
+
+@internal
+def _next_job() -> (uint256, uint256):
+    """
+    @dev Takes the id of a new job.
+    @return uint256 The job.
+    @return uint256 The policy version that it is opened under.
+    """
+    head: uint256 = head_word._with_job(self._head)
+    self._head = head
+    return head_word._jobs(head), head_word._policies(head)
 
 
 @internal
@@ -184,9 +218,7 @@ def _owe(version: uint256, amount: uint256):
     @param version The job's policy version.
     @param amount Base units of the token.
     """
-    ledger: ledger_word.Ledger = ledger_word._unpack(self._ledgers[version])
-    ledger.liabilities += amount
-    self._ledgers[version] = ledger_word._pack(ledger)
+    self._ledgers[version] = ledger_word._with_liabilities(self._ledgers[version], amount, 0)
 
 
 @internal
@@ -196,28 +228,28 @@ def _refund(version: uint256, amount: uint256):
     @param version The job's policy version.
     @param amount Base units of the token.
     """
-    ledger: ledger_word.Ledger = ledger_word._unpack(self._ledgers[version])
-    ledger.liabilities -= amount
-    self._ledgers[version] = ledger_word._pack(ledger)
+    self._ledgers[version] = ledger_word._with_liabilities(self._ledgers[version], 0, amount)
 
 
 @internal
-def _pay(version: uint256, gross_before: uint256, gross_after: uint256) -> (uint256, uint256):
+def _pay(version: uint256, gross_before: uint256, gross_after: uint256) -> uint256:
     """
-    @dev Books a claim. Fees are due on the cumulative gross, so that cutting a claim in two changes nothing.
+    @dev Books a claim. Fees are due on the license's cumulative gross, so that cutting a claim in two changes
+         nothing; they are rounded down, in favour of the operator.
     @param version The job's policy version.
     @param gross_before The license's cumulative gross before the claim, in base units of the token.
     @param gross_after The same after it.
     @return uint256 What the operator gets, in base units of the token.
-    @return uint256 The fees, in base units of the token.
     """
-    ledger: ledger_word.Ledger = ledger_word._unpack(self._ledgers[version])
-    fee: uint256 = ledger_word._fee(ledger, gross_after) - ledger_word._fee(ledger, gross_before)
-    amount: uint256 = gross_after - gross_before - fee
-    ledger.fees += fee
-    ledger.liabilities -= amount
-    self._ledgers[version] = ledger_word._pack(ledger)
-    return amount, fee
+    packed: uint256 = self._ledgers[version]
+    fee_bps: uint256 = ledger_word._fee_bps(packed)
+    # A gross has at most 139 bits and the shares 14.
+    fee: uint256 = unsafe_sub(
+        unsafe_div(unsafe_mul(gross_after, fee_bps), 10_000), unsafe_div(unsafe_mul(gross_before, fee_bps), 10_000)
+    )
+    amount: uint256 = unsafe_sub(unsafe_sub(gross_after, gross_before), fee)
+    self._ledgers[version] = ledger_word._with_claim(packed, amount, fee)
+    return amount
 
 
 @internal
@@ -242,7 +274,7 @@ def _payer_level(version: uint256) -> uint256:
     @param version The policy version.
     @return uint256 The attested level.
     """
-    return policy_word._unpack(self._policies[version]).payer_level
+    return ledger_word._unpack(self._ledgers[version]).payer_level
 
 
 @internal
@@ -281,20 +313,21 @@ def _add_policy(policy: PolicyTerms) -> uint256:
     @param policy The policy.
     @return uint256 The version.
     """
-    version: uint256 = self.policy_version + 1
+    head: uint256 = head_word._with_policy(self._head)
+    version: uint256 = head_word._policies(head)
     assert version <= MAX_POLICIES, "tariff: too many policies"
-    self.policy_version = version
+    assert policy.sla_floor_bps <= 10_000, "tariff: floor above 100%"
+    self._head = head
+    self._sla_floors[version] = policy.sla_floor_bps
     self._ledgers[version] = ledger_word._pack(
         ledger_word.Ledger(
             oracle_bps=policy.oracle_bps,
             burn_bps=policy.burn_bps,
             treasury_bps=policy.treasury_bps,
+            payer_level=policy.payer_level,
             fees=0,
             liabilities=0,
         )
-    )
-    self._policies[version] = policy_word._pack(
-        policy_word.Policy(sla_floor_bps=policy.sla_floor_bps, payer_level=policy.payer_level)
     )
     log IJobEscrow.PolicyAdded(
         policy_version=version,

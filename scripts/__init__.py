@@ -1,0 +1,1 @@
+"""What maintainers run; `ape run` lists those that it can run."""

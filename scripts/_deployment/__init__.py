@@ -1,0 +1,1 @@
+"""How `ape run deploy` works: compile, plan, send, record, check."""
