@@ -571,7 +571,7 @@ def _credit(job_id: uint256, license_id: uint256, units: uint256, reported: uint
     @param payee Who will be paid.
     @return uint256 What to pay, in base units of the token.
     """
-    assert license_id != JOB_LEAF, "escrow: job leaf"
+    # License 0, whose leaf is the job's own, does not exist: it has no payee and was never placed.
     money: uint256 = self._money[job_id]
     price: uint256 = 0
     left: uint256 = 0

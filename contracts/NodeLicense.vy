@@ -155,6 +155,7 @@ def __init__(trust: ITrustRegistry, relink_delay: uint256, owner_level: uint256,
     RELINK_DELAY = relink_delay
     _DEPLOYER = msg.sender
     OWNER_LEVEL = owner_level
+    log INodeLicense.EligibilitySet(owner_level=owner_level)
     for owner: address in oracle_owners:
         self._issue(owner, ORACLE)
 

@@ -242,39 +242,6 @@ def link_unpack(packed: uint256) -> link_word.Link:
 
 @external
 @pure
-def link_node(packed: uint256) -> address:
-    """
-    @notice Reads the linked node key.
-    @param packed The word.
-    @return address The node key's address, or zero.
-    """
-    return link_word._node(packed)
-
-
-@external
-@pure
-def link_kind(packed: uint256) -> uint256:
-    """
-    @notice Reads what the license allows.
-    @param packed The word.
-    @return uint256 The kind.
-    """
-    return link_word._kind(packed)
-
-
-@external
-@pure
-def link_has_payout(packed: uint256) -> bool:
-    """
-    @notice Reads whether the license is paid to an address other than its owner's.
-    @param packed The word.
-    @return bool Whether it is.
-    """
-    return link_word._has_payout(packed)
-
-
-@external
-@pure
 def merkle_leaf(escrow: address, job_id: uint256, license_id: uint256, units: uint256) -> bytes32:
     """
     @notice Returns the leaf of cumulative units.
@@ -334,18 +301,6 @@ def money_claim_terms(packed: uint256) -> (uint256, uint256, uint256, uint256):
     @return uint256 The policy version.
     """
     return money_word._claim_terms(packed)
-
-
-@external
-@pure
-def money_with_claimed(packed: uint256, added: uint256) -> uint256:
-    """
-    @notice Charges units in place; the caller keeps them within what is left.
-    @param packed The word.
-    @param added The units.
-    @return uint256 The new word.
-    """
-    return money_word._with_claimed(packed, added)
 
 
 @external
@@ -438,29 +393,6 @@ def service_windows(packed: uint256, end: uint256, reported: uint256) -> uint256
     @return uint256 The windows.
     """
     return service_word._windows(packed, end, reported)
-
-
-@external
-@pure
-def service_claimed(packed: uint256) -> uint256:
-    """
-    @notice Reads the cumulative units that were credited.
-    @param packed The word.
-    @return uint256 The units.
-    """
-    return service_word._claimed(packed)
-
-
-@external
-@pure
-def service_with_claimed(packed: uint256, added: uint256) -> uint256:
-    """
-    @notice Credits units in place; the caller keeps them within what the job funded, so within 56 bits.
-    @param packed The word.
-    @param added The units.
-    @return uint256 The new word.
-    """
-    return service_word._with_claimed(packed, added)
 
 
 @external
