@@ -11,48 +11,43 @@
 @custom:kill Retiring every class stops new jobs. Nothing stops claims, closes, cancels and refunds of those that stand.
 """
 
-
 from interfaces import IJobEscrow
-implements: IJobEscrow
 
+implements: IJobEscrow
 
 from ethereum.ercs import IERC20
 from interfaces import INodeLicense
 from interfaces import IOracleCommittee
 from interfaces import ITrustRegistry
 
-
 from snekmate.utils import eip712_domain_separator
-initializes: eip712_domain_separator
 
+initializes: eip712_domain_separator
 
 from modules import class_word
 from modules import clock
-initializes: clock
 
+initializes: clock
 
 from modules import lifecycle_word
 from modules import merkle
 from modules import money_word
 
-
 from modules import roles
-initializes: roles
 
+initializes: roles
 
 from modules import service_word
 
-
 from modules import tariff
-initializes: tariff[roles := roles]
 
+initializes: tariff[roles := roles]
 
 from modules import terms_word
 
-
 from modules import vault
-initializes: vault
 
+initializes: vault
 
 exports: (
     # Price classes and policies.
@@ -116,7 +111,6 @@ MAX_CLAIMS: constant(uint256) = 16
 # @dev The longest proof, and as many signatures as a committee can have.
 MAX_DEPTH: constant(uint256) = 32
 MAX_SIGNATURES: constant(uint256) = 2_080
-
 
 _PLACEMENT_TYPE_HASH: constant(bytes32) = keccak256(
     "Placement(uint256 jobId,uint256 round,uint256 window,uint256 revision,uint256[] release,uint256[] assign,uint256 committeeEpoch)"
@@ -429,9 +423,7 @@ def cancel_job(job_id: uint256) -> uint256:
         unserved = terms.slots * (money.end - end) * UNIT
         money.end = end
     refund: uint256 = self._shrink(job_id, money, money.funded - unserved)
-    log IJobEscrow.JobCancelled(
-        job_id=job_id, end=money.end, funded_units=money.funded - unserved, refund=refund
-    )
+    log IJobEscrow.JobCancelled(job_id=job_id, end=money.end, funded_units=money.funded - unserved, refund=refund)
     vault._push(terms.payer, refund)
     return refund
 

@@ -15,38 +15,35 @@
         of a license in good standing, nor payments to it.
 """
 
-
 from interfaces import INodeLicense
+
 implements: INodeLicense
 
-
 from ethereum.ercs import IERC165
-implements: IERC165
 
+implements: IERC165
 
 from interfaces import IOracleCommittee
 from interfaces import ITrustRegistry
 
-
 from snekmate.auth import ownable
+
 initializes: ownable
 
-
 from snekmate.tokens import erc721
+
 initializes: erc721[ownable := ownable]
 
-
 from snekmate.utils import eip712_domain_separator
-uses: eip712_domain_separator
 
+uses: eip712_domain_separator
 
 from modules import link_word
 from modules import roles
+
 initializes: roles
 
-
 from modules import signature
-
 
 exports: (
     # ERC-721, less the transfers, which are wrapped below.
@@ -89,7 +86,6 @@ MAX_PLACEMENT: constant(uint256) = 32
 
 # @dev The standing that allows everything.
 GOOD: constant(uint256) = 0
-
 
 _LINK_TYPE_HASH: constant(bytes32) = keccak256(
     "LinkNode(uint256 licenseId,address node,address owner,uint256 nonce,uint256 deadline)"
@@ -141,7 +137,12 @@ _last_id: uint256
 
 
 @deploy
-def __init__(trust: ITrustRegistry, relink_delay: uint256, owner_level: uint256, oracle_owners: DynArray[address, MAX_FIRST_ORACLES]):
+def __init__(
+    trust: ITrustRegistry,
+    relink_delay: uint256,
+    owner_level: uint256,
+    oracle_owners: DynArray[address, MAX_FIRST_ORACLES],
+):
     """
     @notice Issues the licenses of the first oracles, ids from 1.
     @param trust The trust registry.
@@ -324,7 +325,9 @@ def payee_of(license_id: uint256) -> (address, uint256):
     payout: address = owner
     if link & link_word.PAYOUT_FLAG != 0:
         payout = self._payouts[license_id]
-    return payout, staticcall roles.TRUST.worst_standing(license_id, owner, convert(link & link_word.NODE_MASK, address))
+    return payout, staticcall roles.TRUST.worst_standing(
+        license_id, owner, convert(link & link_word.NODE_MASK, address)
+    )
 
 
 @external

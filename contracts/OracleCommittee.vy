@@ -14,34 +14,30 @@
         unattested close.
 """
 
-
 from interfaces import IOracleCommittee
-implements: IOracleCommittee
 
+implements: IOracleCommittee
 
 from ethereum.ercs import IERC721
 from interfaces import INodeLicense
 from interfaces import ITrustRegistry
 
-
 from snekmate.utils import eip712_domain_separator
+
 initializes: eip712_domain_separator
 
-
 from modules import clock
-initializes: clock
 
+initializes: clock
 
 from modules import lanes
 from modules import report_word
 
-
 from modules import roles
+
 initializes: roles
 
-
 from modules import signature
-
 
 exports: (clock.GENESIS, clock.WINDOW, eip712_domain_separator.eip712Domain, roles.TRUST)
 
@@ -67,7 +63,6 @@ MAX_VETOES: constant(uint256) = 3
 
 # @dev The kind of a license that holds a seat.
 ORACLE: constant(uint256) = 2
-
 
 _REPORT_TYPE_HASH: constant(bytes32) = keccak256(
     "Report(uint256 window,uint256 turn,bytes32 root,bytes32 dataHash,uint256 committeeEpoch)"

@@ -9,18 +9,17 @@
 @custom:kill Not needed: it is worth nothing.
 """
 
-
 from ethereum.ercs import IERC20
+
 implements: IERC20
 
-
 from snekmate.auth import ownable
+
 initializes: ownable
 
-
 from snekmate.tokens import erc20
-initializes: erc20[ownable := ownable]
 
+initializes: erc20[ownable := ownable]
 
 exports: (
     erc20.name,

@@ -15,22 +15,20 @@
         and leave the guardian at the zero address. What it said of subjects stays readable.
 """
 
-
 from interfaces import ITrustRegistry
-implements: ITrustRegistry
 
+implements: ITrustRegistry
 
 from interfaces import INodeLicense
 from ethereum.ercs import IERC721
 
-
 from snekmate.auth import ownable
+
 initializes: ownable
 
-
 from snekmate.auth import ownable_2step
-initializes: ownable_2step[ownable := ownable]
 
+initializes: ownable_2step[ownable := ownable]
 
 from modules import attestation_word
 from modules import standing_word
@@ -92,7 +90,9 @@ _attestations: HashMap[address, uint256]
 
 
 @deploy
-def __init__(governor_: address, guardian_: address, issuers: DynArray[address, MAX_FIRST_ISSUERS], freeze_period: uint256):
+def __init__(
+    governor_: address, guardian_: address, issuers: DynArray[address, MAX_FIRST_ISSUERS], freeze_period: uint256
+):
     """
     @notice Hands every role over at once; the deployer keeps none.
     @param governor_ Who may suspend, blacklist, reinstate and set policy.

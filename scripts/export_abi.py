@@ -1,4 +1,4 @@
-"""Write the ABIs that the Python package ships, from the contracts: `python scripts/export_abi.py [--check]`.
+"""Write the ABIs that the package ships: `python scripts/export_abi.py [--check]`.
 
 `--check` writes nothing and fails when a committed ABI is not what the compiler says.
 """

@@ -1,4 +1,4 @@
-"""Measure the gas of every call that users pay for often: `python scripts/gas.py [--write-snapshot]`.
+"""Measure the gas of the calls that users pay for: `python scripts/gas.py [--write-snapshot]`.
 
 Runs real transactions on anvil (hardfork cancun), writes `build/gas.json` and compares it with the
 committed `gas-snapshot.json`: a figure that grew by more than 2 % fails.
@@ -23,6 +23,7 @@ from rich.table import Table
 from vyper.cli.vyper_compile import compile_files
 from web3 import HTTPProvider, Web3
 from web3.contract import Contract
+from web3.types import RPCEndpoint
 
 from workdeed.protocol.eip712 import (
     COMMITTEE_DOMAIN,
@@ -120,7 +121,7 @@ class Bench:
     nodes: int = 0
 
     def __post_init__(self) -> None:
-        accounts = self.web3.eth.accounts
+        accounts: list[str] = list(self.web3.eth.accounts)
         self.admin, self.payer, self.owners = accounts[0], accounts[1], list(accounts[2:])
         self.keys = sorted(map(test_key, range(self.oracles)), key=address_of)
         self._deploy()
@@ -128,9 +129,7 @@ class Bench:
     def _deploy(self) -> None:
         now = self.web3.eth.get_block("latest")["timestamp"]
         self.token = self.create("TestUSD")
-        self.trust = self.create(
-            "TrustRegistry", self.admin, self.admin, [self.admin], FREEZE
-        )
+        self.trust = self.create("TrustRegistry", self.admin, self.admin, [self.admin], FREEZE)
         self.licenses = self.create(
             "NodeLicense", self.trust.address, 0, VERIFIED, [self.owners[-1]] * self.oracles
         )
@@ -169,7 +168,10 @@ class Bench:
         factory = self.web3.eth.contract(abi=contract["abi"], bytecode=contract["bytecode"])
         transaction = factory.constructor(*arguments).transact({"from": self.admin})
         receipt = self.web3.eth.wait_for_transaction_receipt(transaction)
-        return self.web3.eth.contract(receipt["contractAddress"], abi=contract["abi"])
+        address = receipt["contractAddress"]
+        if address is None:
+            raise RuntimeError(f"{name} was not deployed")
+        return self.web3.eth.contract(address, abi=contract["abi"])
 
     def send(self, call: Any, sender: str | None = None) -> int:
         """Send a transaction; return the gas that it used."""
@@ -198,8 +200,8 @@ class Bench:
         self._move_to(target)
 
     def _move_to(self, timestamp: int) -> None:
-        self.web3.provider.make_request("evm_setNextBlockTimestamp", [timestamp])
-        self.web3.provider.make_request("evm_mine", [])
+        for method, parameters in (("evm_setNextBlockTimestamp", [timestamp]), ("evm_mine", [])):
+            self.web3.provider.make_request(RPCEndpoint(method), parameters)
 
     def issue_node(self, owner: str) -> int:
         """Issue a license and link a node key of its own."""
@@ -224,9 +226,7 @@ class Bench:
 
     def open_job(self, slots: int, windows: int = 50) -> tuple[int, int]:
         """Open a service job; return its id and the gas."""
-        call = self.escrow.functions.open_job(
-            SPEC_HASH, 1, SERVICE, slots, slots, windows, PRICE
-        )
+        call = self.escrow.functions.open_job(SPEC_HASH, 1, SERVICE, slots, slots, windows, PRICE)
         gas = self.send(call, self.payer)
         return int(self.escrow.functions.job_count().call()), gas
 
@@ -234,7 +234,14 @@ class Bench:
         """Sign and send a placement; return the gas."""
         window = self.window()
         digest = placement_digest(
-            self.domain(ESCROW_DOMAIN, self.escrow), job_id, 0, window, 0, [], list(assign), self.oracles
+            self.domain(ESCROW_DOMAIN, self.escrow),
+            job_id,
+            0,
+            window,
+            0,
+            [],
+            list(assign),
+            self.oracles,
         )
         call = self.escrow.functions.place(
             job_id, 0, window, 0, [], list(assign), self.quorum(digest)
@@ -274,7 +281,9 @@ def deep_leaves(
     for depth in range(4):
         for index, proof in enumerate(proofs):
             proof.append(level[(index >> depth) ^ 1])
-        level = [keccak(min(a, b) + max(a, b)) for a, b in zip(level[::2], level[1::2], strict=True)]
+        level = [
+            keccak(min(a, b) + max(a, b)) for a, b in zip(level[::2], level[1::2], strict=True)
+        ]
     node = level[0]
     for depth in range(4, MILLION_LEAVES_DEPTH):
         sibling = keccak(f"sibling {depth}".encode())
@@ -296,7 +305,7 @@ def measure_claims(bench: Bench, job_id: int, license_id: int) -> tuple[int, int
 
 
 def measure_batch(bench: Bench) -> int:
-    """Return the gas of each of ten claims, of ten licenses of one owner in ten jobs, in one call."""
+    """Return the gas of each of ten claims in one call: ten licenses of one owner in ten jobs."""
     owner = bench.owners[9]
     pairs = []
     for _ in range(10):
@@ -349,7 +358,7 @@ def measure_committee(web3: Web3, compiled: dict[str, Any], oracles: int) -> dic
 
 
 def measure_flat(web3: Web3, compiled: dict[str, Any]) -> dict[str, dict[str, int]]:
-    """Return report, later claim and placement of 3 with 1, 10 and 100 jobs of 3 licenses in one escrow."""
+    """Return what must stay flat with 1, 10 and 100 jobs of 3 licenses in one escrow."""
     flat: dict[str, dict[str, int]] = {"report": {}, "claim_later": {}, "place3": {}}
     bench = Bench(web3, compiled, 3)
     jobs = 0

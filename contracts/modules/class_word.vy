@@ -34,8 +34,12 @@ def _pack(word: Offer) -> uint256:
     assert word.price > 0 and word.price < 2**96, "class: price out of range"
     assert word.cpu_milli < 2**32 and word.memory_mb < 2**32 and word.storage_mb < 2**32, "class: too large"
     return (
-        word.price | (word.cpu_milli << 96) | (word.memory_mb << 128) | (word.storage_mb << 160)
-        | (convert(word.exists, uint256) << 192) | (convert(word.retired, uint256) << 193)
+        word.price
+        | (word.cpu_milli << 96)
+        | (word.memory_mb << 128)
+        | (word.storage_mb << 160)
+        | (convert(word.exists, uint256) << 192)
+        | (convert(word.retired, uint256) << 193)
     )
 
 

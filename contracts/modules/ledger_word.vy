@@ -34,8 +34,12 @@ def _pack(word: Ledger) -> uint256:
     assert word.fees < 2**102, "ledger: fees too large"
     assert word.liabilities < 2**103, "ledger: deposits too large"
     return (
-        1 | (word.oracle_bps << 1) | (word.burn_bps << 15)
-        | ((word.oracle_bps + word.burn_bps + word.treasury_bps) << 29) | (word.payer_level << 43) | (word.fees << 51)
+        1
+        | (word.oracle_bps << 1)
+        | (word.burn_bps << 15)
+        | ((word.oracle_bps + word.burn_bps + word.treasury_bps) << 29)
+        | (word.payer_level << 43)
+        | (word.fees << 51)
         | (word.liabilities << 153)
     )
 

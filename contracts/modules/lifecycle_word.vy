@@ -30,8 +30,7 @@ def _pack(word: Lifecycle) -> uint256:
     assert word.revision < 2**32, "lifecycle: too many revisions"
     assert word.revised_in < 2**32 and word.close_requested < 2**32, "lifecycle: window too late"
     return (
-        word.revision | (word.revised_in << 32) | (word.close_requested << 64)
-        | (convert(word.covered, uint256) << 96)
+        word.revision | (word.revised_in << 32) | (word.close_requested << 64) | (convert(word.covered, uint256) << 96)
     )
 
 

@@ -37,7 +37,9 @@ def _pack(word: Link) -> uint256:
     assert word.kind < 2**8, "link: unknown kind"
     assert word.relink_at < 2**64, "link: relink too late"
     return (
-        convert(word.node, uint256) | (word.kind << 160) | (convert(word.has_payout, uint256) << 168)
+        convert(word.node, uint256)
+        | (word.kind << 160)
+        | (convert(word.has_payout, uint256) << 168)
         | (word.relink_at << 176)
     )
 

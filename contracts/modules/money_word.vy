@@ -44,8 +44,14 @@ def _pack(word: Money) -> uint256:
     assert word.policy < 2**8, "money: unknown policy"
     assert word.kind < 2**2, "money: unknown kind"
     return (
-        word.price | (word.funded << 96) | (word.claimed << 152) | (word.end << 208) | (word.policy << 240)
-        | (word.kind << 248) | (convert(word.cancelled, uint256) << 250) | (convert(word.closed, uint256) << 251)
+        word.price
+        | (word.funded << 96)
+        | (word.claimed << 152)
+        | (word.end << 208)
+        | (word.policy << 240)
+        | (word.kind << 248)
+        | (convert(word.cancelled, uint256) << 250)
+        | (convert(word.closed, uint256) << 251)
     )
 
 

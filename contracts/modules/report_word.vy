@@ -45,8 +45,14 @@ def _pack(word: Reports) -> uint256:
     assert word.epoch < 2**32, "report: epoch"
     assert word.signers < 2**32, "report: signers"
     return (
-        word.window | (word.previous << 32) | (word.floor << 64) | (word.accepted_at << 96) | (word.slot << 136)
-        | (word.vetoes << 137) | (word.seats << 145) | (word.epoch << 153)
+        word.window
+        | (word.previous << 32)
+        | (word.floor << 64)
+        | (word.accepted_at << 96)
+        | (word.slot << 136)
+        | (word.vetoes << 137)
+        | (word.seats << 145)
+        | (word.epoch << 153)
         | (word.signers << 185)
     )
 

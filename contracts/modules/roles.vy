@@ -7,7 +7,6 @@
         guardian once; every other contract asks it, so a hand-over is one act.
 """
 
-
 from ..interfaces import ITrustRegistry
 
 

@@ -9,7 +9,9 @@
 
 
 # @dev Half of the order of secp256k1; a valid signature with a higher `s` has a lower twin.
-_HALF_ORDER: constant(uint256) = 57_896_044_618_658_097_711_785_492_504_343_953_926_418_782_139_537_452_191_302_581_570_759_080_747_168
+_HALF_ORDER: constant(
+    uint256
+) = 57_896_044_618_658_097_711_785_492_504_343_953_926_418_782_139_537_452_191_302_581_570_759_080_747_168
 
 
 @internal

@@ -7,12 +7,12 @@
 @custom:security Jobs keep the price and the version that they were opened under: nothing set here reaches an open job.
 """
 
-
 from ..interfaces import IJobEscrow
 from . import class_word
 from . import head_word
 from . import ledger_word
 from . import roles
+
 uses: roles
 
 

@@ -38,8 +38,12 @@ def _pack(word: Terms) -> uint256:
     assert word.round < 2**20, "terms: too many rounds"
     assert word.class_id < 2**8, "terms: unknown class"
     return (
-        convert(word.payer, uint256) | (word.slots << 160) | (word.seated << 178) | (word.start << 196)
-        | (word.round << 228) | (word.class_id << 248)
+        convert(word.payer, uint256)
+        | (word.slots << 160)
+        | (word.seated << 178)
+        | (word.start << 196)
+        | (word.round << 228)
+        | (word.class_id << 248)
     )
 
 

@@ -7,7 +7,6 @@
 @custom:security Entitlements rest on the escrow's own ledger, never on its balance: a donation changes none.
 """
 
-
 from ethereum.ercs import IERC20
 
 

@@ -9,20 +9,19 @@
 @custom:kill Not needed: it is worth nothing.
 """
 
-
 from ethereum.ercs import IERC20
+
 implements: IERC20
 
-
 from . import balances
-initializes: balances
 
+initializes: balances
 
 exports: (balances.decimals, balances.totalSupply, balances.balanceOf, balances.allowance, balances.mint)
 
 
 # @dev The share that is kept, in basis points.
-FEE_BPS: constant(uint256) = 100
+fee_bps: public(uint256)
 
 
 @deploy
@@ -32,6 +31,16 @@ def __init__(decimals_: uint8):
     @param decimals_ The decimals.
     """
     balances.__init__(decimals_)
+    self.fee_bps = 100
+
+
+@external
+def set_fee_bps(fee_bps: uint256):
+    """
+    @notice Changes the share.
+    @param fee_bps The share that is kept, in basis points.
+    """
+    self.fee_bps = fee_bps
 
 
 @external
@@ -80,6 +89,6 @@ def _move_less_fee(owner: address, receiver: address, amount: uint256):
     @param receiver Who gets the rest.
     @param amount Base units.
     """
-    fee: uint256 = amount * FEE_BPS // 10_000
+    fee: uint256 = amount * self.fee_bps // 10_000
     balances._move(owner, self, fee)
     balances._move(owner, receiver, amount - fee)

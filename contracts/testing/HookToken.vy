@@ -9,14 +9,13 @@
 @custom:kill Not needed: it is worth nothing.
 """
 
-
 from ethereum.ercs import IERC20
+
 implements: IERC20
 
-
 from . import balances
-initializes: balances
 
+initializes: balances
 
 exports: (balances.decimals, balances.totalSupply, balances.balanceOf, balances.allowance, balances.mint)
 
@@ -100,6 +99,4 @@ def _call_hook():
     if self.target == empty(address):
         return
     self.calls += 1
-    self.succeeded, self.response = raw_call(
-        self.target, self.data, max_outsize=256, revert_on_failure=False
-    )
+    self.succeeded, self.response = raw_call(self.target, self.data, max_outsize=256, revert_on_failure=False)

@@ -9,10 +9,9 @@
 @custom:kill Not needed: it is worth nothing.
 """
 
-
 from . import balances
-initializes: balances
 
+initializes: balances
 
 exports: (balances.decimals, balances.totalSupply, balances.balanceOf, balances.allowance, balances.mint)
 

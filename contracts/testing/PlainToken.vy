@@ -9,14 +9,13 @@
 @custom:kill Not needed: it is worth nothing.
 """
 
-
 from ethereum.ercs import IERC20
+
 implements: IERC20
 
-
 from . import balances
-initializes: balances
 
+initializes: balances
 
 exports: (balances.decimals, balances.totalSupply, balances.balanceOf, balances.allowance, balances.mint)
 

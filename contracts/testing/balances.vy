@@ -7,7 +7,6 @@
 @notice The books of the test tokens. Anyone mints.
 """
 
-
 from ethereum.ercs import IERC20
 
 

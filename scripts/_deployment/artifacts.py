@@ -1,7 +1,7 @@
 """Compiled contracts, kept by the hash of everything that they are compiled from.
 
-ape's own cache compares a contract's file alone: a change in a module that it imports leaves the old
-code in it. Money goes to these contracts, so the key here covers every source and the compiler.
+ape's own cache compares a contract's file alone: after a change in a module that it imports, the
+old code stays there. Money goes to these contracts: the key covers all sources and the compiler.
 """
 
 import hashlib
@@ -31,6 +31,7 @@ def load_artifacts() -> Artifacts:
 
     Raises:
         DeployError: if they do not compile.
+
     """
     path = CACHE / f"{sources_key(CONTRACTS)}.json"
     try:

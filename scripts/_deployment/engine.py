@@ -1,8 +1,8 @@
 """Sends the steps of a deployment, and takes up again what an earlier run left.
 
-Nothing is sent twice: nonce and hash of a transaction are on the disk before it leaves, one that is in
-no block and no pool is sent again with the same nonce, and what the deployer sent without a record of
-it is recognised by its receiver and input.
+Nothing is sent twice: nonce and hash of a transaction are on the disk before it leaves; one that is
+in no block and no pool is sent again with the same nonce; and what the deployer sent without a
+record of it is recognised by its receiver and input.
 """
 
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ape.api import AccountAPI, TransactionAPI
-from ape.exceptions import ApeException
+from ape.exceptions import AccountsError, ApeException
 from web3.exceptions import Web3Exception
 from web3.types import TxReceipt
 
@@ -32,6 +32,7 @@ class Engine:
 
     Attributes:
         draft: what was sent so far; on the disk after every change.
+
     """
 
     def __init__(
@@ -58,8 +59,8 @@ class Engine:
 
         Raises:
             DeployError: if a transaction is refused, reverts or stays in no block.
+
         """
-        write_record(self._path, self.draft)
         self._recover()
         while missing := [step for step in self._steps if step.name not in self.draft.steps]:
             wave = [step for step in missing if all(self._stands(need) for need in step.needs)]
@@ -80,7 +81,11 @@ class Engine:
         """Find out what became of the transactions of an earlier run."""
         for step in self._steps:
             sent = self.draft.steps.get(step.name)
-            if sent is not None and sent.block is None:
+            if sent is None:
+                continue
+            if not all(self._stands(need) for need in step.needs):
+                self._forget(step)
+            elif sent.block is None or self._node.receipt(sent.tx) is None:
                 self._resume(step, sent)
         known = {sent.nonce for sent in self.draft.steps.values()}
         used = set(range(self.draft.first_nonce, self._node.nonce(self.draft.deployer)))
@@ -88,7 +93,7 @@ class Engine:
             self._adopt(used - known)
 
     def _resume(self, step: Step, sent: Sent) -> None:
-        """Settle a transaction that was recorded but not seen in a block."""
+        """Settle a transaction that was not seen in a block, or is in none any more."""
         if self._node.receipt(sent.tx) is not None or self._node.transaction(sent.tx) is not None:
             self._settle(step)
         elif self._node.nonce(self.draft.deployer) <= sent.nonce:
@@ -124,6 +129,12 @@ class Engine:
         try:
             transaction = self._prepare(self._message(step), nonce)
             signed = self._account.sign_transaction(transaction)
+        except AccountsError as error:
+            # ape's sentence on a balance that is too low is three long.
+            raise DeployError(
+                f"{step.name}: {self._account.address} cannot send it with a balance of"
+                f" {self._account.balance} wei; send it ether and run the same command again"
+            ) from error
         except (ApeException, Web3Exception) as error:
             raise DeployError(f"{step.name}: {one_line(error)}") from error
         if signed is None:

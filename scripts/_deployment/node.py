@@ -24,6 +24,7 @@ class Node:
     Attributes:
         provider: ape's.
         local: whether it is a chain of this machine, which may be restarted.
+
     """
 
     def __init__(self, provider: ProviderAPI) -> None:
@@ -57,8 +58,8 @@ class Node:
 
     def nonce(self, address: str, *, pending: bool = False) -> int:
         """Return how many transactions an account has in blocks, or in blocks and the pool."""
-        block = "pending" if pending else "latest"
-        return int(self._web3.eth.get_transaction_count(_checked(address), block))
+        count = self._web3.eth.get_transaction_count
+        return int(count(_checked(address), "pending" if pending else "latest"))
 
     def transaction(self, tx: bytes) -> TxData | None:
         """Return a transaction of a block or of the pool."""

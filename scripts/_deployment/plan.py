@@ -24,6 +24,7 @@ class Step:
         needs: the steps that must stand before it is sent.
         arguments: from parameters, genesis and the addresses of what it needs.
         method: what it calls; None if it deploys.
+
     """
 
     name: str

@@ -8,9 +8,11 @@ import json
 import os
 import tempfile
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
+from eth_typing import HexAddress
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from web3.types import Nonce
 from web3.utils import get_create_address
 
 from scripts._deployment.errors import DeployError
@@ -28,6 +30,7 @@ class Sent(BaseModel):
         nonce: the deployer's nonce.
         tx: its hash.
         block: the block that holds it; None until that is known.
+
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -50,6 +53,7 @@ class Draft(BaseModel):
         first_nonce: the deployer's nonce at that time.
         parameters: the flat parameters.
         steps: what was sent, by step.
+
     """
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
@@ -73,7 +77,7 @@ class Draft(BaseModel):
 
 def created_address(deployer: str, nonce: int) -> str:
     """Return the address of the contract that an account creates with a nonce."""
-    return to_checksum(get_create_address(to_checksum(deployer), nonce))
+    return to_checksum(get_create_address(cast(HexAddress, deployer), Nonce(nonce)))
 
 
 def read_record(path: Path) -> Draft | Deployment | None:
@@ -82,6 +86,7 @@ def read_record(path: Path) -> Draft | Deployment | None:
     Raises:
         DeployError: if it is malformed.
         DeploymentError: if it is a malformed record of a finished deployment.
+
     """
     try:
         content = path.read_bytes()
@@ -108,6 +113,7 @@ def write_record(path: Path, record: Draft | Deployment) -> None:
 
     Raises:
         DeployError: if it cannot be written.
+
     """
     content = json.dumps(record.model_dump(mode="json", by_alias=True), indent=2) + "\n"
     try:

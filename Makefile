@@ -1,0 +1,66 @@
+# Every target sets up what it needs in .venv and node_modules and may be run first.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+VYPER_LINT := .venv-vyper-lint
+
+export PATH := $(CURDIR)/$(BIN):$(CURDIR)/node_modules/.bin:$(PATH)
+
+.PHONY: help setup demo test gas gas-snapshot lint abi lock clean
+
+help:
+	@echo "make demo   run the main job on a local chain"
+	@echo "make test   run every test of the quick profile"
+	@echo "make gas    measure gas and sizes against the snapshot"
+	@echo "make lint   check style, types, layers and contracts"
+
+setup: $(VENV)/.ready node_modules/.ready
+
+$(VENV)/.ready: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed; name one with PYTHON=...") if sys.version_info < (3, 11) else None'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+node_modules/.ready: package.json package-lock.json
+	npm ci --silent --no-audit --no-fund
+	@touch $@
+
+$(VYPER_LINT)/.ready: requirements-vyper-lint.lock
+	$(PYTHON) -m venv $(VYPER_LINT)
+	$(VYPER_LINT)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements-vyper-lint.lock
+	@touch $@
+
+# Compiling is part of the set-up: what follows is timed without it.
+.build/.ready: $(VENV)/.ready node_modules/.ready $(wildcard contracts/*.vy contracts/*/*.vy contracts/*/*.vyi)
+	$(BIN)/ape compile --quiet
+	$(BIN)/python -m compileall -q $(VENV)/lib src scripts > /dev/null || true
+	@mkdir -p .build && touch $@
+
+demo: setup .build/.ready
+	$(BIN)/python -m scripts.demo
+
+test: setup .build/.ready
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
+
+gas: setup
+	$(BIN)/python scripts/gas.py
+
+gas-snapshot: setup
+	$(BIN)/python scripts/gas.py --write-snapshot
+
+lint: setup $(VYPER_LINT)/.ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/python scripts/export_abi.py --check
+	$(BIN)/python scripts/lint_contracts.py
+
+abi: setup
+	$(BIN)/python scripts/export_abi.py
+
+clean:
+	rm -rf build .build .mypy_cache .ruff_cache .pytest_cache .hypothesis

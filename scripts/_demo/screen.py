@@ -1,0 +1,119 @@
+"""What a person sees: lines as things happen, a live table on a terminal, tables at the end."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from scripts._demo.ledger import Account, Ledger
+
+DECIMALS = 6
+
+
+def money(amount: int) -> str:
+    """Return base units as dollars."""
+    return f"{amount / 10**DECIMALS:,.6f}".rstrip("0").rstrip(".")
+
+
+class Screen:
+    """Prints lines with the time since the start; on a terminal a table stays below them."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        self.console = console or Console(highlight=False)
+        self._start = time.monotonic()
+        self._live: Live | None = None
+
+    def __enter__(self) -> Self:
+        if self.console.is_terminal:
+            self._live = Live(console=self.console, refresh_per_second=4, transient=True)
+            self._live.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def say(self, text: str) -> None:
+        """Print a line."""
+        self.console.print(f"{time.monotonic() - self._start:6.1f} s  {text}")
+
+    def show(self, ledger: Ledger, window: int) -> None:
+        """Renew the live table."""
+        if self._live is not None:
+            self._live.update(jobs_table(ledger, f"window {window}"))
+
+    def close(self, ledger: Ledger) -> None:
+        """Print the closing tables."""
+        self.console.print(jobs_table(ledger, "jobs, in test dollars"))
+        self.console.print(earnings_table(ledger))
+        self.console.print(balance_table(ledger))
+
+
+def jobs_table(ledger: Ledger, title: str) -> Table:
+    """Return a row for each job."""
+    table = Table(title=title)
+    for name in ("job", "state", "slots", "windows", "licenses"):
+        table.add_column(name)
+    for name in ("deposited", "paid", "fees", "refunded", "unclaimed"):
+        table.add_column(name, justify="right")
+    for job in ledger.jobs.values():
+        amounts = (job.deposited, job.paid, job.fees, job.refunded, job.unclaimed)
+        table.add_row(
+            str(job.job_id),
+            job.state,
+            str(job.slots),
+            str(job.windows),
+            licenses_of(job),
+            *map(money, amounts),
+        )
+    return table
+
+
+def licenses_of(job: Account) -> str:
+    """Return the licenses in the order of their placements: `5, 6 -> 7`."""
+    return " -> ".join(
+        ", ".join(map(str, assign)) if assign else f"without {', '.join(map(str, release))}"
+        for _, release, assign in job.placed
+    )
+
+
+def earnings_table(ledger: Ledger) -> Table:
+    """Return a row for each license of each job that earned."""
+    table = Table(title="who earned what")
+    for name in ("job", "license", "payout address"):
+        table.add_column(name)
+    for name in ("windows served", "earned"):
+        table.add_column(name, justify="right")
+    for job in ledger.jobs.values():
+        for license_id, units in sorted(job.units.items()):
+            table.add_row(
+                str(job.job_id),
+                str(license_id),
+                job.payees[license_id],
+                f"{units / 10_000:.4f}",
+                money(job.earned[license_id]),
+            )
+    return table
+
+
+def balance_table(ledger: Ledger) -> Table:
+    """Return the balance of the books."""
+    table = Table(title="the books", show_header=False)
+    table.add_column()
+    table.add_column(justify="right")
+    for name in ("deposited", "paid", "fees", "refunded", "unclaimed"):
+        table.add_row(name, money(ledger.total(name)))
+    held = ledger.total("fees") + ledger.total("unclaimed")
+    table.add_row("deposited - paid - refunded", money(ledger.token_in - ledger.token_out))
+    table.add_row("fees + unclaimed", money(held))
+    return table

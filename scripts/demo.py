@@ -1,0 +1,135 @@
+"""`make demo`: the main job from a deposit to the last base unit, on a chain of its own.
+
+Starts anvil, deploys, brings one payer, four oracles and five nodes, each a process; opens two jobs
+that run a service from a git repository made for the occasion; kills a serving node and an oracle;
+extends one job, cancels the other; waits until both are settled; adds up the books from the chain's
+logs and writes `build/demo.json`. Exit code 0 only if they balance.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from scripts._demo.ledger import Ledger
+from scripts._demo.processes import Crew
+from scripts._demo.screen import Screen
+from scripts._demo.stage import ROOT, DemoError, set_stage
+from scripts._demo.story import Story
+from workdeed.chain.errors import ChainError
+from workdeed.sdk.errors import SdkError
+
+BUILD = ROOT / "build"
+FOLDER = BUILD / "demo"
+RESULT = BUILD / "demo.json"
+
+
+def result_of(ledger: Ledger, differences: list[str]) -> dict[str, Any]:
+    """Return what `build/demo.json` holds; amounts in base units of the token."""
+    jobs = [
+        {
+            "job_id": job.job_id,
+            "state": job.state,
+            "slots": job.slots,
+            "windows": job.windows,
+            "reallocations": job.reallocations,
+            "deposited": job.deposited,
+            "paid": job.paid,
+            "fees": job.fees,
+            "refunded": job.refunded,
+            "unclaimed": job.unclaimed,
+            "licenses": [
+                {
+                    "license_id": license_id,
+                    "payee": job.payees[license_id],
+                    "units": units,
+                    "earned": job.earned[license_id],
+                }
+                for license_id, units in sorted(job.units.items())
+            ],
+        }
+        for job in ledger.jobs.values()
+    ]
+    totals = ("deposited", "paid", "fees", "refunded", "unclaimed")
+    return {
+        "jobs": jobs,
+        "windows": len(ledger.reports),
+        "reallocations": ledger.total("reallocations"),
+        **{name: ledger.total(name) for name in totals},
+        "conserved": not differences,
+        "differences": differences,
+    }
+
+
+async def perform(crew: Crew, screen: Screen) -> Ledger:
+    """Set the stage, play, and return the books; raises `DemoError` if it cannot be finished."""
+    stage = await set_stage(FOLDER, crew, screen.say)
+    rpc = stage.rpc()
+    contracts = {name: stage.deployment.address(name) for name in stage.deployment.contracts}
+    ledger = Ledger(rpc, contracts, stage.deployment.start_block)
+    async with aiohttp.ClientSession() as session:
+        await Story(stage, screen, ledger, rpc, session).play()
+    differences = await ledger.differences()
+    RESULT.write_text(json.dumps(result_of(ledger, differences), indent=2) + "\n")
+    await rpc.close()
+    if stage.payer is not None:
+        await stage.payer.close()
+    for difference in differences:
+        screen.say(f"[red]the books differ:[/] {difference}")
+    if differences:
+        raise DemoError("the books do not balance; see build/demo.json")
+    return ledger
+
+
+def prepare(crew: Crew, screen: Screen) -> None:
+    """Clear what an earlier demo left."""
+    swept = crew.sweep()
+    if swept:
+        screen.say(f"ended {swept} processes of an earlier demo")
+    shutil.rmtree(FOLDER, ignore_errors=True)
+    RESULT.unlink(missing_ok=True)
+    FOLDER.mkdir(parents=True)
+
+
+async def interruptible(crew: Crew, screen: Screen) -> Ledger:
+    """Perform until done, or until Ctrl-C or SIGTERM cancels it."""
+    task = asyncio.ensure_future(perform(crew, screen))
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, task.cancel)
+    return await task
+
+
+def main() -> int:
+    """Run the demo; return the exit code."""
+    crew = Crew(FOLDER)
+    screen = Screen()
+    ledger, code = None, 1
+    try:
+        prepare(crew, screen)
+        with screen:
+            ledger = asyncio.run(interruptible(crew, screen))
+        code = 0
+    except asyncio.CancelledError:
+        screen.say("interrupted; ending every process")
+        code = 130
+    except (DemoError, SdkError, ChainError) as error:
+        screen.say(f"[red]{error}[/]")
+    finally:
+        killed = crew.end()
+        screen.say("every process has ended" + (f", {killed} had to be killed" if killed else ""))
+    if ledger is not None:
+        screen.close(ledger)
+        screen.say(f"the books balance; figures in {RESULT.relative_to(Path.cwd())}")
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

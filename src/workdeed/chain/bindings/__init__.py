@@ -1,0 +1,1 @@
+"""One module a contract: typed calls, results and events. web3-free."""

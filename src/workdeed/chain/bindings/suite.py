@@ -1,0 +1,66 @@
+"""All contracts of one deployment, and the decoding of what they log."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from workdeed.chain.bindings.codec import CodecError, Contract, Event, event_codecs
+from workdeed.chain.bindings.committee import OracleCommittee
+from workdeed.chain.bindings.escrow import JobEscrow
+from workdeed.chain.bindings.licenses import NodeLicense
+from workdeed.chain.bindings.registry import TrustRegistry
+from workdeed.chain.bindings.token import Token
+from workdeed.chain.deployment import Deployment
+
+
+class UnknownEventError(CodecError):
+    """One of the contracts logged what its binding does not know: the package is too old."""
+
+
+@dataclass(frozen=True)
+class Suite:
+    """The contracts of one deployment."""
+
+    registry: TrustRegistry
+    licenses: NodeLicense
+    committee: OracleCommittee
+    escrow: JobEscrow
+    token: Token
+
+    @classmethod
+    def of(cls, deployment: Deployment) -> "Suite":
+        """Return the contracts that a deployment file names."""
+        return cls(
+            registry=TrustRegistry(deployment.address(TrustRegistry.NAME)),
+            licenses=NodeLicense(deployment.address(NodeLicense.NAME)),
+            committee=OracleCommittee(deployment.address(OracleCommittee.NAME)),
+            escrow=JobEscrow(deployment.address(JobEscrow.NAME)),
+            token=Token(deployment.address(Token.NAME)),
+        )
+
+    @cached_property
+    def followed(self) -> tuple[Contract, ...]:
+        """The contracts whose logs are followed: all but the token, which others use as well."""
+        return (self.registry, self.licenses, self.committee, self.escrow)
+
+    def decode(self, address: str, topics: Sequence[bytes], data: bytes) -> Event:
+        """Decode a log of one of the contracts.
+
+        Raises:
+            UnknownEventError: if the address or the event is none of this suite.
+            CodecError: if the log does not fit the event.
+        """
+        contract = self._by_address.get(address)
+        if contract is None:
+            raise UnknownEventError(f"address {address}: it is no contract of this deployment")
+        codec = event_codecs(type(contract)).get(topics[0] if topics else b"")
+        if codec is None:
+            topic = topics[0].hex() if topics else "none"
+            raise UnknownEventError(
+                f"{contract.NAME}: unknown event with topic {topic}; update this package"
+            )
+        return codec.decode(topics, data)
+
+    @cached_property
+    def _by_address(self) -> dict[str, Contract]:
+        return {contract.address: contract for contract in (*self.followed, self.token)}

@@ -1,0 +1,314 @@
+"""The tables of the outbox: effects that shall happen once, and the transactions for them."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Final
+
+from sqlalchemy import delete, select, update
+from sqlalchemy.orm import Session
+
+from workdeed.chain.bindings.codec import Call
+from workdeed.chain.errors import ChainError
+from workdeed.chain.fees import Fees
+from workdeed.chain.store import AttemptRow, EffectRow, Store
+from workdeed.chain.transactions import Intent
+
+MAX_KEY: Final = 255
+
+
+class EffectError(ChainError):
+    """An effect cannot be kept, or there is none under a key."""
+
+
+class EffectState(StrEnum):
+    """How far an effect is."""
+
+    INTENT = "intent"
+    """It is stored; nothing is signed."""
+    SIGNED = "signed"
+    """A transaction is stored; whether a node has it is not known."""
+    SENT = "sent"
+    """A node took a transaction of it."""
+    MINED = "mined"
+    """A transaction of it is in a block, whether it succeeded or not."""
+    FINAL = "final"
+    """It succeeded, as deep as the settings ask."""
+    FAILED = "failed"
+    """It cannot succeed; the reason says why."""
+    SUPERSEDED = "superseded"
+    """What it was for had been done by another: a success."""
+
+
+IN_FLIGHT: Final = (EffectState.SIGNED, EffectState.SENT, EffectState.MINED)
+
+
+@dataclass(frozen=True)
+class Effect:
+    """Something that shall happen on chain once.
+
+    Attributes:
+        key: names the effect for ever, e.g. "claim:<escrow>:<job>:<license>:<units>".
+        call: how it is brought about.
+        value: wei to send along.
+        transient: reasons of reverts that pass with time; every other one is final.
+        is_done: tells whether it has happened on chain, whoever did it.
+    """
+
+    key: str
+    call: Call[Any]
+    value: int = 0
+    transient: frozenset[str] = field(default_factory=frozenset)
+    is_done: Callable[[], Awaitable[bool]] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """A signed transaction of an effect, with its gas limit and fees.
+
+    Attributes:
+        signed_at: the number of the head when it was signed or last sent.
+        sent: whether a node took it.
+    """
+
+    tx_hash: bytes
+    raw: bytes = field(repr=False)
+    nonce: int
+    gas: int
+    fees: Fees
+    signed_at: int
+    sent: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxEntry:
+    """An effect as it stands.
+
+    Attributes:
+        intent: what is sent.
+        transient: reasons that pass with time.
+        nonce: that of its transactions, None without one.
+        attempts: its transactions, the latest last.
+        mined_block, mined_tx: the hash of the transaction that was mined, and its block.
+        reason: why it failed, or what it waits for.
+    """
+
+    key: str
+    state: EffectState
+    intent: Intent
+    transient: frozenset[str]
+    nonce: int | None
+    attempts: tuple[Attempt, ...]
+    mined_block: int | None
+    mined_tx: bytes | None
+    reason: str
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether it has happened."""
+        return self.state in (EffectState.FINAL, EffectState.SUPERSEDED)
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing more is done for it."""
+        return self.succeeded or self.state is EffectState.FAILED
+
+
+class EffectBook:
+    """The effects of one sender on one chain."""
+
+    def __init__(self, store: Store, *, chain_id: int, sender: str) -> None:
+        self._store = store
+        self._chain_id = chain_id
+        self._sender = sender
+
+    async def put(self, effect: Effect) -> OutboxEntry:
+        """Store an effect, or return the one that its key already names.
+
+        An effect that is not signed, or that failed, takes over a new call: a proof against the
+        latest report replaces an older one.
+
+        Raises:
+            EffectError: if the key is empty or too long.
+        """
+        if not 0 < len(effect.key) <= MAX_KEY:
+            raise EffectError(f"key: it must have 1 to {MAX_KEY} characters")
+        return await self._store.transaction(lambda session: self._put(session, effect))
+
+    async def entry(self, key: str) -> OutboxEntry | None:
+        """Return the effect that a key names."""
+
+        def work(session: Session) -> OutboxEntry | None:
+            row = self._find(session, key)
+            return None if row is None else _entry(session, row)
+
+        return await self._store.transaction(work)
+
+    async def in_flight(self) -> tuple[OutboxEntry, ...]:
+        """Return the effects with a transaction under way, by nonce."""
+        return await self._entries(IN_FLIGHT, EffectRow.nonce)
+
+    async def intents(self) -> tuple[OutboxEntry, ...]:
+        """Return the effects that nothing is signed for, in the order in which they came."""
+        return await self._entries((EffectState.INTENT,), EffectRow.id)
+
+    async def update(self, key: str, **values: object) -> OutboxEntry:
+        """Change columns of an effect and return it; raises `EffectError` if there is none."""
+
+        def work(session: Session) -> OutboxEntry:
+            row = self._row(session, key)
+            for name, value in values.items():
+                setattr(row, name, value)
+            return _entry(session, row)
+
+        return await self._store.transaction(work)
+
+    async def add_attempt(self, key: str, attempt: Attempt) -> OutboxEntry:
+        """Store a signed transaction, before any node sees it."""
+
+        def work(session: Session) -> OutboxEntry:
+            row = self._row(session, key)
+            row.state, row.nonce, row.reason = EffectState.SIGNED.value, attempt.nonce, ""
+            session.add(_attempt_row(row.id, attempt))
+            session.flush()
+            return _entry(session, row)
+
+        return await self._store.transaction(work)
+
+    async def mark_sent(self, key: str, tx_hash: bytes, head: int) -> OutboxEntry:
+        """Note that a node took a transaction while `head` was its latest block."""
+
+        def work(session: Session) -> OutboxEntry:
+            row = self._row(session, key)
+            row.state, row.reason = EffectState.SENT.value, ""
+            row.mined_block = row.mined_tx = None
+            session.execute(
+                update(AttemptRow)
+                .where(AttemptRow.tx_hash == tx_hash)
+                .values(sent=True, signed_at=head)
+            )
+            return _entry(session, row)
+
+        return await self._store.transaction(work)
+
+    async def resume(self, key: str) -> OutboxEntry:
+        """Follow the transactions of a settled effect again, after a reorg undid them."""
+        return await self.update(
+            key, state=EffectState.SENT.value, mined_block=None, mined_tx=None, reason=""
+        )
+
+    async def reopen(self, key: str, reason: str = "") -> OutboxEntry:
+        """Make an effect an intent again and forget its transactions."""
+
+        def work(session: Session) -> OutboxEntry:
+            row = self._row(session, key)
+            _reopen(session, row)
+            row.reason = reason
+            return _entry(session, row)
+
+        return await self._store.transaction(work)
+
+    async def _entries(self, states: Sequence[EffectState], order: Any) -> tuple[OutboxEntry, ...]:
+        def work(session: Session) -> tuple[OutboxEntry, ...]:
+            query = (
+                select(EffectRow)
+                .where(
+                    EffectRow.chain_id == self._chain_id,
+                    EffectRow.sender == self._sender,
+                    EffectRow.state.in_([state.value for state in states]),
+                )
+                .order_by(order)
+            )
+            return tuple(_entry(session, row) for row in session.scalars(query))
+
+        return await self._store.transaction(work)
+
+    def _put(self, session: Session, effect: Effect) -> OutboxEntry:
+        row = self._find(session, effect.key)
+        if row is None:
+            row = EffectRow(
+                chain_id=self._chain_id,
+                sender=self._sender,
+                key=effect.key,
+                state=EffectState.INTENT.value,
+            )
+            session.add(row)
+            _describe(row, effect)
+            session.flush()
+        elif (row.to, row.data, row.value) != _words(effect):
+            if row.state == EffectState.FAILED:
+                _reopen(session, row)
+            if row.state == EffectState.INTENT:
+                _describe(row, effect)
+        return _entry(session, row)
+
+    def _find(self, session: Session, key: str) -> EffectRow | None:
+        return session.scalar(
+            select(EffectRow).where(
+                EffectRow.chain_id == self._chain_id,
+                EffectRow.sender == self._sender,
+                EffectRow.key == key,
+            )
+        )
+
+    def _row(self, session: Session, key: str) -> EffectRow:
+        row = self._find(session, key)
+        if row is None:
+            raise EffectError(f"effect {key}: there is none; submit it first")
+        return row
+
+
+def _words(effect: Effect) -> tuple[str, bytes, str]:
+    return effect.call.to, effect.call.data, str(effect.value)
+
+
+def _describe(row: EffectRow, effect: Effect) -> None:
+    row.to, row.data, row.value = _words(effect)
+    row.transient = sorted(effect.transient)
+
+
+def _reopen(session: Session, row: EffectRow) -> None:
+    session.execute(delete(AttemptRow).where(AttemptRow.effect_id == row.id))
+    row.state, row.nonce = EffectState.INTENT.value, None
+    row.mined_block = row.mined_tx = None
+
+
+def _attempt_row(effect_id: int, attempt: Attempt) -> AttemptRow:
+    return AttemptRow(
+        tx_hash=attempt.tx_hash,
+        effect_id=effect_id,
+        raw=attempt.raw,
+        nonce=attempt.nonce,
+        gas=attempt.gas,
+        max_fee=str(attempt.fees.max_fee),
+        priority_fee=str(attempt.fees.priority_fee),
+        signed_at=attempt.signed_at,
+        sent=attempt.sent,
+    )
+
+
+def _entry(session: Session, row: EffectRow) -> OutboxEntry:
+    attempts = session.scalars(select(AttemptRow).where(AttemptRow.effect_id == row.id))
+    return OutboxEntry(
+        key=row.key,
+        state=EffectState(row.state),
+        intent=Intent(sender=row.sender, to=row.to, data=row.data, value=int(row.value)),
+        transient=frozenset(row.transient),
+        nonce=row.nonce,
+        attempts=tuple(sorted(map(_attempt, attempts), key=lambda item: item.fees.max_fee)),
+        mined_block=row.mined_block,
+        mined_tx=row.mined_tx,
+        reason=row.reason,
+    )
+
+
+def _attempt(row: AttemptRow) -> Attempt:
+    return Attempt(
+        tx_hash=row.tx_hash,
+        raw=row.raw,
+        nonce=row.nonce,
+        gas=row.gas,
+        fees=Fees(max_fee=int(row.max_fee), priority_fee=int(row.priority_fee)),
+        signed_at=row.signed_at,
+        sent=row.sent,
+    )

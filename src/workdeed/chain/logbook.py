@@ -1,0 +1,252 @@
+"""The tables of the follower: the cursor, the logs up to it, and the hashes of their blocks.
+
+Every change is one transaction that also moves the cursor, and only from where the writer saw it.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Final
+
+from sqlalchemy import delete, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from workdeed.chain.bindings.codec import LoggedEvent
+from workdeed.chain.bindings.suite import Suite
+from workdeed.chain.errors import ChainError
+from workdeed.chain.rpc import Head
+from workdeed.chain.store import BlockRow, CursorRow, LogRow, Store, StoreError
+from workdeed.protocol.hashing import keccak
+from workdeed.protocol.signing import address_bytes
+
+TOPIC_BYTES: Final = 32
+
+
+class CursorMovedError(ChainError):
+    """Another process moved the cursor meanwhile; nothing was written, poll again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """A block up to which logs are read, or a stored block.
+
+    Attributes:
+        number: the block.
+        hash: its hash; empty below the start block, where there is nothing to check.
+        generation: how many rewinds there have been.
+    """
+
+    number: int
+    hash: bytes
+    generation: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RawLog:
+    """A log as it is stored; `topics` are its 32-byte topics in a row."""
+
+    block: int
+    block_hash: bytes
+    tx_hash: bytes
+    log_index: int
+    address: str
+    topics: bytes
+    data: bytes
+
+    def event(self, suite: Suite, timestamp: int) -> LoggedEvent:
+        """Decode it; raises `UnknownEventError` or `CodecError`."""
+        starts = range(0, len(self.topics), TOPIC_BYTES)
+        topics = [self.topics[at : at + TOPIC_BYTES] for at in starts]
+        return LoggedEvent(
+            event=suite.decode(self.address, topics, self.data),
+            address=self.address,
+            block=self.block,
+            block_hash=self.block_hash,
+            timestamp=timestamp,
+            tx_hash=self.tx_hash,
+            log_index=self.log_index,
+        )
+
+
+class LogBook:
+    """The logs of one deployment.
+
+    Args:
+        store: the database; it serves one deployment only.
+        suite: the contracts.
+        chain_id: the chain's id, which the rows are kept under.
+        start_block: no log of the contracts is older.
+    """
+
+    def __init__(self, store: Store, suite: Suite, *, chain_id: int, start_block: int) -> None:
+        self._store = store
+        self._suite = suite
+        self._chain_id = chain_id
+        self.base = Cursor(number=start_block - 1, hash=b"")
+        addresses = sorted(contract.address for contract in suite.followed)
+        self._scope = keccak(b"".join(map(address_bytes, addresses)) + b"%d" % start_block)
+
+    async def cursor(self) -> Cursor:
+        """Return how far logs are read.
+
+        Raises:
+            StoreError: if the database is of another deployment.
+        """
+        return await self._store.transaction(self._cursor)
+
+    async def stored_blocks(self, last: int) -> list[Cursor]:
+        """Return the stored blocks up to `last`, in order."""
+
+        def work(session: Session) -> list[Cursor]:
+            query = (
+                select(BlockRow.number, BlockRow.hash)
+                .where(BlockRow.chain_id == self._chain_id, BlockRow.number <= last)
+                .order_by(BlockRow.number)
+            )
+            return [Cursor(number, found) for number, found in session.execute(query)]
+
+        return await self._store.transaction(work)
+
+    async def append(
+        self, cursor: Cursor, blocks: Sequence[Head], logs: Sequence[RawLog], *, keep_from: int
+    ) -> Cursor:
+        """Store logs and move the cursor to the last of `blocks`.
+
+        Args:
+            cursor: where the logs follow on.
+            blocks: the blocks that carry them and, last, the one up to which they were read.
+            logs: the logs.
+            keep_from: below this block, blocks without logs are forgotten.
+
+        Raises:
+            CursorMovedError: if the cursor is elsewhere by now; nothing is written.
+        """
+        moved = replace(cursor, number=blocks[-1].number, hash=blocks[-1].hash)
+
+        def work(session: Session) -> Cursor:
+            self._move(session, cursor, moved)
+            self._insert(session, blocks, logs)
+            self._forget(session, keep_from)
+            return moved
+
+        return await self._store.transaction(work)
+
+    async def rewind(self, cursor: Cursor, common: Cursor) -> Cursor:
+        """Delete what is above `common` and move the cursor back there; raises as `append`."""
+        moved = replace(common, generation=cursor.generation + 1)
+
+        def work(session: Session) -> Cursor:
+            self._move(session, cursor, moved)
+            session.execute(
+                delete(LogRow).where(LogRow.chain_id == self._chain_id, LogRow.block > moved.number)
+            )
+            session.execute(
+                delete(BlockRow).where(
+                    BlockRow.chain_id == self._chain_id, BlockRow.number > moved.number
+                )
+            )
+            return moved
+
+        return await self._store.transaction(work)
+
+    async def events(
+        self, first: int = 0, last: int | None = None
+    ) -> tuple[Cursor, tuple[LoggedEvent, ...]]:
+        """Return the cursor, and the events of blocks `first`..`last` up to it, in chain order.
+
+        Raises:
+            UnknownEventError, CodecError: if a log is not known to this package.
+        """
+
+        def work(session: Session) -> tuple[Cursor, tuple[LoggedEvent, ...]]:
+            return self._cursor(session), tuple(self._load(session, first, last))
+
+        return await self._store.transaction(work)
+
+    def _cursor(self, session: Session) -> Cursor:
+        row = session.get(CursorRow, self._chain_id)
+        if row is None:
+            row = CursorRow(
+                chain_id=self._chain_id,
+                scope=self._scope,
+                number=self.base.number,
+                hash=self.base.hash,
+                generation=0,
+            )
+            session.add(row)
+        if row.scope != self._scope:
+            raise StoreError(
+                "database: it holds the logs of another deployment; name another file, or delete it"
+            )
+        return Cursor(number=row.number, hash=row.hash, generation=row.generation)
+
+    def _move(self, session: Session, old: Cursor, new: Cursor) -> None:
+        moved = session.execute(
+            update(CursorRow)
+            .where(
+                CursorRow.chain_id == self._chain_id,
+                CursorRow.number == old.number,
+                CursorRow.hash == old.hash,
+                CursorRow.generation == old.generation,
+            )
+            .values(number=new.number, hash=new.hash, generation=new.generation)
+            .returning(CursorRow.chain_id)
+        )
+        if moved.first() is None:
+            raise CursorMovedError("cursor: another process moved it; poll again")
+
+    def _insert(self, session: Session, blocks: Iterable[Head], logs: Sequence[RawLog]) -> None:
+        carrying = {log.block for log in logs}
+        rows = [
+            {
+                "chain_id": self._chain_id,
+                "number": block.number,
+                "hash": block.hash,
+                "parent_hash": block.parent_hash,
+                "timestamp": block.timestamp,
+                "has_logs": block.number in carrying,
+            }
+            for block in blocks
+        ]
+        session.execute(insert(BlockRow), rows)
+        if logs:
+            kind = session.get_bind().dialect.name
+            into = postgresql.insert(LogRow) if kind == "postgresql" else sqlite.insert(LogRow)
+            values = [{"chain_id": self._chain_id} | asdict(log) for log in logs]
+            session.execute(into.on_conflict_do_nothing(), values)
+
+    def _forget(self, session: Session, keep_from: int) -> None:
+        session.execute(
+            delete(BlockRow).where(
+                BlockRow.chain_id == self._chain_id,
+                BlockRow.has_logs.is_(False),
+                BlockRow.number < keep_from,
+            )
+        )
+
+    def _load(self, session: Session, first: int, last: int | None) -> Iterable[LoggedEvent]:
+        query = (
+            select(LogRow, BlockRow.timestamp)
+            .join(
+                BlockRow,
+                (BlockRow.chain_id == LogRow.chain_id) & (BlockRow.number == LogRow.block),
+            )
+            .where(LogRow.chain_id == self._chain_id, LogRow.block >= first)
+            .order_by(LogRow.block, LogRow.log_index)
+        )
+        if last is not None:
+            query = query.where(LogRow.block <= last)
+        for row, timestamp in session.execute(query):
+            yield _raw(row).event(self._suite, timestamp)
+
+
+def _raw(row: LogRow) -> RawLog:
+    return RawLog(
+        block=row.block,
+        block_hash=row.block_hash,
+        tx_hash=row.tx_hash,
+        log_index=row.log_index,
+        address=row.address,
+        topics=row.topics,
+        data=row.data,
+    )

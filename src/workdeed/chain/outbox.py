@@ -1,0 +1,357 @@
+r"""Brings effects about on chain: each once, whatever crashes, reorgs and other senders do.
+
+    intent -> signed -> sent -> mined -> final
+       |        (a reorg leads back)  \-> failed | superseded | intent
+       \-> failed | superseded
+
+An effect is stored before anything else, a transaction is stored before it is sent, and what became
+of it is looked up on chain before anything is sent again. One process owns the sender's nonces.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, Self
+
+from workdeed.chain.effects import (
+    Attempt,
+    Effect,
+    EffectBook,
+    EffectError,
+    EffectState,
+    OutboxEntry,
+)
+from workdeed.chain.fees import Fees, FeeSettings, bump, quote, with_margin
+from workdeed.chain.keys import Signer
+from workdeed.chain.lock import SenderLock
+from workdeed.chain.rpc import Head, RevertError, Rpc, RpcError
+from workdeed.chain.store import Store
+from workdeed.chain.transactions import (
+    Receipt,
+    broadcast,
+    parse_receipt,
+    prepare,
+    reason_of,
+    receipt_of,
+)
+from workdeed.protocol.hashing import keccak
+
+_STALE_NONCE: Final = ("nonce too low", "replacement transaction underpriced", "underpriced")
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxSettings:
+    """How effects are brought about.
+
+    Attributes:
+        fees: what may be paid for gas.
+        confirmations: blocks on top of a transaction's before its outcome counts.
+        max_in_flight: transactions under way at most.
+        bump_after_blocks: blocks without progress after which the next transaction in line is
+            replaced by one that pays more, or sent again where the cap allows no more.
+        lost_depth: blocks on top of one in which the nonce was used by another transaction before
+            an effect is signed anew.
+    """
+
+    fees: FeeSettings = field(default_factory=FeeSettings)
+    confirmations: int = 0
+    max_in_flight: int = 16
+    bump_after_blocks: int = 5
+    lost_depth: int = 2
+
+
+def _unobserved(stage: str, key: str) -> None:
+    """Take no note of a stage."""
+
+
+class Outbox:
+    """The outbox of one sender on one chain: enter it, submit effects, and `step` at every head.
+
+    Args:
+        rpc: the chain.
+        store: the database.
+        signer: the sender.
+        chain_id: the chain's id.
+        settings: how effects are brought about.
+        observer: told each stage that an effect has passed: "stored", "signed", "broadcast",
+            "sent", "mined", "settled", "reopened", with its key. What it raises stops the step.
+    """
+
+    def __init__(
+        self,
+        rpc: Rpc,
+        store: Store,
+        signer: Signer,
+        *,
+        chain_id: int,
+        settings: OutboxSettings | None = None,
+        observer: Callable[[str, str], None] = _unobserved,
+    ) -> None:
+        self._rpc = rpc
+        self._signer = signer
+        self._chain_id = chain_id
+        self._settings = settings or OutboxSettings()
+        self._observe = observer
+        self._book = EffectBook(store, chain_id=chain_id, sender=signer.address)
+        self._effects: dict[str, Effect] = {}
+        self._turn = asyncio.Lock()
+        self._lock = _lock_beside(store.path, chain_id, signer.address)
+
+    @property
+    def sender(self) -> str:
+        """The account that sends."""
+        return self._signer.address
+
+    async def __aenter__(self) -> Self:
+        """Take the sender's nonces; raises `SenderLockedError` if another process has them."""
+        if self._lock is not None:
+            self._lock.acquire()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Give the sender's nonces back; what is under way goes on at the next start."""
+        if self._lock is not None:
+            self._lock.release()
+
+    async def submit(self, effect: Effect) -> OutboxEntry:
+        """Store an effect to be brought about by `step`, or return the one that its key names.
+
+        A success is believed as long as the chain shows it: where a reorg undid it, the effect is
+        brought about again. A failure stays, unless the effect comes with another call.
+
+        Raises:
+            EffectError: if the key is empty or too long.
+            RpcUnavailable, RpcError: if the chain has to be asked and does not answer.
+        """
+        self._check_open()
+        async with self._turn:
+            self._effects[effect.key] = effect
+            entry = await self._book.put(effect)
+            self._observe("stored", effect.key)
+            if not entry.succeeded or await self._holds(entry, effect):
+                return entry
+            if entry.state is EffectState.FINAL:
+                return await self._book.resume(entry.key)
+            return await self._reopen(entry, "a reorg undid what another did")
+
+    async def retry(self, key: str) -> OutboxEntry:
+        """Make a failed effect an intent again; any other is returned as it is.
+
+        Raises:
+            EffectError: if no effect has this key.
+        """
+        self._check_open()
+        async with self._turn:
+            entry = await self._book.entry(key)
+            if entry is None:
+                raise EffectError(f"effect {key}: there is none; submit it first")
+            if entry.state is not EffectState.FAILED:
+                return entry
+            return await self._reopen(entry, "")
+
+    async def entry(self, key: str) -> OutboxEntry | None:
+        """Return the effect that a key names."""
+        return await self._book.entry(key)
+
+    async def pending(self) -> tuple[OutboxEntry, ...]:
+        """Return the effects that are not settled: those under way, then those to come."""
+        return (*await self._book.in_flight(), *await self._book.intents())
+
+    async def step(self) -> tuple[OutboxEntry, ...]:
+        """Look at what is under way, send what is due, and return the effects that settled.
+
+        Raises:
+            RpcUnavailable: if the node does not answer; the next step goes on from there.
+        """
+        self._check_open()
+        async with self._turn:
+            head = await self._rpc.head()
+            settled = await self._watch(head)
+            settled += await self._launch(head)
+            return tuple(settled)
+
+    async def _watch(self, head: Head) -> list[OutboxEntry]:
+        """Follow the transactions under way."""
+        entries = await self._book.in_flight()
+        if not entries:
+            return []
+        count, receipts = await self._look_up(entries)
+        settled = []
+        for entry in entries:
+            found = [receipts[item.tx_hash] for item in entry.attempts]
+            receipt = next((item for item in found if item is not None), None)
+            if receipt is not None:
+                entry = await self._on_receipt(entry, receipt, head)
+                settled += [entry] if entry.settled else []
+            else:
+                await self._on_none(entry, count, head)
+        return settled
+
+    async def _look_up(
+        self, entries: tuple[OutboxEntry, ...]
+    ) -> tuple[int, dict[bytes, Receipt | None]]:
+        """Return the sender's next nonce on chain, and the receipts, from one node at one time."""
+        hashes = [item.tx_hash for entry in entries for item in entry.attempts]
+        count, *answers = await self._rpc.batch(
+            [
+                ("eth_getTransactionCount", [self.sender, "latest"]),
+                *(("eth_getTransactionReceipt", ["0x" + item.hex()]) for item in hashes),
+            ]
+        )
+        receipts = (parse_receipt(self._rpc, answer) for answer in answers)
+        return self._rpc.quantity(count), dict(zip(hashes, receipts, strict=True))
+
+    async def _on_receipt(self, entry: OutboxEntry, receipt: Receipt, head: Head) -> OutboxEntry:
+        place = receipt.block, receipt.tx_hash
+        if entry.state is not EffectState.MINED or (entry.mined_block, entry.mined_tx) != place:
+            entry = await self._book.update(
+                entry.key,
+                state=EffectState.MINED.value,
+                mined_block=receipt.block,
+                mined_tx=receipt.tx_hash,
+                reason="",
+            )
+            self._observe("mined", entry.key)
+        if head.number - receipt.block < self._settings.confirmations:
+            return entry
+        if receipt.succeeded:
+            return await self._settle(entry, EffectState.FINAL)
+        gas = next(item.gas for item in entry.attempts if item.tx_hash == receipt.tx_hash)
+        reason = await reason_of(self._rpc, entry.intent, receipt, gas)
+        if reason is None and not await self._is_done(entry.key):
+            return await self._reopen(entry, "overtaken in its block")
+        return await self._on_revert(entry, reason or "")
+
+    async def _on_revert(self, entry: OutboxEntry, reason: str) -> OutboxEntry:
+        """Decide about an effect that the chain refuses for `reason`."""
+        if await self._is_done(entry.key):
+            return await self._settle(entry, EffectState.SUPERSEDED)
+        if reason not in entry.transient:
+            return await self._settle(entry, EffectState.FAILED, reason or "no reason given")
+        if entry.state is EffectState.INTENT:
+            return await self._book.update(entry.key, reason=reason)
+        return await self._reopen(entry, reason)
+
+    async def _on_none(self, entry: OutboxEntry, count: int, head: Head) -> None:
+        """Go on with an effect none of whose transactions is in a block."""
+        latest = entry.attempts[-1]
+        waited = head.number - latest.signed_at
+        if latest.nonce < count:
+            await self._on_used_nonce(entry, latest.nonce, head)
+        elif latest.nonce == count and waited >= self._settings.bump_after_blocks:
+            await self._hurry(entry, latest, head)
+        elif entry.state is not EffectState.SENT:
+            # Signed before a crash, or mined in a block that a reorg undid.
+            await self._send(entry, latest, head)
+
+    async def _on_used_nonce(self, entry: OutboxEntry, nonce: int, head: Head) -> None:
+        """Sign anew once another transaction has used the nonce for good, never sooner."""
+        depth = max(self._settings.confirmations, self._settings.lost_depth)
+        block = hex(max(0, head.number - depth))
+        answer = await self._rpc.call("eth_getTransactionCount", [self.sender, block])
+        if self._rpc.quantity(answer) > nonce:
+            await self._reopen(entry, "its nonce was used by another transaction")
+
+    async def _hurry(self, entry: OutboxEntry, latest: Attempt, head: Head) -> None:
+        """Replace a transaction that is stuck, or send it again where the cap allows no more."""
+        fees = bump(latest.fees, head.base_fee or 0, self._settings.fees)
+        if fees is None:
+            await self._send(entry, latest, head)
+        else:
+            await self._sign(entry, latest.nonce, latest.gas, fees, head)
+
+    async def _launch(self, head: Head) -> list[OutboxEntry]:
+        """Sign and send what is due, in the order in which it came."""
+        room = self._settings.max_in_flight - len(await self._book.in_flight())
+        settled = []
+        for entry in await self._book.intents():
+            if room <= 0:
+                break
+            entry = await self._start(entry, head)
+            room -= entry.state in (EffectState.SIGNED, EffectState.SENT)
+            settled += [entry] if entry.settled else []
+        return settled
+
+    async def _start(self, entry: OutboxEntry, head: Head) -> OutboxEntry:
+        """Take an intent as far as it goes."""
+        fees = quote(head.base_fee or 0, self._settings.fees)
+        try:
+            if await self._is_done(entry.key):
+                return await self._settle(entry, EffectState.SUPERSEDED)
+            if fees is None:
+                return await self._book.update(entry.key, reason="the base fee is above the cap")
+            found = await prepare(self._rpc, entry.intent)
+        except RevertError as error:
+            return await self._on_revert(entry, error.reason)
+        except RpcError as error:
+            return await self._book.update(entry.key, reason=error.message)
+        flying = await self._book.in_flight()
+        nonce = max([found.nonce, *(item.nonce + 1 for item in flying if item.nonce is not None)])
+        gas = with_margin(found.gas, self._settings.fees)
+        return await self._sign(entry, nonce, gas, fees, head)
+
+    async def _sign(
+        self, entry: OutboxEntry, nonce: int, gas: int, fees: Fees, head: Head
+    ) -> OutboxEntry:
+        """Sign, store, then send."""
+        raw = self._signer.sign_transaction(
+            entry.intent.transaction(chain_id=self._chain_id, nonce=nonce, gas=gas, fees=fees)
+        )
+        attempt = Attempt(keccak(raw), raw, nonce, gas, fees, signed_at=head.number)
+        entry = await self._book.add_attempt(entry.key, attempt)
+        self._observe("signed", entry.key)
+        return await self._send(entry, attempt, head)
+
+    async def _send(self, entry: OutboxEntry, attempt: Attempt, head: Head) -> OutboxEntry:
+        """Send a stored transaction; where a node refuses it, the next step looks on chain."""
+        try:
+            await broadcast(self._rpc, attempt.raw)
+        except RpcError as error:
+            if any(word in error.message.lower() for word in _STALE_NONCE):
+                return await self._book.mark_sent(entry.key, attempt.tx_hash, head.number)
+            return await self._book.update(entry.key, reason=error.message)
+        self._observe("broadcast", entry.key)
+        entry = await self._book.mark_sent(entry.key, attempt.tx_hash, head.number)
+        self._observe("sent", entry.key)
+        return entry
+
+    async def _settle(
+        self, entry: OutboxEntry, state: EffectState, reason: str = ""
+    ) -> OutboxEntry:
+        entry = await self._book.update(entry.key, state=state.value, reason=reason)
+        self._observe("settled", entry.key)
+        return entry
+
+    async def _reopen(self, entry: OutboxEntry, reason: str) -> OutboxEntry:
+        entry = await self._book.reopen(entry.key, reason)
+        self._observe("reopened", entry.key)
+        return entry
+
+    async def _is_done(self, key: str) -> bool:
+        effect = self._effects.get(key)
+        if effect is None or effect.is_done is None:
+            return False
+        try:
+            return await effect.is_done()
+        except RpcError:
+            # What can't be asked for is not there; the simulation that follows decides.
+            return False
+
+    async def _holds(self, entry: OutboxEntry, effect: Effect) -> bool:
+        """Tell whether the chain still shows the success of an effect."""
+        if effect.is_done is not None and await self._is_done(effect.key):
+            return True
+        if entry.state is EffectState.FINAL and entry.mined_tx is not None:
+            return await receipt_of(self._rpc, entry.mined_tx) is not None
+        return effect.is_done is None
+
+    def _check_open(self) -> None:
+        if self._lock is not None and not self._lock.held:
+            raise EffectError("outbox: enter it first, to be the one that owns the sender's nonces")
+
+
+def _lock_beside(database: Path | None, chain_id: int, sender: str) -> SenderLock | None:
+    if database is None:
+        return None
+    return SenderLock(database.with_name(f"{database.name}.{chain_id}-{sender}.lock"))

@@ -1,0 +1,268 @@
+"""What a deployment is made with: the parameter file, and its flat form in a deployment record.
+
+A file is TOML. It is whole in itself, or names a preset that it completes: tables are merged key by
+key, lists are replaced. Accounts are addresses in EIP-55 case or, on a local chain, `test:<n>`: the
+n-th of the chain's well-known test accounts.
+"""
+
+import re
+import tomllib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from workdeed.chain.errors import ChainError
+from workdeed.chain.timing import Timing, TimingError, check_timing
+from workdeed.protocol.fields import Address, Positive, Uint
+
+TEST_DOLLAR: Final = "TestUSD"
+FULL_BPS: Final = 10_000
+MAX_ISSUERS: Final = 8
+MAX_ORACLES: Final = 32
+MAX_CLASSES: Final = 16
+
+TestAccounts = Callable[[int], str]
+"""Returns the address of the n-th test account of a local chain."""
+
+_TEST_ACCOUNT: Final = re.compile(r"test:(0|[1-9][0-9]{0,3})")
+_Table = dict[str, Any]
+
+
+class ParameterError(ChainError):
+    """A parameter file is missing or malformed, or its values contradict each other."""
+
+
+def _is_set(address: str) -> str:
+    if int(address, 16) == 0:
+        raise ValueError("must not be the zero address")
+    return address
+
+
+Account = Annotated[Address, AfterValidator(_is_set)]
+Bps = Annotated[Uint, Field(le=FULL_BPS)]
+Level = Annotated[Uint, Field(le=255)]
+Amount = Annotated[Uint, Field(lt=2**32)]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Roles(_Model):
+    """Who holds which role from the constructors on.
+
+    Attributes:
+        governor: may suspend, blacklist, reinstate and set policy.
+        guardian: may freeze and veto.
+        issuers: may attest accounts and issue licenses.
+
+    """
+
+    governor: Account
+    guardian: Account
+    issuers: Annotated[tuple[Account, ...], Field(min_length=1, max_length=MAX_ISSUERS)]
+
+
+class Oracle(_Model):
+    """A first seat: who owns its license, and the account of the member key that signs."""
+
+    owner: Account
+    signer: Account
+
+
+class Levels(_Model):
+    """The attested level that owners of placed licenses need; 0 asks for none."""
+
+    owner: Level
+
+
+class Policy(_Model):
+    """Policy version 1; shares of a claim's gross, and the SLA floor, in basis points."""
+
+    oracle_bps: Bps
+    burn_bps: Bps
+    treasury_bps: Bps
+    sla_floor_bps: Bps
+    payer_level: Level
+
+
+class PriceClass(_Model):
+    """A class: base units of the token for a slot and window, and what the slot gives."""
+
+    price: Positive
+    cpu_milli: Amount
+    memory_mb: Amount
+    storage_mb: Amount
+
+
+class Parameters(_Model):
+    """Everything that the constructors take, but for the calendar's start.
+
+    Attributes:
+        token: the settlement token; `TestUSD` deploys the test token.
+        genesis: the Unix time at which window 1 begins; None: the latest multiple of a window.
+        timing: the times, which hold `workdeed.chain.timing.check_timing`.
+        roles: who holds which role.
+        levels: who must be verified.
+        policy: the first policy version.
+        oracles: the first seats; license ids count from 1 in this order.
+        classes: the first price classes; ids count from 1 in this order.
+
+    """
+
+    token: Account | Literal["TestUSD"]
+    genesis: Positive | None = None
+    timing: Timing
+    roles: Roles
+    levels: Levels
+    policy: Policy
+    oracles: Annotated[tuple[Oracle, ...], Field(min_length=1, max_length=MAX_ORACLES)]
+    classes: Annotated[tuple[PriceClass, ...], Field(min_length=1, max_length=MAX_CLASSES)]
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        try:
+            check_timing(self.timing)
+        except TimingError as error:
+            raise ValueError(f"timing.{error}") from error
+        fees = self.policy.oracle_bps + self.policy.burn_bps + self.policy.treasury_bps
+        if fees > FULL_BPS:
+            raise ValueError(f"policy: the shares sum to {fees}, more than {FULL_BPS} basis points")
+        if len({oracle.signer for oracle in self.oracles}) < len(self.oracles):
+            raise ValueError("oracles: two seats have one signer; give each its own")
+        if len(set(self.roles.issuers)) < len(self.roles.issuers):
+            raise ValueError("roles.issuers: an account stands twice; name it once")
+        return self
+
+
+def load_parameters(
+    path: Path, presets: Path, test_accounts: TestAccounts | None = None
+) -> Parameters:
+    """Read a parameter file.
+
+    Args:
+        path: the file.
+        presets: the folder with the files that `preset = "<name>"` names.
+        test_accounts: what `test:<n>` stands for; None where there are no test accounts.
+
+    Raises:
+        ParameterError: if a file is missing or malformed; names the file and the field.
+
+    """
+    table = _read(path)
+    preset = table.pop("preset", None)
+    if preset is not None:
+        if not isinstance(preset, str) or not (presets / f"{preset}.toml").is_file():
+            names = ", ".join(sorted(file.stem for file in presets.glob("*.toml")))
+            raise ParameterError(f"parameters {path}: preset: there is no {preset!r}, only {names}")
+        table = _merge(_read(presets / f"{preset}.toml"), table)
+    try:
+        return Parameters.model_validate(_resolve(table, test_accounts, ""))
+    except ValidationError as error:
+        raise ParameterError(f"parameters {path}: {_sentence(error)}") from error
+    except ValueError as error:
+        raise ParameterError(f"parameters {path}: {error}") from error
+
+
+def flatten(parameters: Parameters) -> dict[str, int | str]:
+    """Return the parameters as a deployment record holds them: `roles.issuers.0`, and so on.
+
+    What is None is left out.
+    """
+    return dict(_leaves(parameters.model_dump(mode="json", exclude_none=True), ""))
+
+
+def unflatten(flat: Mapping[str, int | str]) -> Parameters:
+    """Return the parameters that `flatten` spelled.
+
+    Raises:
+        ParameterError: if they are none; names the field.
+
+    """
+    tree: _Table = {}
+    for name, value in flat.items():
+        *branches, leaf = name.split(".")
+        table = tree
+        for branch in branches:
+            table = table.setdefault(branch, {})
+            if not isinstance(table, dict):
+                raise ParameterError(f"recorded parameters: {name}: {branch} is a value already")
+        table[leaf] = value
+    try:
+        return Parameters.model_validate(_lists(tree))
+    except ValidationError as error:
+        raise ParameterError(f"recorded parameters: {_sentence(error)}") from error
+
+
+def differences(
+    recorded: Mapping[str, int | str], given: Mapping[str, int | str]
+) -> dict[str, tuple[int | str | None, int | str | None]]:
+    """Return the fields in which two flat forms differ, with both values; None where missing."""
+    names = sorted(recorded.keys() | given.keys())
+    pairs = {name: (recorded.get(name), given.get(name)) for name in names}
+    return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
+
+
+def _read(path: Path) -> _Table:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ParameterError(f"parameters {path}: no such file") from None
+    except OSError as error:
+        raise ParameterError(f"parameters {path}: cannot read it ({error.strerror})") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ParameterError(f"parameters {path}: it is no TOML ({error})") from error
+
+
+def _merge(base: _Table, over: _Table) -> _Table:
+    merged = dict(base)
+    for key, value in over.items():
+        below = merged.get(key)
+        both_tables = isinstance(below, dict) and isinstance(value, dict)
+        merged[key] = _merge(below, value) if both_tables else value  # type: ignore[arg-type]
+    return merged
+
+
+def _resolve(value: Any, test_accounts: TestAccounts | None, field: str) -> Any:
+    """Put addresses in place of `test:<n>`, wherever it stands."""
+    if isinstance(value, dict):
+        return {key: _resolve(item, test_accounts, f"{field}.{key}") for key, item in value.items()}
+    if isinstance(value, list):
+        return [_resolve(item, test_accounts, f"{field}.{at}") for at, item in enumerate(value)]
+    if not isinstance(value, str) or not (match := _TEST_ACCOUNT.fullmatch(value)):
+        return value
+    if test_accounts is None:
+        name = field.removeprefix(".")
+        raise ValueError(f"{name}: {value} exists on local chains only; write an address")
+    return test_accounts(int(match[1]))
+
+
+def _leaves(value: Any, name: str) -> list[tuple[str, int | str]]:
+    if isinstance(value, dict):
+        items = [(str(key), item) for key, item in value.items()]
+    elif isinstance(value, list):
+        items = [(str(at), item) for at, item in enumerate(value)]
+    else:
+        return [(name, value)]
+    prefix = f"{name}." if name else ""
+    return [leaf for key, item in items for leaf in _leaves(item, prefix + key)]
+
+
+def _lists(value: Any) -> Any:
+    """Turn tables whose keys count from 0 back into lists."""
+    if not isinstance(value, dict):
+        return value
+    if value and all(key.isdecimal() for key in value):
+        return tuple(_lists(value[key]) for key in sorted(value, key=int))
+    return {key: _lists(item) for key, item in value.items()}
+
+
+def _sentence(error: ValidationError) -> str:
+    """Return what is wrong with the first field at fault."""
+    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    # A token is an address or a word: pydantic names the alternative that it tried.
+    parts = [str(part) for part in first["loc"] if not str(part).startswith(("function-", "lit"))]
+    problem = first["msg"].removeprefix("Value error, ")
+    return f"{'.'.join(parts)}: {problem}" if parts else problem

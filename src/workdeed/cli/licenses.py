@@ -1,0 +1,198 @@
+"""Commands of issuers and operators: `license issue|consent|link|unlink|profile|payout|show`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from workdeed.cli.errors import Failure
+from workdeed.cli.network import (
+    Key,
+    Network,
+    json_option,
+    key_options,
+    network_options,
+    parse_address,
+    parse_hash,
+    with_client,
+)
+from workdeed.cli.output import emit_fields, emit_json
+
+if TYPE_CHECKING:
+    from workdeed.chain.keys import LocalSigner
+    from workdeed.sdk.client import Client
+    from workdeed.sdk.licenses import LinkConsent
+
+LICENSE_ID = click.IntRange(min=1)
+
+
+@click.group("license")
+def license_() -> None:
+    """Issue, link and show licenses."""
+
+
+@license_.command()
+@click.argument("owner")
+@click.option(
+    "--kind", type=click.Choice(["node", "oracle"]), default="node", show_default=True, help="Kind."
+)
+@network_options
+@key_options
+def issue(owner: str, kind: str, network: Network, key: Key) -> None:
+    """Issue a license to OWNER; for issuers."""
+    account = parse_address(owner, "OWNER")
+
+    async def work(client: "Client") -> None:
+        from workdeed.sdk.licenses import KINDS
+
+        click.echo(f"license {await client.issue_license(account, KINDS[kind])}")
+
+    with_client(network, work, key)
+
+
+@license_.command()
+@click.argument("license_id", type=LICENSE_ID)
+@json_option
+@network_options
+def show(license_id: int, as_json: bool, network: Network) -> None:
+    """Show license LICENSE_ID: owner, node, payout, standing, endpoint."""
+
+    async def work(client: "Client") -> None:
+        fields = (await client.license(license_id)).to_json()
+        emit_json(fields) if as_json else emit_fields(f"License {license_id}", fields)
+
+    with_client(network, work)
+
+
+@license_.command()
+@click.argument("license_id", type=LICENSE_ID)
+@click.option(
+    "--hours", type=click.IntRange(1, 720), default=1, show_default=True, help="Validity."
+)
+@network_options
+@key_options
+def consent(license_id: int, hours: int, network: Network, key: Key) -> None:
+    """Sign with the node key that it belongs to LICENSE_ID; prints what `license link` takes.
+
+    For nodes whose key is on another machine than the owner's. Nothing is sent.
+    """
+    import time
+
+    signer = key.signer()
+
+    async def work(client: "Client") -> None:
+        deadline = int(time.time()) + hours * 3_600
+        signed = await client.consent_to_link(license_id, signer, deadline)
+        click.echo(f"{signed.node}:{signed.deadline}:0x{signed.signature.hex()}")
+
+    with_client(network, work)
+
+
+@license_.command()
+@click.argument("license_id", type=LICENSE_ID)
+@click.option("--consent", "consent_text", help="What `license consent` printed on the node.")
+@click.option("--node-key-env", help="Variable with the node key, for test chains.")
+@click.option("--node-keystore", type=click.Path(path_type=Path), help="The node key's keystore.")
+@network_options
+@key_options
+def link(
+    license_id: int,
+    consent_text: str | None,
+    node_key_env: str | None,
+    node_keystore: Path | None,
+    network: Network,
+    key: Key,
+) -> None:
+    """Link a node to LICENSE_ID; the node key must consent. Sent by the license's owner."""
+    if sum(one is not None for one in (consent_text, node_key_env, node_keystore)) != 1:
+        raise Failure("node: give exactly one of --consent, --node-key-env and --node-keystore")
+    node = _node(license_id, consent_text, Key(node_keystore, node_key_env))
+
+    async def work(client: "Client") -> None:
+        from workdeed.sdk.licenses import LinkConsent
+
+        await client.link_node(license_id, node)
+        address = node.node if isinstance(node, LinkConsent) else node.address
+        click.echo(f"license {license_id} node {address}")
+
+    with_client(network, work, key)
+
+
+@license_.command()
+@click.argument("license_id", type=LICENSE_ID)
+@network_options
+@key_options
+def unlink(license_id: int, network: Network, key: Key) -> None:
+    """Unlink the node of LICENSE_ID; the next link waits for the relink delay."""
+
+    async def work(client: "Client") -> None:
+        await client.unlink_node(license_id)
+        click.echo(f"license {license_id} has no node")
+
+    with_client(network, work, key)
+
+
+@license_.command()
+@click.argument("license_id", type=LICENSE_ID)
+@click.argument("endpoint")
+@click.option("--hash", "profile_hash", help="Hash of the profile. Default: asked of the node.")
+@click.option("--no-profile", is_flag=True, help="Announce no profile, as oracles do.")
+@network_options
+@key_options
+def profile(
+    license_id: int,
+    endpoint: str,
+    profile_hash: str | None,
+    no_profile: bool,
+    network: Network,
+    key: Key,
+) -> None:
+    """Announce that LICENSE_ID answers at ENDPOINT (http(s)://host:port), and its profile."""
+    given = parse_hash(profile_hash, "--hash")
+
+    async def work(client: "Client") -> None:
+        found = given
+        if profile_hash is None and not no_profile:
+            found = (await client.fetch_profile(license_id, endpoint)).profile_hash
+        await client.set_profile(license_id, endpoint, found)
+        click.echo(f"license {license_id} endpoint {endpoint} profile 0x{found.hex()}")
+
+    with_client(network, work, key)
+
+
+@license_.command()
+@click.argument("license_id", type=LICENSE_ID)
+@click.argument("payout", required=False)
+@network_options
+@key_options
+def payout(license_id: int, payout: str | None, network: Network, key: Key) -> None:
+    """Pay what LICENSE_ID earns to PAYOUT; without it, to its owner."""
+    from workdeed.chain.bindings.licenses import ZERO_ADDRESS
+
+    address = parse_address(payout, "PAYOUT") if payout else ZERO_ADDRESS
+
+    async def work(client: "Client") -> None:
+        await client.set_payout(license_id, address)
+        click.echo(f"license {license_id} payout {payout or 'its owner'}")
+
+    with_client(network, work, key)
+
+
+def _node(license_id: int, consent_text: str | None, key: Key) -> "LocalSigner | LinkConsent":
+    if consent_text is None:
+        return key.signer()
+    from workdeed.sdk.licenses import LinkConsent
+
+    try:
+        node, deadline, signature = consent_text.split(":")
+        return LinkConsent(
+            license_id,
+            parse_address(node, "--consent"),
+            "",
+            int(deadline),
+            bytes.fromhex(signature.removeprefix("0x")),
+        )
+    except ValueError:
+        raise Failure(
+            "--consent: it is malformed; copy the whole line of `license consent`"
+        ) from None

@@ -1,0 +1,33 @@
+"""The command `workdeed` and the table of its commands."""
+
+import click
+
+from workdeed.cli.lazy import LazyGroup
+
+COMMANDS = {
+    "keeper": ("workdeed.cli.keeper:keeper", "Run the keeper of an oracle or an operator."),
+    "node": ("workdeed.cli.node:node", "Run the agent of a node."),
+    "quote": ("workdeed.cli.jobs:quote", "Say what a job would cost."),
+    "deploy": ("workdeed.cli.jobs:deploy", "Open a job from a spec file."),
+    "status": ("workdeed.cli.jobs:status", "Show jobs."),
+    "update": ("workdeed.cli.jobs:update", "Replace the spec of a job."),
+    "extend": ("workdeed.cli.jobs:extend", "Buy more windows for a job."),
+    "cancel": ("workdeed.cli.jobs:cancel", "End a job and get back what it has not used."),
+    "close": ("workdeed.cli.jobs:close", "Close a job that is over and get the rest back."),
+    "license": ("workdeed.cli.licenses:license_", "Issue, link and show licenses."),
+    "claim": ("workdeed.cli.claims:claim", "Collect what a license has earned."),
+    "trust": ("workdeed.cli.trust:trust", "Attest accounts, change and show standings."),
+    "faucet": ("workdeed.cli.tokens:faucet", "Take test dollars on a test chain."),
+    "check": ("workdeed.cli.check:check", "Check the surroundings and say what to mend."),
+}
+
+
+@click.command(
+    "workdeed",
+    cls=LazyGroup,
+    lazy=COMMANDS,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(package_name="workdeed", message="%(version)s")
+def root() -> None:
+    """Workloads on licensed edge nodes, paid from an escrow for verified service."""

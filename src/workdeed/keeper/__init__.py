@@ -1,0 +1,1 @@
+"""The keeper: one process that joins chain, placement, oracle and nodes."""

@@ -1,0 +1,137 @@
+"""What duties want to happen on chain, and the desk that hands it to the outbox.
+
+A duty names an effect again in every round until the books show it; the desk passes it on once. An
+effect that failed is tried again once a window, since what refused it may have passed.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from workdeed.chain.bindings.codec import Call
+from workdeed.chain.books import Books
+from workdeed.chain.effects import Effect, EffectState, OutboxEntry
+from workdeed.chain.outbox import Outbox
+from workdeed.keeper.logs import Log, OnceLog
+from workdeed.keeper.metrics import Metrics
+from workdeed.keeper.view import View
+
+FINISH_STEPS = 20
+"""Steps of the outbox at a stop: enough to hand over everything that is signed already."""
+
+
+@dataclass(frozen=True)
+class PlannedEffect:
+    """A transaction that a duty asks for.
+
+    Attributes:
+        key: names the effect; the same effect always has the same key.
+        call: what to send.
+        done: whether the books show it as done, by this keeper or another.
+        transient: reasons of reverts that pass with time.
+
+    """
+
+    key: str
+    call: Call[Any]
+    done: Callable[[Books], bool]
+    transient: frozenset[str] = field(default_factory=frozenset)
+
+
+class EffectDesk:
+    """Passes planned effects to the outbox, each once.
+
+    Args:
+        outbox: what sends; None without a sender key, and then nothing is sent.
+        books: returns the books of now, which tell whether an effect is done.
+        log: told of effects that failed.
+        once: told when sending stalls.
+        metrics: counts effects by state.
+
+    """
+
+    def __init__(
+        self,
+        outbox: Outbox | None,
+        books: Callable[[], Books],
+        log: Log,
+        once: OnceLog,
+        metrics: Metrics,
+    ) -> None:
+        self._outbox = outbox
+        self._books = books
+        self._log = log
+        self._once = once
+        self._metrics = metrics
+        self._passed: set[str] = set()
+        self._failed: dict[str, int] = {}
+
+    @property
+    def sends(self) -> bool:
+        """Whether there is a key to send with."""
+        return self._outbox is not None
+
+    async def plan(self, view: View, effect: PlannedEffect) -> None:
+        """Take an effect; what the books show as done is left alone.
+
+        Raises:
+            ChainError: if it cannot be stored, or the chain has to be asked and does not answer.
+
+        """
+        if self._outbox is None or effect.done(view.books):
+            return
+        if self._failed.get(effect.key, view.window) < view.window:
+            self._failed[effect.key] = view.window
+            await self._outbox.retry(effect.key)
+        if effect.key not in self._passed:
+            await self._outbox.submit(self._effect(effect))
+            self._passed.add(effect.key)
+
+    async def step(self, view: View) -> None:
+        """Let the outbox work; raises `ChainError` if the chain does not answer."""
+        if self._outbox is None:
+            return
+        for entry in await self._outbox.step():
+            self._on_settled(entry, view)
+        await self._count(self._outbox)
+
+    def forget(self) -> None:
+        """Pass everything on again: a reorg may have undone what had been done."""
+        self._passed.clear()
+
+    async def finish(self) -> None:
+        """Hand over what is signed; what is only planned waits for the next start."""
+        if self._outbox is None:
+            return
+        for _ in range(FINISH_STEPS):
+            pending = await self._outbox.pending()
+            if not any(entry.state is EffectState.SIGNED for entry in pending):
+                return
+            await self._outbox.step()
+
+    def _effect(self, planned: PlannedEffect) -> Effect:
+        async def is_done() -> bool:
+            return planned.done(self._books())
+
+        return Effect(
+            key=planned.key, call=planned.call, transient=planned.transient, is_done=is_done
+        )
+
+    def _on_settled(self, entry: OutboxEntry, view: View) -> None:
+        if entry.state is EffectState.FAILED:
+            self._failed[entry.key] = view.window
+            self._log.warning("effect_failed", key=entry.key, reason=entry.reason)
+        else:
+            self._failed.pop(entry.key, None)
+            self._log.info("effect_done", key=entry.key, state=entry.state.value)
+
+    async def _count(self, outbox: Outbox) -> None:
+        pending = await outbox.pending()
+        for state in EffectState:
+            count = sum(entry.state is state for entry in pending)
+            self._metrics.effects.labels(state=state.value).set(count)
+        waiting = [entry for entry in pending if entry.reason]
+        if waiting:
+            self._once.trouble("outbox", f"{waiting[0].key}: {waiting[0].reason}")
+        else:
+            self._once.fine("outbox")

@@ -1,0 +1,158 @@
+"""The reconcile loop: look at the chain, then let every duty work towards what it should be.
+
+Duties know nothing of each other. Each gets the latest view; one that is still busy with an older
+view is left alone, so that a slow peer of one holds up no other. What goes wrong in a duty stays in
+it, is logged when it changes and is tried again in the next round.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+from workdeed.chain.errors import ChainError
+from workdeed.chain.mirror import Mirror, MirrorUpdate
+from workdeed.keeper.effects import EffectDesk
+from workdeed.keeper.logs import Log, OnceLog
+from workdeed.keeper.metrics import Metrics
+from workdeed.keeper.view import View
+from workdeed.protocol.windows import WindowClock
+
+STOP_SECONDS = 5.0
+"""How long duties may go on after the loop was told to stop."""
+
+
+@dataclass(frozen=True)
+class Duty:
+    """Something that is to be done again and again.
+
+    Attributes:
+        name: what logs and metrics call it.
+        run: does what is due under a view; idempotent.
+
+    """
+
+    name: str
+    run: Callable[[View], Awaitable[None]]
+
+
+class Loop:
+    """Runs rounds until it is told to stop.
+
+    Args:
+        mirror: the chain.
+        calendar: the windows.
+        duties: what to do.
+        desk: where duties leave what shall be sent.
+        poll_seconds: time from the start of a round to the start of the next.
+        log, once, metrics: where it tells what happens.
+
+    """
+
+    def __init__(
+        self,
+        mirror: Mirror,
+        calendar: WindowClock,
+        duties: Sequence[Duty],
+        desk: EffectDesk,
+        *,
+        poll_seconds: float,
+        log: Log,
+        once: OnceLog,
+        metrics: Metrics,
+    ) -> None:
+        self._mirror = mirror
+        self._calendar = calendar
+        self._duties = duties
+        self._desk = desk
+        self._poll_seconds = poll_seconds
+        self._log = log
+        self._once = once
+        self._metrics = metrics
+        self._busy: dict[str, asyncio.Task[None]] = {}
+        self._view: View | None = None
+        self._seen_at = 0.0
+
+    @property
+    def view(self) -> View | None:
+        """The latest view, None before the first look at the chain."""
+        return self._view
+
+    @property
+    def age(self) -> float | None:
+        """Seconds since the last look at the chain that succeeded."""
+        return None if self._view is None else time.monotonic() - self._seen_at
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Run rounds until `stopping` is set, then finish what was signed."""
+        while not stopping.is_set():
+            started = time.monotonic()
+            await self.round()
+            pause = self._poll_seconds - (time.monotonic() - started)
+            await _wait(stopping, max(0.0, pause))
+        await self._stop()
+
+    async def round(self) -> None:
+        """Look at the chain, let every idle duty run, then let the outbox send."""
+        with self._metrics.rounds.time():
+            try:
+                update = await self._mirror.refresh()
+            except ChainError as error:
+                self._once.trouble("chain", str(error))
+                return
+            self._once.fine("chain")
+            view = self._observe(update)
+            self._start_duties(view)
+            # A duty that waits for a peer goes on beside the next rounds.
+            if self._busy:
+                await asyncio.wait(self._busy.values(), timeout=self._poll_seconds)
+            await self._guard("outbox", self._desk.step(view))
+
+    def _observe(self, update: MirrorUpdate) -> View:
+        if update.rewound_to is not None:
+            self._log.warning("reorg", rewound_to=update.rewound_to)
+            self._metrics.reorgs.inc()
+            self._desk.forget()
+        view = View(self._mirror.books, update.block, update.head, self._calendar)
+        self._view, self._seen_at = view, time.monotonic()
+        self._metrics.head_block.set(update.head.number)
+        self._metrics.read_block.set(update.block)
+        self._metrics.window.set(view.window)
+        self._metrics.reported_window.set(view.reported)
+        self._metrics.open_jobs.set(sum(not job.closed for job in view.books.jobs.values()))
+        return view
+
+    def _start_duties(self, view: View) -> None:
+        self._busy = {name: task for name, task in self._busy.items() if not task.done()}
+        for duty in self._duties:
+            if duty.name not in self._busy:
+                work = self._guard(duty.name, duty.run(view))
+                self._busy[duty.name] = asyncio.create_task(work, name=duty.name)
+
+    async def _guard(self, name: str, work: Awaitable[None]) -> None:
+        try:
+            await work
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:  # one duty's fault must not stop the others
+            self._metrics.duty_failures.labels(duty=name).inc()
+            self._once.trouble(name, f"{type(error).__name__}: {error}")
+        else:
+            self._once.fine(name)
+
+    async def _stop(self) -> None:
+        busy = list(self._busy.values())
+        if busy:
+            _, late = await asyncio.wait(busy, timeout=STOP_SECONDS)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+        await self._guard("outbox", self._desk.finish())
+
+
+async def _wait(event: asyncio.Event, seconds: float) -> None:
+    """Wait until the event is set, at most so long."""
+    try:
+        await asyncio.wait_for(event.wait(), seconds)
+    except TimeoutError:
+        return

@@ -1,0 +1,46 @@
+"""What a duty decides on: the books at one block, and the chain's time at the head."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from workdeed.chain.books import Books, ReportState
+from workdeed.chain.rpc import Head
+from workdeed.protocol.windows import WindowClock
+
+
+@dataclass(frozen=True)
+class View:
+    """The chain as this keeper knows it at one moment.
+
+    Attributes:
+        books: the state after `block`.
+        block: the last block that was read, at confirmation depth.
+        head: the latest block of the RPC.
+        calendar: the windows.
+
+    """
+
+    books: Books
+    block: int
+    head: Head
+    calendar: WindowClock
+
+    @property
+    def timestamp(self) -> int:
+        """The time that contracts see, Unix seconds."""
+        return self.head.timestamp
+
+    @cached_property
+    def window(self) -> int:
+        """The current window."""
+        return self.calendar.at(self.head.timestamp)
+
+    @cached_property
+    def final_report(self) -> ReportState | None:
+        """The report that money may rest on, None before the first."""
+        return self.books.final_report(self.head.timestamp)
+
+    @cached_property
+    def reported(self) -> int:
+        """The window of the final report, 0 before the first."""
+        return self.final_report.window if self.final_report else 0

@@ -1,0 +1,373 @@
+"""The reconcile loop: what was dispatched, held against the chain, again and again.
+
+The caller of a dispatch is not trusted, the chain is. Where the chain can't be read, what runs
+goes on and nothing is started.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import structlog
+
+from workdeed.intent import Spec, SpecError, parse_spec
+from workdeed.node.chain_view import ChainView, Moment, PairView
+from workdeed.node.drivers.base import Driver, TaskKey
+from workdeed.node.errors import (
+    BusyError,
+    ChainUnsureError,
+    DispatchRefusedError,
+    NodeError,
+    RunnerError,
+)
+from workdeed.node.health import HealthProbe
+from workdeed.node.identity import NodeIdentity
+from workdeed.node.jobs import Job
+from workdeed.node.lifecycle import State
+from workdeed.node.ports import PortAllocator
+from workdeed.node.proofs import Pair, ProofKeeper
+from workdeed.node.records import JobRecord, JobStore, Revision
+from workdeed.node.runners.base import Runner
+from workdeed.node.verdict import Action, decide, refusal
+from workdeed.node.workload import Gate, Pauses, Tools, Workload
+from workdeed.protocol.limits import MAX_WORKLOADS
+from workdeed.protocol.messages import Dispatch, Resources
+
+_log = structlog.get_logger(__name__)
+
+_DISPATCHES_AT_ONCE = 4
+
+
+@dataclass(frozen=True, slots=True)
+class AgentOptions:
+    """How the agent behaves.
+
+    Attributes:
+        escrow: the escrow whose jobs it serves.
+        resources: what all workloads together may ask for.
+        workload_host: where workloads listen.
+        poll_seconds: time between two looks at the chain.
+
+    """
+
+    escrow: str
+    resources: Resources
+    workload_host: str
+    poll_seconds: float
+    pauses: Pauses
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the agent works with; wired in `run`."""
+
+    identity: NodeIdentity
+    chain: ChainView
+    driver: Driver
+    runners: Mapping[str, Runner]
+    health: HealthProbe
+    ports: PortAllocator
+    store: JobStore
+    proofs: ProofKeeper
+
+
+class Agent:
+    """Runs the jobs that the chain assigns to one license."""
+
+    def __init__(self, options: AgentOptions, parts: Parts) -> None:
+        """Make an agent; nothing happens before `start`."""
+        self._options = options
+        self._parts = parts
+        self._gate = Gate()
+        self._jobs: dict[int, Job] = {}
+        self._retired: dict[int, JobRecord] = {}
+        self._ending: dict[int, int] = {}
+        self._problem = "the chain was not read yet"
+        self._reported = 0
+        self._lock = asyncio.Lock()
+        self._enders: dict[int, asyncio.Task[None]] = {}
+        self._collector: asyncio.Task[None] | None = None
+        self._dispatches = asyncio.Semaphore(_DISPATCHES_AT_ONCE)
+        self._loop_task: asyncio.Task[None] | None = None
+
+    @property
+    def identity(self) -> NodeIdentity:
+        """Who this node is."""
+        return self._parts.identity
+
+    @property
+    def proofs(self) -> ProofKeeper:
+        """The kept proofs."""
+        return self._parts.proofs
+
+    @property
+    def problem(self) -> str:
+        """Why the node is not ready to serve, empty when it is."""
+        return self._problem
+
+    def workloads(self) -> list[Workload]:
+        """Return all workloads, sorted by job and revision."""
+        return [one for _, job in sorted(self._jobs.items()) for one in job.workloads]
+
+    async def start(self) -> None:
+        """Resume what an earlier run left, and begin to reconcile.
+
+        Raises:
+            StateError: if the memory of the earlier run is damaged.
+
+        """
+        for record in self._parts.store.load():
+            self._resume(record)
+        keep = [key for job in self._jobs.values() for key in self._keys(job.record)]
+        await self._sweep(keep)
+        for job in self._jobs.values():
+            job.begin()
+        self._loop_task = asyncio.create_task(self._loop())
+
+    async def close(self, *, stop_workloads: bool) -> None:
+        """End the agent; its workloads end with it or run on."""
+        for task in (self._loop_task, self._collector):
+            if task is not None:
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
+        async with self._lock:
+            await asyncio.gather(*self._enders.values())
+            jobs = list(self._jobs.values())
+            ends = (job.end("the agent ends") if stop_workloads else job.leave() for job in jobs)
+            for outcome in await asyncio.gather(*ends, return_exceptions=True):
+                if isinstance(outcome, BaseException):
+                    _log.error("agent: a job can't be ended", error=str(outcome))
+
+    async def dispatch(self, dispatch: Dispatch) -> State:
+        """Take a spec that the chain confirms; return the state of its workload.
+
+        Raises:
+            DispatchRefusedError: if the chain or this node's abilities speak against it.
+            ChainUnsureError: if the chain can't be read now.
+            BusyError: if too many dispatches are under way.
+
+        """
+        spec = self._read_spec(dispatch)
+        known = self._standing(dispatch)
+        if known is not None:
+            return known
+        if self._dispatches.locked():
+            raise BusyError("dispatch: too many at once; send it again in a moment")
+        async with self._dispatches:
+            moment = await self._parts.chain.moment()
+            (view,) = await self._parts.chain.pairs(moment, [dispatch.job_id])
+        refused = refusal(view, moment.window, dispatch.revision, dispatch.spec_hash)
+        if refused is not None:
+            raise DispatchRefusedError(refused[1], refused[0])
+        async with self._lock:
+            known = self._standing(dispatch)
+            return known if known is not None else await self._accept(dispatch, spec)
+
+    async def reconcile(self) -> None:
+        """Look at the chain once and do what follows."""
+        try:
+            moment = await self._parts.chain.moment()
+            job_ids = sorted(self._jobs)
+            views = await self._parts.chain.pairs(moment, job_ids)
+            linked = await self._parts.chain.linked_node(moment)
+        except ChainUnsureError as error:
+            self._gate.close(str(error))
+            self._problem = str(error)
+            return
+        async with self._lock:
+            for job_id, view in zip(job_ids, views, strict=True):
+                if job_id in self._jobs:
+                    self._apply(self._jobs[job_id], view, moment)
+        # Only now: what the chain no longer wants must not start in between.
+        self._gate.open()
+        self._problem = await self._own_problem(linked)
+        if self._collector is None or self._collector.done():
+            self._collector = asyncio.create_task(self._collect_proofs(moment))
+
+    def _resume(self, record: JobRecord) -> None:
+        """Take up a job of an earlier run; whatever is wrong with one, the others are served."""
+        if record.escrow != self._options.escrow:
+            _log.warning("agent: a job of another escrow is left alone", job=record.job_id)
+        elif record.retired is not None:
+            self._retired[record.job_id] = record
+        else:
+            try:
+                self._jobs[record.job_id] = self._job(record)
+            except (SpecError, RunnerError) as error:
+                _log.error("agent: a job can't be resumed", job=record.job_id, error=str(error))
+
+    async def _loop(self) -> None:
+        while True:
+            try:
+                await self.reconcile()
+            except Exception:
+                _log.exception("agent: a round failed")
+                self._problem = "the last look at the chain failed; see the agent's log"
+            await asyncio.sleep(self._options.poll_seconds)
+
+    async def _own_problem(self, linked: str) -> str:
+        identity = self._parts.identity
+        if linked != identity.address:
+            return (
+                f"license_id: license {identity.license_id} is linked to {linked}, and this node's "
+                f"key is {identity.address}; link it"
+            )
+        fingerprint = await self._parts.driver.fingerprint()
+        return "" if fingerprint.available else f"driver: {fingerprint.reason}"
+
+    def _apply(self, job: Job, view: PairView, moment: Moment) -> None:
+        record = job.record
+        wanted = record.wanted
+        verdict = decide(view, moment.window, wanted.number, wanted.spec_hash)
+        run = verdict.action is Action.RUN
+        for workload in job.workloads:
+            workload.startable = run and workload is job.wanted
+        if verdict.action is not Action.STOP and record.retired is None:
+            self._ending.pop(record.job_id, None)
+            return
+        # What one block says may be gone with it: an end must stand in two.
+        seen = self._ending.setdefault(record.job_id, moment.number)
+        if moment.number > seen and record.job_id not in self._enders:
+            last = min(view.until, view.end or view.until, moment.window)
+            ender = asyncio.create_task(self._retire(job, last, verdict.reason))
+            self._enders[record.job_id] = ender
+
+    async def _retire(self, job: Job, last: int, reason: str) -> None:
+        """End a job for good; if that fails, the next round tries again."""
+        job_id = job.record.job_id
+        try:
+            job.record = replace(job.record, retired=last)
+            self._parts.store.save(job.record)
+            await job.end(reason)
+            del self._jobs[job_id]
+            self._retired[job_id] = job.record
+            self._ending.pop(job_id, None)
+        except (NodeError, OSError) as error:
+            _log.error("agent: a job can't be ended", job=job_id, error=str(error))
+        finally:
+            del self._enders[job_id]
+
+    async def _collect_proofs(self, moment: Moment) -> None:
+        """Keep this node's leaves of a new final report; forget jobs that have none left."""
+        try:
+            report = await self._parts.chain.final_report(moment)
+        except ChainUnsureError:
+            return
+        if report.window <= self._reported:
+            return
+        pairs = {(self._options.escrow, job_id) for job_id in (*self._jobs, *self._retired)}
+        found, absent = await self._parts.proofs.collect(report, pairs)
+        self._forget(absent, report.window)
+        if found | absent == pairs:
+            self._reported = report.window
+
+    def _forget(self, absent: set[Pair], window: int) -> None:
+        for _, job_id in absent:
+            record = self._retired.get(job_id)
+            if record is not None and record.retired is not None and record.retired < window:
+                self._parts.store.remove(record)
+                del self._retired[job_id]
+
+    def _read_spec(self, dispatch: Dispatch) -> Spec:
+        if dispatch.escrow != self._options.escrow:
+            text = f"escrow: this node serves {self._options.escrow}; send the job to its nodes"
+            raise DispatchRefusedError(text, "escrow")
+        try:
+            spec = parse_spec(dispatch.spec)
+            self._runner(spec.runner).check(spec)
+        except (SpecError, RunnerError) as error:
+            raise DispatchRefusedError(f"spec: {error}", "spec") from error
+        return spec
+
+    def _standing(self, dispatch: Dispatch) -> State | None:
+        """Return the state of exactly this revision if it is wanted already."""
+        job = self._jobs.get(dispatch.job_id)
+        if job is None or job.record.retired is not None:
+            return None
+        wanted = job.record.wanted
+        same = wanted.number == dispatch.revision and wanted.spec == dispatch.spec
+        return job.wanted.state if same else None
+
+    async def _accept(self, dispatch: Dispatch, spec: Spec) -> State:
+        self._check_room(dispatch.job_id, spec)
+        revision = Revision(dispatch.revision, dispatch.spec)
+        if dispatch.job_id in self._enders:
+            await self._enders[dispatch.job_id]  # it came back while it was being ended
+        job = self._jobs.get(dispatch.job_id)
+        if job is not None and job.record.retired is None:
+            await job.revise(revision)
+            return job.wanted.state
+        if job is not None:
+            await job.end("placed anew")
+        record = JobRecord(dispatch.escrow, dispatch.job_id, (revision,))
+        self._parts.store.save(record)
+        job = self._job(record)
+        self._jobs[record.job_id] = job
+        self._ending.pop(record.job_id, None)
+        self._retired.pop(record.job_id, None)
+        job.begin()
+        return job.wanted.state
+
+    def _check_room(self, job_id: int, spec: Spec) -> None:
+        """Refuse what does not fit beside the other jobs."""
+        others = [job.wanted.spec for number, job in self._jobs.items() if number != job_id]
+        if len(others) >= MAX_WORKLOADS // 2:
+            raise DispatchRefusedError("job_id: this node has all the jobs that it can answer for")
+        for name in ("cpu_milli", "memory_mb", "storage_mb"):
+            asked = sum(getattr(one.resources, name) for one in (*others, spec))
+            offered = getattr(self._options.resources, name)
+            if asked > offered:
+                raise DispatchRefusedError(
+                    f"resources.{name}: with this job {asked} would be in use, and the node offers "
+                    f"{offered}; place the job elsewhere",
+                    f"spec.resources.{name}",
+                )
+
+    def _job(self, record: JobRecord) -> Job:
+        def tools(runner: str, number: int) -> Tools:
+            def allot(preferred: int | None) -> int:
+                taken = {one.port for one in self.workloads() if one.port is not None}
+                port = self._parts.ports.allot(taken - {preferred}, preferred)
+                self._jobs[record.job_id].remember_port(number, port)
+                return port
+
+            parts, options = self._parts, self._options
+            return Tools(
+                parts.driver,
+                self._runner(runner),
+                parts.health,
+                self._gate,
+                allot,
+                options.workload_host,
+                options.pauses,
+            )
+
+        job = Job(record, self._parts.identity.license_id, tools, self._parts.store.save)
+        for revision in record.revisions:
+            self._runner(parse_spec(revision.spec).runner)
+        return job
+
+    def _runner(self, name: str) -> Runner:
+        runner = self._parts.runners.get(name)
+        if runner is None:
+            has = ", ".join(sorted(self._parts.runners))
+            raise RunnerError(f"runner: this node has {has}, not {name}; place the job elsewhere")
+        return runner
+
+    def _keys(self, record: JobRecord) -> list[TaskKey]:
+        license_id = self._parts.identity.license_id
+        return [
+            TaskKey(record.escrow, record.job_id, license_id, one.number)
+            for one in record.revisions
+        ]
+
+    async def _sweep(self, keep: list[TaskKey]) -> None:
+        """End and remove what an earlier run left and no record names."""
+        names = {key.name for key in keep}
+        for key in await self._parts.driver.sweep():
+            if key.name not in names:
+                await self._parts.driver.destroy(key)
+        for runner in self._parts.runners.values():
+            await runner.sweep(keep)

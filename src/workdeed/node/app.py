@@ -1,0 +1,163 @@
+"""The agent's HTTP interface, as `docs/protocol.md` describes it."""
+
+import re
+from collections.abc import Awaitable, Callable
+
+from fastapi import FastAPI, Request, Response
+from starlette.exceptions import HTTPException
+
+from workdeed.node.agent import Agent
+from workdeed.node.errors import DispatchRefusedError, NodeError
+from workdeed.node.workload import Workload as Running
+from workdeed.protocol.errors import MessageError
+from workdeed.protocol.limits import MAX_TEXT, MAX_WORKLOADS
+from workdeed.protocol.messages import (
+    Body,
+    Dispatch,
+    DispatchReply,
+    ErrorBody,
+    NodeProfile,
+    Probe,
+    Status,
+    Workload,
+    WorkloadStatus,
+)
+
+_JSON = "application/json"
+_NUMBER = re.compile(r"[1-9][0-9]{0,15}")
+
+
+class _RequestError(NodeError):
+    """A request that is refused for its form, with the status that says so."""
+
+    def __init__(self, status: int, text: str, field: str) -> None:
+        super().__init__(text)
+        self.status = status
+        self.field = field
+
+
+def create_app(agent: Agent, profile: NodeProfile) -> FastAPI:
+    """Return the application that speaks for `agent`; all bodies and errors are JSON."""
+    app = FastAPI(title="Workdeed node", openapi_url=None, docs_url=None, redoc_url=None)
+    _add_errors(app)
+
+    @app.get("/healthz")
+    async def healthz() -> Response:
+        return Response(b"{}", media_type=_JSON)
+
+    @app.get("/readyz")
+    async def readyz() -> Response:
+        return _error(503, agent.problem) if agent.problem else await healthz()
+
+    @app.post("/probe")
+    async def probe(request: Request) -> Response:
+        question = Probe.parse(await _read(request, Probe.MAX_BYTES))
+        return _body(agent.identity.answer(question, _answered(agent)))
+
+    @app.post("/dispatch")
+    async def dispatch(request: Request) -> Response:
+        order = Dispatch.parse(await _read(request, Dispatch.MAX_BYTES))
+        return _body(DispatchReply(state=(await agent.dispatch(order)).value), 202)
+
+    @app.get("/status")
+    async def status() -> Response:
+        return _body(_status(agent))
+
+    @app.get("/profile")
+    async def own_profile() -> Response:
+        # Exactly the bytes whose hash stands on chain.
+        return Response(profile.canonical(), media_type=_JSON)
+
+    @app.get("/proofs/{window}")
+    async def proofs(window: str) -> Response:
+        if not _NUMBER.fullmatch(window):
+            raise _RequestError(400, "window: it is no number from 1 on; correct it", "window")
+        kept = agent.proofs.kept(int(window))
+        if kept is None:
+            return _error(404, f"window: nothing is kept of report {window}", "window")
+        return _body(kept)
+
+    return app
+
+
+def _add_errors(app: FastAPI) -> None:
+    def answer(status: int) -> Callable[[Request, Exception], Awaitable[Response]]:
+        async def handler(_request: Request, error: Exception) -> Response:
+            return _error(status, str(error), getattr(error, "field", ""))
+
+        return handler
+
+    app.add_exception_handler(MessageError, answer(400))
+    app.add_exception_handler(DispatchRefusedError, answer(409))
+    app.add_exception_handler(NodeError, answer(503))
+
+    async def form(_request: Request, error: Exception) -> Response:
+        status = error.status if isinstance(error, _RequestError) else 400
+        return _error(status, str(error), getattr(error, "field", ""))
+
+    async def fault(_request: Request, _exception: Exception) -> Response:
+        return _error(500, "the node failed at this request; see its log")
+
+    app.add_exception_handler(_RequestError, form)
+    app.add_exception_handler(Exception, fault)
+
+    async def http(_request: Request, error: Exception) -> Response:
+        status = error.status_code if isinstance(error, HTTPException) else 500
+        text = "path: the node has no such page or method; see docs/protocol.md"
+        return _error(status, text, "path")
+
+    app.add_exception_handler(HTTPException, http)
+
+
+async def _read(request: Request, max_bytes: int) -> bytes:
+    """Read a JSON body, and stop reading at the limit."""
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != _JSON:
+        raise _RequestError(415, f"body: send it as {_JSON}", "body")
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > max_bytes:
+            raise _RequestError(413, f"body: it exceeds {max_bytes} bytes; send less", "body")
+    return bytes(body)
+
+
+def _answered(agent: Agent) -> list[Workload]:
+    return [_workload(one) for one in agent.workloads()[:MAX_WORKLOADS]]
+
+
+def _workload(one: Running) -> Workload:
+    return Workload(
+        escrow=one.key.escrow,
+        job_id=one.key.job_id,
+        revision=one.key.revision,
+        spec_hash=one.spec_hash,
+        commit=one.commit,
+        state=one.state.value,
+        healthy=one.healthy,
+        port=one.port,
+    )
+
+
+def _status(agent: Agent) -> Status:
+    workloads = tuple(
+        WorkloadStatus(
+            escrow=one.key.escrow,
+            job_id=one.key.job_id,
+            revision=one.key.revision,
+            state=one.state.value,
+            reason=one.reason,
+            pid=one.pid,
+            port=one.port,
+        )
+        for one in agent.workloads()[:MAX_WORKLOADS]
+    )
+    identity = agent.identity
+    return Status(license_id=identity.license_id, node=identity.address, workloads=workloads)
+
+
+def _body(body: Body, status: int = 200) -> Response:
+    return Response(body.to_json(), status_code=status, media_type=_JSON)
+
+
+def _error(status: int, text: str, field: str = "") -> Response:
+    return _body(ErrorBody(error=text[:MAX_TEXT], field=field[:MAX_TEXT]), status)

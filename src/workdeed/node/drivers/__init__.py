@@ -1,0 +1,1 @@
+"""Drivers: how a workload is run on this machine."""

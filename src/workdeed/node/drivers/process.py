@@ -1,0 +1,376 @@
+"""Runs tasks as processes of this machine, under bubblewrap.
+
+Each task has a folder: `record.json` (whose process supervises it), `exit.json` (how it ended),
+its log, home and temporary folders. The record is on disk before anything of the task runs: see
+`shim`.
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from workdeed.node.drivers import shim
+from workdeed.node.drivers.base import (
+    Fingerprint,
+    Handle,
+    Inspection,
+    Limits,
+    Phase,
+    Stats,
+    Task,
+    TaskKey,
+)
+from workdeed.node.drivers.process_identity import ProcessIdentity
+from workdeed.node.drivers.sandbox import HOME, TEMPORARY, Layout, Sandbox
+from workdeed.node.errors import DriverError, SandboxMissingError, StateError
+from workdeed.node.files import private_directory, read_json, sync_directory, write_json
+
+MARKER = "WORKDEED_WORKLOAD"
+DEFAULT_PATH = "/usr/local/bin:/usr/bin:/bin"
+DEFAULT_LOG_BYTES = 2 * 1024 * 1024
+
+_KILL_SECONDS = 10.0
+_MB = 1_000_000
+
+
+class ProcessDriver:
+    """The embedded driver; Linux only."""
+
+    def __init__(
+        self,
+        directory: Path,
+        owner: str,
+        *,
+        allow_unsandboxed: bool = False,
+        path: str = DEFAULT_PATH,
+        read_only: tuple[Path, ...] = (),
+        log_bytes: int = DEFAULT_LOG_BYTES,
+    ) -> None:
+        """Keep tasks in `directory`.
+
+        Args:
+            directory: made if it is missing.
+            owner: id of this agent, part of the marker by which its processes are known.
+            allow_unsandboxed: run without bubblewrap where it is missing; for local networks only.
+            path: PATH of tasks.
+            read_only: further folders of the host that tasks may read, at the same place.
+            log_bytes: size of a task's log.
+
+        """
+        self._directory = private_directory(directory)
+        self._owner = owner
+        self._allow_unsandboxed = allow_unsandboxed
+        self._path = path
+        self._read_only = read_only
+        self._log_bytes = log_bytes
+        self._locks: dict[str, asyncio.Lock] = {}
+        self._children: dict[int, subprocess.Popen[bytes]] = {}
+        self._found: Sandbox | str | None = None
+
+    async def fingerprint(self) -> Fingerprint:
+        """Tell whether tasks can run, and whether in a sandbox; see `Driver`."""
+        if not sys.platform.startswith("linux"):
+            return Fingerprint("process", False, False, "the process driver needs Linux")
+        sandbox = await self._sandbox()
+        if isinstance(sandbox, Sandbox):
+            version = ".".join(str(part) for part in sandbox.version)
+            return Fingerprint("process", True, True, attributes={"bubblewrap": version})
+        return Fingerprint("process", self._allow_unsandboxed, False, sandbox)
+
+    async def start(self, task: Task) -> Handle:
+        """Start `task` unless it runs already; see `Driver`.
+
+        Raises:
+            SandboxMissingError: without bubblewrap, unless `allow_unsandboxed` is set.
+            DriverError: if it can't be started.
+
+        """
+        sandbox = await self._sandbox()
+        if isinstance(sandbox, str) and not self._allow_unsandboxed:
+            raise SandboxMissingError(
+                f"allow_unsandboxed: {sandbox}, and nothing is run without it; install bubblewrap"
+            )
+        launching = self._start(task, sandbox if isinstance(sandbox, Sandbox) else None)
+        # A caller that gives up must not free the lock while the launch goes on in its thread.
+        return await asyncio.shield(asyncio.ensure_future(launching))
+
+    async def recover(self, key: TaskKey) -> Handle | None:
+        """Return the task recorded under `key`, if any; see `Driver`."""
+        async with self._lock(key):
+            handle = self._recorded(key)
+            if handle is None or not ProcessIdentity.parse(handle.reference).alive():
+                self._end_leftovers(key)
+            return handle
+
+    async def sweep(self) -> tuple[TaskKey, ...]:
+        """End this agent's processes that no record owns; see `Driver`."""
+        keys = []
+        living = set()
+        for folder in sorted(self._directory.iterdir()):
+            key = TaskKey.parse(folder.name)
+            handle = self._recorded(key) if key is not None else None
+            if key is None or handle is None:
+                continue
+            keys.append(key)
+            if ProcessIdentity.parse(handle.reference).alive():
+                living.add(key.name)
+        for name in {name for _, name in self._marked()} - living:
+            self._end_strays(name)
+        return tuple(keys)
+
+    async def inspect(self, handle: Handle) -> Inspection:
+        """Return the state of the task now; see `Driver`."""
+        identity = ProcessIdentity.parse(handle.reference)
+        # Read before the exit file: a task that ends in between has written the file by then.
+        alive = identity.alive()
+        self._reap(identity.pid)
+        current = self._recorded(handle.key)
+        ended = read_json(self._folder(handle.key) / "exit.json")
+        if current is None or current.reference != handle.reference:
+            return Inspection(Phase.LOST)
+        if isinstance(ended, dict):
+            return Inspection(Phase.EXITED, int(ended["code"]), str(ended["error"]))
+        return Inspection(Phase.RUNNING if alive else Phase.LOST)
+
+    async def wait(self, handle: Handle, seconds: float) -> Inspection:
+        """Return the state when the task ends or time is up; see `Driver`."""
+        await ProcessIdentity.parse(handle.reference).wait_gone(seconds)
+        return await self.inspect(handle)
+
+    async def logs(self, handle: Handle, max_bytes: int) -> bytes:
+        """Return the end of the log; see `Driver`."""
+        log = self._folder(handle.key) / "output.log"
+        newer = _tail(log, max_bytes)
+        older = _tail(log.with_name("output.log.1"), max_bytes - len(newer))
+        return older + newer
+
+    async def stats(self, handle: Handle) -> Stats:
+        """Return what the task's processes use; see `Driver`."""
+        identity = ProcessIdentity.parse(handle.reference)
+        if not identity.alive():
+            return Stats(0.0, 0, 0)
+        seconds, memory, count = 0.0, 0, 0
+        for pid in shim.descendants(identity.pid):
+            with contextlib.suppress(psutil.Error):
+                process = psutil.Process(pid)
+                times = process.cpu_times()
+                seconds += times.user + times.system
+                memory += process.memory_info().rss
+                count += 1
+        return Stats(seconds, memory, count)
+
+    async def stop(self, handle: Handle, grace: float) -> Inspection:
+        """End the task, gently for `grace` seconds; see `Driver`.
+
+        Raises:
+            DriverError: if a process of it can't be ended.
+
+        """
+        identity = ProcessIdentity.parse(handle.reference)
+        async with self._lock(handle.key):
+            if grace > 0:
+                identity.signal(signal.SIGTERM)
+                if await identity.wait_gone(grace):
+                    return await self._ended(handle)
+            identity.signal(signal.SIGUSR1)
+            if not await identity.wait_gone(_KILL_SECONDS):
+                self._kill_tree(identity)
+                if not await identity.wait_gone(_KILL_SECONDS):
+                    raise DriverError(
+                        f"task: {handle.key.name} can't be ended; look at its processes"
+                    )
+            return await self._ended(handle)
+
+    async def destroy(self, key: TaskKey) -> None:
+        """End the task and forget it; see `Driver`."""
+        handle = self._recorded(key)
+        if handle is not None:
+            await self.stop(handle, 0)
+        async with self._lock(key):
+            folder = self._folder(key)
+            if folder.exists():
+                self._end_leftovers(key)
+                await asyncio.to_thread(remove_tree, folder)
+                sync_directory(self._directory)
+
+    async def _start(self, task: Task, sandbox: Sandbox | None) -> Handle:
+        async with self._lock(task.key):
+            handle = self._recorded(task.key)
+            if handle is not None and ProcessIdentity.parse(handle.reference).alive():
+                return handle
+            self._end_leftovers(task.key)
+            return await asyncio.to_thread(self._launch, task.key, self._order(task, sandbox))
+
+    async def _ended(self, handle: Handle) -> Inspection:
+        self._end_leftovers(handle.key)
+        return await self.inspect(handle)
+
+    async def _sandbox(self) -> Sandbox | str:
+        if self._found is None:
+            self._found = await Sandbox.find(self._directory.parent / "accounts")
+        return self._found
+
+    def _lock(self, key: TaskKey) -> asyncio.Lock:
+        return self._locks.setdefault(key.name, asyncio.Lock())
+
+    def _folder(self, key: TaskKey) -> Path:
+        return self._directory / key.name
+
+    def _recorded(self, key: TaskKey) -> Handle | None:
+        try:
+            record = read_json(self._folder(key) / "record.json")
+        except StateError:
+            # Damaged by a failing disk: nothing can be adopted, so what carries the marker is
+            # ended.
+            return None
+        if not isinstance(record, dict):
+            return None
+        identity = ProcessIdentity.parse(str(record["process"]))
+        return Handle(key, identity.pid, str(identity))
+
+    def _order(self, task: Task, sandbox: Sandbox | None) -> dict[str, Any]:
+        folder = private_directory(self._folder(task.key))
+        home, temporary, shared = (
+            private_directory(folder / name) for name in ("home", "tmp", "shm")
+        )
+        marker = {MARKER: f"{self._owner}/{task.key.name}", "PATH": self._path}
+        order: dict[str, Any] = {
+            "log": str(folder / "output.log"),
+            "log_bytes": self._log_bytes,
+            "exit": str(folder / "exit.json"),
+            "limits": _resource_limits(task.limits),
+        }
+        if sandbox is None:
+            places = {"HOME": str(home), "TMPDIR": str(temporary), "LANG": "C.UTF-8"}
+            order |= {"argv": list(task.argv), "sandbox": None, "cwd": _start_folder(task)}
+            order["env"] = {**places, **marker, **task.env, MARKER: marker[MARKER]}
+            return order
+        read_only = (*self._read_only, *task.mounts)
+        layout = Layout(task.directory, home, temporary, shared, read_only)
+        places = {"HOME": HOME, "TMPDIR": TEMPORARY, "LANG": "C.UTF-8", "PATH": self._path}
+        order["argv"] = sandbox.command(task.argv, task.limits.processes)
+        order["sandbox"] = sandbox.arguments(layout, {**places, **task.env}, task.subdirectory)
+        return order | {"cwd": "/", "env": marker}
+
+    def _launch(self, key: TaskKey, order: dict[str, Any]) -> Handle:
+        folder = self._folder(key)
+        (folder / "exit.json").unlink(missing_ok=True)
+        process = subprocess.Popen(
+            [sys.executable, "-I", "-S", "-B", shim.__file__],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            cwd="/",
+            env={MARKER: f"{self._owner}/{key.name}"},
+            start_new_session=True,
+        )
+        order_pipe = process.stdin
+        if order_pipe is None:
+            raise DriverError("stdin: the supervisor has none; start the task again")
+        try:
+            identity = ProcessIdentity.of(process.pid)
+            self._record(folder, identity)
+            order_pipe.write(json.dumps(order).encode())
+        finally:
+            # Closing without the whole order ends the supervisor before anything has run.
+            with contextlib.suppress(BrokenPipeError):
+                order_pipe.close()
+            self._children[process.pid] = process
+        return Handle(key, identity.pid, str(identity))
+
+    def _record(self, folder: Path, identity: ProcessIdentity) -> None:
+        write_json(folder / "record.json", {"process": str(identity)})
+        sync_directory(folder.parent)
+
+    def _reap(self, pid: int) -> None:
+        """Collect a supervisor that is a child of this very agent, so that no zombie stays."""
+        child = self._children.get(pid)
+        if child is not None and child.poll() is not None:
+            del self._children[pid]
+
+    def _kill_tree(self, identity: ProcessIdentity) -> None:
+        for pid, stat in shim.descendants(identity.pid).items():
+            shim.send_signal(pid, stat.start_ticks, signal.SIGKILL)
+        identity.signal(signal.SIGKILL)
+
+    def _marked(self) -> Iterator[tuple[int, str]]:
+        """Yield pid and task name of all processes that carry this agent's marker."""
+        prefix = f"{MARKER}={self._owner}/".encode()
+        for entry in Path("/proc").iterdir():
+            if not entry.name.isdigit():
+                continue
+            # Processes of others, and those which end meanwhile, can't be read and are not ours.
+            with contextlib.suppress(OSError):
+                environment = (entry / "environ").read_bytes()
+                for item in environment.split(b"\0"):
+                    if item.startswith(prefix):
+                        yield int(entry.name), item[len(prefix) :].decode(errors="replace")
+
+    def _end_leftovers(self, key: TaskKey) -> None:
+        """Kill what a task left whose supervisor is gone without having written how it ended.
+
+        A supervisor that wrote it has ended everything before.
+        """
+        folder = self._folder(key)
+        if folder.exists() and not (folder / "exit.json").exists():
+            self._end_strays(key.name)
+
+    def _end_strays(self, name: str) -> None:
+        """Kill what carries the marker of the task `name`, whose supervisor is gone."""
+        for pid, marked in list(self._marked()):
+            stat = shim.read_stat(pid)
+            if marked == name and stat is not None:
+                shim.send_signal(pid, stat.start_ticks, signal.SIGKILL)
+                self._reap(pid)
+
+
+def remove_tree(path: Path) -> None:
+    """Remove a folder that a task wrote, folders without write permission included."""
+    for parent, folders, _ in os.walk(path):
+        for folder in folders:
+            place = Path(parent, folder)
+            if not place.is_symlink():
+                place.chmod(0o700)
+    shutil.rmtree(path)
+
+
+def _resource_limits(limits: Limits) -> dict[str, int]:
+    """Return the kernel's per-process limits.
+
+    RLIMIT_DATA and not RLIMIT_AS bounds memory: runtimes reserve far more addresses than they use.
+    """
+    return {
+        "RLIMIT_DATA": limits.memory_mb * _MB,
+        "RLIMIT_FSIZE": limits.storage_mb * _MB,
+        "RLIMIT_NOFILE": limits.open_files,
+        "RLIMIT_CORE": 0,
+    }
+
+
+def _start_folder(task: Task) -> str:
+    root = task.directory.resolve()
+    place = (root / task.subdirectory).resolve()
+    if not place.is_relative_to(root):
+        raise DriverError("subdirectory: it leads out of the task's directory; use a real folder")
+    return str(place)
+
+
+def _tail(path: Path, max_bytes: int) -> bytes:
+    if max_bytes <= 0:
+        return b""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - max_bytes))
+            return file.read(max_bytes)
+    except FileNotFoundError:
+        return b""

@@ -1,0 +1,161 @@
+"""Command lines for bubblewrap (`bwrap`), which locks a task in.
+
+Inside, a task sees the system read-only, its own directory at /app, a home and temporary folders
+of its own, its own processes only, and no file of the agent. The network is the host's.
+"""
+
+import asyncio
+import contextlib
+import re
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from workdeed.node.files import private_directory, write_atomic
+
+APP = "/app"
+HOME = "/home/workload"
+# Folders of the task's own, which only the task sees at these places.
+TEMPORARY = "/tmp"  # noqa: S108
+SHARED_MEMORY = "/dev/shm"  # noqa: S108
+USER = 1000
+
+_CHECK_SECONDS = 10.0
+_PRLIMIT = "/usr/bin/prlimit"
+_ROOT_LINKS = ("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
+_ETC = (
+    "alternatives",
+    "ca-certificates",
+    "hosts",
+    "ld.so.cache",
+    "ld.so.conf",
+    "ld.so.conf.d",
+    "localtime",
+    "mime.types",
+    "nsswitch.conf",
+    "pki",
+    "protocols",
+    "resolv.conf",
+    "services",
+    "ssl",
+)
+_PASSWD = f"workload:x:{USER}:{USER}::{HOME}:/bin/sh\nnobody:x:65534:65534::/:/bin/false\n"
+_GROUP = f"workload:x:{USER}:\nnogroup:x:65534:\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Folders of the host for a task: its tree, home, /tmp, /dev/shm, and readable paths."""
+
+    app: Path
+    home: Path
+    temporary: Path
+    shared_memory: Path
+    read_only: Sequence[Path] = ()
+
+
+class Sandbox:
+    """A working bubblewrap."""
+
+    def __init__(self, program: str, version: tuple[int, ...], accounts: Path) -> None:
+        """Use the `program` of that `version`; `accounts` holds the passwd and group shown."""
+        self._program = program
+        self.version = version
+        self._accounts = accounts
+
+    @classmethod
+    async def find(cls, accounts: Path) -> "Sandbox | str":
+        """Return a sandbox that was seen to work here, or the reason why there is none."""
+        program = shutil.which("bwrap")
+        if program is None:
+            return "bubblewrap is not installed"
+        code, output = await _run([program, "--version"])
+        if code != 0:
+            return f"bubblewrap does not run: {output}"
+        version = tuple(int(part) for part in re.findall(r"\d+", output)[:3])
+        write_atomic(private_directory(accounts) / "passwd", _PASSWD.encode())
+        write_atomic(accounts / "group", _GROUP.encode())
+        sandbox = cls(program, version, accounts)
+        code, output = await _run([program, *sandbox._isolation(), *sandbox._system(), "true"])
+        return sandbox if code == 0 else f"bubblewrap can't make a sandbox here: {output}"
+
+    def command(self, argv: Sequence[str], processes: int) -> list[str]:
+        """Return the command line that runs `argv` inside; `--args` goes after its first word."""
+        return [self._program, "--", *_process_limit(processes), *argv]
+
+    def arguments(self, layout: Layout, env: dict[str, str], subdirectory: str) -> list[str]:
+        """Return bwrap's options for one task."""
+        options = [*self._isolation(), *self._system()]
+        for source, target in (
+            (layout.app, APP),
+            (layout.home, HOME),
+            (layout.temporary, TEMPORARY),
+            (layout.shared_memory, SHARED_MEMORY),
+        ):
+            options += ["--bind", str(source), target]
+        for path in layout.read_only:
+            options += ["--ro-bind", str(path), str(path)]
+        options += ["--remount-ro", "/dev", "--remount-ro", "/"]
+        for name, value in env.items():
+            options += ["--setenv", name, value]
+        return [*options, "--chdir", f"{APP}/{subdirectory}" if subdirectory else APP]
+
+    def _isolation(self) -> list[str]:
+        options = ["--unshare-user", "--unshare-pid", "--unshare-ipc", "--unshare-uts"]
+        options += ["--unshare-cgroup-try", "--die-with-parent", "--cap-drop", "ALL"]
+        options += ["--uid", str(USER), "--gid", str(USER), "--hostname", "workload"]
+        if self.version >= (0, 8):
+            options.append("--disable-userns")
+        return options
+
+    def _system(self) -> list[str]:
+        return ["--ro-bind", "/usr", "/usr", *_root_folders(), *self._etc(), *_kernel_folders()]
+
+    def _etc(self) -> Iterator[str]:
+        for name in _ETC:
+            path = Path("/etc", name)
+            if path.exists():
+                # Resolved, as /etc/resolv.conf often points into a folder that is not shown inside.
+                yield from ("--ro-bind", str(path.resolve()), str(path))
+        for name in ("passwd", "group"):
+            yield from ("--ro-bind", str(self._accounts / name), f"/etc/{name}")
+
+
+def _root_folders() -> Iterator[str]:
+    for name in _ROOT_LINKS:
+        path = Path(name)
+        if path.is_symlink():
+            yield from ("--symlink", str(path.readlink()), name)
+        elif path.is_dir():
+            yield from ("--ro-bind", name, name)
+
+
+def _kernel_folders() -> tuple[str, ...]:
+    return ("--proc", "/proc", "--dev", "/dev", "--tmpfs", TEMPORARY)
+
+
+def _process_limit(processes: int) -> list[str]:
+    # Set inside, where the kernel counts the processes of this sandbox alone (Linux 5.14 and
+    # later).
+    if not Path(_PRLIMIT).exists():
+        return []
+    return [_PRLIMIT, f"--nproc={processes}", "--"]
+
+
+async def _run(argv: Sequence[str]) -> tuple[int, str]:
+    process = await asyncio.create_subprocess_exec(
+        *argv,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        env={"PATH": "/usr/bin:/bin"},
+    )
+    try:
+        output, _ = await asyncio.wait_for(process.communicate(), _CHECK_SECONDS)
+    except TimeoutError:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+        return -1, "it does not answer"
+    return process.returncode or 0, output.decode(errors="replace").strip()

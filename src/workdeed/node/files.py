@@ -1,0 +1,80 @@
+"""Files that survive a crash: written whole or not at all, readable by the agent's user alone."""
+
+import fcntl
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from workdeed.node.errors import StateError
+
+
+def private_directory(path: Path) -> Path:
+    """Create `path` (mode 0700) with its parents where it is missing, and return it."""
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return path
+
+
+def write_atomic(path: Path, data: bytes) -> None:
+    """Replace `path` by `data` (mode 0600), durably: a crash leaves the old content or the new."""
+    partial = path.with_name(f".{path.name}.partial")
+    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(descriptor)
+    partial.replace(path)
+    sync_directory(path.parent)
+
+
+def sync_directory(path: Path) -> None:
+    """Make renames and removals inside `path` durable."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write `value` as JSON, atomically."""
+    write_atomic(path, json.dumps(value, sort_keys=True, separators=(",", ":")).encode())
+
+
+def read_json(path: Path) -> Any:
+    """Return the JSON in `path`, None where there is no such file.
+
+    Raises:
+        StateError: if the file is damaged.
+
+    """
+    try:
+        return json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except ValueError as error:
+        raise StateError(f"state_dir: {path.name} is damaged ({error}); remove it") from error
+
+
+class StateLock:
+    """Holds a state directory for one process; the kernel frees it when the process ends."""
+
+    def __init__(self, directory: Path) -> None:
+        """Take the lock of `directory`.
+
+        Raises:
+            StateError: if another process holds it.
+
+        """
+        self._descriptor = os.open(directory / "agent.lock", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(self._descriptor)
+            raise StateError(
+                "state_dir: another agent uses it; stop that one or give this one its own"
+            ) from error
+
+    def release(self) -> None:
+        """Give the directory back."""
+        os.close(self._descriptor)

@@ -1,0 +1,204 @@
+"""Wires the agent from its settings and runs it until it is told to stop."""
+
+import asyncio
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import structlog
+
+from workdeed.chain.errors import ChainError
+from workdeed.chain.keys import load_key
+from workdeed.chain.rpc import RpcClient
+from workdeed.node.agent import Agent, AgentOptions, Parts
+from workdeed.node.app import create_app
+from workdeed.node.chain_view import ChainView
+from workdeed.node.drivers.process import ProcessDriver
+from workdeed.node.errors import NodeError, SettingsError
+from workdeed.node.files import StateLock, private_directory
+from workdeed.node.health import HttpHealthProbe
+from workdeed.node.identity import NodeIdentity, instance_id
+from workdeed.node.ports import PortAllocator
+from workdeed.node.proofs import ProofKeeper
+from workdeed.node.records import JobStore
+from workdeed.node.runners.base import RunnerContext, load_runners
+from workdeed.node.server import HttpServer
+from workdeed.node.settings import NodeSettings
+from workdeed.node.workload import Pauses
+from workdeed.protocol.messages import NodeProfile, Resources
+
+_log = structlog.get_logger(__name__)
+
+
+class Node:
+    """A whole agent: state lock, reconcile loop and HTTP server."""
+
+    def __init__(self, settings: NodeSettings) -> None:
+        """Wire the parts.
+
+        Raises:
+            NodeError, workdeed.chain.errors.ChainError: if a part can't be had; one sentence each.
+
+        """
+        self._settings = settings
+        self._state = private_directory(settings.state_dir).resolve()
+        self._lock = StateLock(self._state)
+        self._closed = False
+        try:
+            self._parts = _parts(settings, self._state)
+            self.agent = Agent(_options(settings), self._parts)
+            self.profile = _profile(settings, self._parts)
+            app = create_app(self.agent, self.profile)
+            self._server = HttpServer(app, settings.host, settings.port)
+        except BaseException:
+            self._lock.release()
+            raise
+
+    @property
+    def port(self) -> int:
+        """The port on which the agent listens."""
+        return self._server.port
+
+    @property
+    def address(self) -> str:
+        """The node key's address."""
+        return self._parts.identity.address
+
+    async def start(self) -> None:
+        """Resume, reconcile and serve; raises `NodeError` if the state can't be resumed."""
+        fingerprint = await self._parts.driver.fingerprint()
+        if not fingerprint.available:
+            _log.error("node: no workload can run", reason=fingerprint.reason)
+        elif not fingerprint.sandboxed:
+            _log.warning("node: workloads run without a sandbox", reason=fingerprint.reason)
+        await self.agent.start()
+        self._server.begin()
+        _log.info("node: up", node=self.address, port=self.port, instance=str(self._state))
+
+    async def close(self) -> None:
+        """Stop; workloads end too where `stop_workloads_on_exit` says so. Safe to repeat."""
+        if self._closed:
+            return
+        self._closed = True
+        await self._server.close()
+        await self.agent.close(stop_workloads=self._settings.stop_workloads_on_exit)
+        await self._parts.proofs.close()
+        await self._parts.chain.close()
+        await self._parts.health.close()
+        self._lock.release()
+
+
+async def run(settings: NodeSettings, on_ready: Callable[[Node], None] | None = None) -> None:
+    """Run an agent until SIGTERM or SIGINT.
+
+    Args:
+        settings: as `load_settings` gives them.
+        on_ready: called once it listens.
+
+    Raises:
+        NodeError, workdeed.chain.errors.ChainError: if it can't start.
+
+    """
+    node = Node(settings)
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopped.set)
+    try:
+        await node.start()
+        if on_ready is not None:
+            on_ready(node)
+        await stopped.wait()
+    finally:
+        await node.close()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
+
+
+def main(settings: NodeSettings) -> int:
+    """Run an agent; return the exit code, 2 when it could not start."""
+    try:
+        asyncio.run(run(settings))
+    except (NodeError, ChainError) as error:
+        _log.error("node: it can't start", reason=str(error))
+        return 2
+    return 0
+
+
+def profile_of(settings: NodeSettings) -> NodeProfile:
+    """Return the profile that this configuration signs, without starting anything.
+
+    Its `profile_hash` is what the license's `set_profile` takes.
+
+    Raises:
+        NodeError, workdeed.chain.errors.ChainError: if key, deployment or runners can't be had.
+
+    """
+    state = private_directory(settings.state_dir).resolve()
+    return _profile(settings, _parts(settings, state))
+
+
+def _parts(settings: NodeSettings, state: Path) -> Parts:
+    contracts = settings.addresses()
+    instance = instance_id(state)
+    key = load_key(settings.key)
+    driver = ProcessDriver(
+        state / "tasks",
+        instance.hex(),
+        allow_unsandboxed=settings.allow_unsandboxed,
+        path=settings.sandbox.path,
+        read_only=settings.sandbox.read_only,
+    )
+    chain = ChainView(
+        [RpcClient(url, timeout=settings.rpc_seconds) for url in settings.rpc_urls],
+        settings.chain_id,
+        contracts,
+        settings.license_id,
+        min_rpcs=settings.min_rpcs,
+        stale_seconds=settings.stale_seconds,
+    )
+    context = RunnerContext(driver, state / "runners", settings.runner_options())
+    ports = settings.port_range
+    return Parts(
+        identity=NodeIdentity(
+            key, settings.chain_id, contracts.committee, settings.license_id, instance
+        ),
+        chain=chain,
+        driver=driver,
+        runners=load_runners(context),
+        health=HttpHealthProbe(settings.workload_host),
+        ports=PortAllocator(
+            settings.workload_host, range(ports[0], ports[1] + 1) if ports else None
+        ),
+        store=JobStore(state / "jobs"),
+        proofs=ProofKeeper(state / "proofs", settings.license_id, settings.oracle_urls),
+    )
+
+
+def _options(settings: NodeSettings) -> AgentOptions:
+    restart = settings.restart
+    return AgentOptions(
+        escrow=settings.addresses().escrow,
+        resources=_resources(settings),
+        workload_host=settings.workload_host,
+        poll_seconds=settings.poll_seconds,
+        pauses=Pauses(
+            restart.pause_seconds,
+            restart.max_pause_seconds,
+            restart.unhealthy_seconds,
+            settings.stop_seconds,
+        ),
+    )
+
+
+def _profile(settings: NodeSettings, parts: Parts) -> NodeProfile:
+    try:
+        return parts.identity.profile(
+            _resources(settings), settings.tags, tuple(sorted(parts.runners))
+        )
+    except ValueError as error:
+        raise SettingsError(f"tags: the profile can't be made ({error}); correct them") from error
+
+
+def _resources(settings: NodeSettings) -> Resources:
+    return Resources(**settings.resources.model_dump())

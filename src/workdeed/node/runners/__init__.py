@@ -1,0 +1,1 @@
+"""Runners: how a spec becomes something that a driver can run."""

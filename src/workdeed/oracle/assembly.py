@@ -1,0 +1,139 @@
+"""Opens everything that an oracle needs and joins it; the one place where its parts meet."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from workdeed.chain.keys import Signer
+from workdeed.oracle.endpoints import EndpointClient
+from workdeed.oracle.evidence import EvidenceLog
+from workdeed.oracle.journal import SigningJournal
+from workdeed.oracle.member import Member
+from workdeed.oracle.peers import HttpPeers, PeerControl, peers_of
+from workdeed.oracle.prober import Prober, SpecSource
+from workdeed.oracle.service import OracleService, Parts, ServiceSettings
+from workdeed.oracle.settings import ProbeSettings, RoundRules
+from workdeed.oracle.snapshots import ChainView
+from workdeed.oracle.store import OracleStore
+from workdeed.protocol.eip712 import Domain
+
+if TYPE_CHECKING:  # a web framework is loaded only where paths are served
+    from fastapi import APIRouter
+
+
+@dataclass(frozen=True, slots=True)
+class OracleSetup:
+    """Everything that an oracle is told.
+
+    Attributes:
+        state_dir: folder of journal, store and evidence. The journal must never be copied back.
+        domain: the committee's.
+        rules: of the round; the same for all members.
+        probes: how this member measures.
+        endpoints: license id -> address that overrides a member's endpoint on chain.
+        allow_private_endpoints: whether private addresses may be called; for a chain of one's own.
+        stagger: seconds between the submissions of one member and the next; a turn if None.
+
+    """
+
+    state_dir: Path
+    domain: Domain
+    rules: RoundRules
+    probes: ProbeSettings = field(default_factory=ProbeSettings)
+    endpoints: Mapping[int, str] = field(default_factory=dict)
+    allow_private_endpoints: bool = False
+    stagger: float | None = None
+
+
+class Oracle:
+    """An oracle with all that it has open."""
+
+    def __init__(
+        self,
+        service: OracleService,
+        client: EndpointClient,
+        store: OracleStore,
+        journal: SigningJournal,
+    ) -> None:
+        self.service = service
+        self._client = client
+        self._store = store
+        self._journal = journal
+
+    @classmethod
+    def open(
+        cls, setup: OracleSetup, *, chain: ChainView, signer: Signer, specs: SpecSource
+    ) -> "Oracle":
+        """Open journal and store and join the parts; `service.start` begins the work.
+
+        Args:
+            setup: what the oracle is told.
+            chain: the followed chain, polled at least once.
+            signer: the member key.
+            specs: where specs come from.
+
+        Raises:
+            JournalError: if the journal is in use, damaged or another's.
+            StoreError: if the database can't be opened.
+
+        """
+        journal = SigningJournal.open(
+            setup.state_dir / "signing.journal",
+            member=signer.address,
+            domain=setup.domain.separator,
+            now=chain.head.timestamp,
+        )
+        try:
+            store = OracleStore.open(setup.state_dir / "oracle.db")
+        except BaseException:
+            journal.close()
+            raise
+        client = EndpointClient(allow_private=setup.allow_private_endpoints)
+        member = Member(signer, setup.domain, chain.windows, setup.rules, journal, store)
+        parts = _parts(setup, chain, member, store, client, specs)
+        settings = ServiceSettings(
+            setup.rules, setup.domain, setup.endpoints, setup.probes.max_skew, setup.stagger
+        )
+        return cls(OracleService(parts, settings), client, store, journal)
+
+    def router(self) -> "APIRouter":
+        """Return the HTTP paths of this oracle."""
+        from workdeed.oracle.http import create_router
+
+        return create_router(self.service)
+
+    async def close(self) -> None:
+        """Stop the work and close everything."""
+        await self.service.close()
+        await self._client.close()
+        self._store.close()
+        self._journal.close()
+
+
+def _parts(
+    setup: OracleSetup,
+    chain: ChainView,
+    member: Member,
+    store: OracleStore,
+    client: EndpointClient,
+    specs: SpecSource,
+) -> Parts:
+    peers = HttpPeers(client)
+    control = PeerControl(
+        peers,
+        lambda: peers_of(chain.books, setup.endpoints, member.address),
+        seconds=setup.probes.timeout,
+    )
+    evidence = EvidenceLog(setup.state_dir / "evidence")
+    prober = Prober(
+        client,
+        setup.domain,
+        chain.windows,
+        chain.now,
+        settings=setup.probes,
+        evidence=evidence,
+        specs=specs,
+        control=control,
+    )
+    return Parts(chain, member, store, prober, evidence, peers)

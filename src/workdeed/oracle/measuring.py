@@ -1,0 +1,107 @@
+"""Keeps the prober on what the chain says, and turns windows that are over into observations."""
+
+import time
+from collections.abc import Callable
+
+from workdeed.chain.books import Books
+from workdeed.oracle.committee import Committee
+from workdeed.oracle.desk import Desk
+from workdeed.oracle.facts import FactFinder
+from workdeed.oracle.prober import Prober
+from workdeed.oracle.snapshots import ChainView
+from workdeed.oracle.targets import targets_of
+from workdeed.protocol.limits import MAX_WINDOWS
+
+
+class Measuring:
+    """The measuring half of an oracle.
+
+    Args:
+        chain: the followed chain.
+        prober: probes what it is told to.
+        facts: reads what serves.
+        desk: observes.
+        max_skew: seconds by which this machine's clock and the head may differ.
+        wall: Unix seconds of this machine.
+
+    """
+
+    def __init__(
+        self,
+        chain: ChainView,
+        prober: Prober,
+        facts: FactFinder,
+        desk: Desk,
+        *,
+        max_skew: float,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self._chain = chain
+        self._prober = prober
+        self._facts = facts
+        self._desk = desk
+        self._max_skew = max_skew
+        self._wall = wall
+        self._watched: tuple[int, Books | None] = (0, None)
+        self._observed = 0
+
+    @property
+    def watched(self) -> int:
+        """The window that is probed, 0 before the first."""
+        return self._watched[0]
+
+    @property
+    def observed(self) -> int:
+        """The last window that was observed."""
+        return self._observed
+
+    @property
+    def window(self) -> int:
+        """The window of the chain's time."""
+        return self._chain.windows.at(int(self._chain.now()))
+
+    def start(self) -> None:
+        """Make the window under way unknown: its beginning was not measured."""
+        window = self.window
+        if window >= 1:
+            self._prober.mark_unknown(window, "this oracle started within the window")
+        self._observed = max(window - 1, 0)
+
+    async def watch(self) -> None:
+        """Tell the prober whom to probe, if that changed.
+
+        Raises:
+            NotYetError: if the window's start is not settled here yet.
+            ChainError: if the chain can't be read.
+
+        """
+        window, books = self.window, self._chain.books
+        if window < 1:
+            return
+        skew = abs(self._wall() - self._chain.head.timestamp)
+        if skew > self._max_skew:
+            self._prober.mark_unknown(window, f"clock and chain differ by {skew:.0f} s")
+        if self._watched[0] == window and self._watched[1] is books:
+            return
+        start = await self._chain.snapshot(self._chain.windows.start(window))
+        targets = targets_of(start.books, books, window)
+        self._prober.watch(window, start.block.hash, targets)
+        self._watched = (window, books)
+
+    async def observe_past(self) -> None:
+        """Observe each window that is over, so that a restart does not lose what was measured.
+
+        Raises:
+            NotYetError, ChainError: as `watch`.
+            StoreError: if an observation can't be kept.
+
+        """
+        self._observed = max(self._observed, self.window - MAX_WINDOWS)
+        while self._chain.head.timestamp >= self._chain.windows.end(self._observed + 1):
+            committee = Committee.of(self._chain.books)
+            facts = await self._facts.window(self._observed + 1)
+            if self._desk.address in committee.members:
+                await self._desk.observation(facts, committee.epoch)
+            else:
+                self._prober.close_window(facts.window, facts.pairs)
+            self._observed += 1

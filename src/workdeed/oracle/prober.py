@@ -1,0 +1,320 @@
+"""Probes every node that serves, at times that nobody can foresee, and counts what it says.
+
+Whose jobs are probed in a window follows from the chain (`targets`), what an answer is worth from
+the rules (`judge`), and what comes of it for the window from the counts (`tallies`).
+"""
+
+import asyncio
+import contextlib
+import random
+import secrets
+import time
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+import structlog
+
+from workdeed.intent import Spec
+from workdeed.oracle.endpoints import EndpointClient, Origin
+from workdeed.oracle.errors import EndpointError
+from workdeed.oracle.evidence import EvidenceLog
+from workdeed.oracle.judge import Judge
+from workdeed.oracle.schedule import Schedule
+from workdeed.oracle.settings import ProbeSettings
+from workdeed.oracle.tallies import Mark, Tallies, Verdict, WindowTally
+from workdeed.oracle.targets import JobTarget, Target
+from workdeed.protocol.eip712 import Domain
+from workdeed.protocol.errors import MessageError, SignatureError
+from workdeed.protocol.figures import Pair
+from workdeed.protocol.messages import Answer, Probe, Workload
+from workdeed.protocol.windows import WindowClock
+
+_log = structlog.get_logger(__name__)
+
+_NONCE_BYTES: Final = 32
+_LONGEST_PAUSE: Final = 1.0
+
+SpecSource = Callable[[bytes], Spec | None]
+"""Returns the spec of a hash, None if it is not held."""
+
+Control = Callable[[], Awaitable[bool]]
+"""Tells whether something that should answer does: whether it is this oracle that is cut off."""
+
+
+class Watch(NamedTuple):
+    """What is probed in a window; `block_hash` is a settled block that probes name."""
+
+    window: int
+    block_hash: bytes
+    targets: tuple[Target, ...]
+
+
+class Heard(NamedTuple):
+    """A valid answer, and where it came from."""
+
+    answer: Answer
+    origin: Origin
+
+
+@dataclass(frozen=True, slots=True)
+class Chance:
+    """Where time and chance come from, so that tests can take their place.
+
+    Attributes:
+        random: draws pauses.
+        nonce: draws bytes.
+        monotonic: seconds of a clock that never goes back.
+        sleep: waits for seconds.
+
+    """
+
+    random: random.Random = field(default_factory=random.SystemRandom)
+    nonce: Callable[[int], bytes] = secrets.token_bytes
+    monotonic: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+
+
+class Prober:
+    """Measures the pairs of the window that it watches.
+
+    Args:
+        client: calls the nodes.
+        domain: the committee's, in which nodes sign.
+        windows: the calendar.
+        now: the chain's time in Unix seconds.
+        settings: how often, how long, how many.
+        evidence: keeps the answers that count.
+        specs: where specs come from, for the health checks that they name.
+        control: asked when no node answers; its no makes the window unknown.
+        chance: time and chance.
+
+    """
+
+    def __init__(
+        self,
+        client: EndpointClient,
+        domain: Domain,
+        windows: WindowClock,
+        now: Callable[[], float],
+        *,
+        settings: ProbeSettings,
+        evidence: EvidenceLog,
+        specs: SpecSource,
+        control: Control | None = None,
+        chance: Chance | None = None,
+    ) -> None:
+        self._client = client
+        self._domain = domain
+        self._windows = windows
+        self._now = now
+        self._settings = settings
+        self._evidence = evidence
+        self._specs = specs
+        self._control = control
+        self._chance = chance or Chance()
+        self._schedule = Schedule(settings.interval, self._chance.random)
+        self._tallies = Tallies()
+        self._judge = Judge(settings.grace_windows)
+        self._watch: Watch | None = None
+        self._slots = asyncio.Semaphore(settings.concurrency)
+        self._running: set[asyncio.Task[None]] = set()
+        self._silent = 0
+        self._check_control_at = 0.0
+
+    @property
+    def watched(self) -> int:
+        """The window that is watched, 0 before the first."""
+        return self._watch.window if self._watch else 0
+
+    def watch(self, window: int, block_hash: bytes, targets: Sequence[Target]) -> None:
+        """Probe these nodes from now on, and count for `window`."""
+        self._watch = Watch(window, block_hash, tuple(targets))
+        self._schedule.keep((one.license_id for one in targets), self._chance.monotonic())
+        self._judge.forget(job.pair for one in targets for job in one.jobs)
+
+    def mark_unknown(self, window: int, reason: str) -> None:
+        """Report everything of `window` as unknown, for a fault of this oracle's own."""
+        _log.info("oracle: window unknown", window=window, reason=reason)
+        self._tallies.mark_unknown(window, reason)
+
+    def close_window(self, window: int, pairs: tuple[Pair, ...]) -> WindowTally:
+        """Return what was measured in `window`, once; a probe that is under way is left out.
+
+        The caller makes the evidence of the window durable before it signs anything about it.
+        """
+        return self._tallies.close(window, pairs)
+
+    async def run(self) -> None:
+        """Probe until cancelled."""
+        try:
+            while True:
+                await self._start_due()
+                await self._ask_control()
+                pause = self._schedule.pause(self._chance.monotonic())
+                await self._chance.sleep(min(pause, _LONGEST_PAUSE))
+        finally:
+            await self._stop()
+
+    async def probe_all(self) -> None:
+        """Probe every node that is watched once."""
+        if self._watch is not None:
+            await asyncio.gather(*(self._probe_guarded(one) for one in self._watch.targets))
+
+    async def _start_due(self) -> None:
+        targets = {one.license_id: one for one in (self._watch.targets if self._watch else ())}
+        for license_id in self._schedule.due(self._chance.monotonic()):
+            target = targets.get(license_id)
+            if target is None:
+                continue
+            await self._slots.acquire()
+            task = asyncio.create_task(self._probe_guarded(target))
+            self._running.add(task)
+            task.add_done_callback(self._finished)
+
+    def _finished(self, task: asyncio.Task[None]) -> None:
+        self._slots.release()
+        self._running.discard(task)
+
+    async def _stop(self) -> None:
+        for task in self._running:
+            task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.gather(*self._running, return_exceptions=True)
+
+    async def _probe_guarded(self, target: Target) -> None:
+        """Probe one node; a fault of this program must not end the probing of all others."""
+        window = self.watched
+        try:
+            await self._probe(target)
+        except Exception:
+            _log.exception("oracle: a probe broke", license_id=target.license_id)
+            self.mark_unknown(window, "a probe broke")
+
+    async def _probe(self, target: Target) -> None:
+        watch = self._watch
+        if watch is None or not self._is_time(watch.window):
+            return
+        nonce = self._chance.nonce(_NONCE_BYTES)
+        probe = Probe(nonce=nonce, window=watch.window, block_hash=watch.block_hash)
+        heard = await self._ask(target, probe)
+        self._silent = 0 if heard else self._silent + 1
+        verdicts = await asyncio.gather(
+            *(self._judge_job(watch.window, job, heard) for job in target.jobs)
+        )
+        self._count(watch.window, target, heard, verdicts)
+
+    def _is_time(self, window: int) -> bool:
+        """Tell whether a probe that is sent now counts in `window`, and can end in it."""
+        now = self._now()
+        ends = self._windows.end(window) - self._settings.timeout
+        return self._windows.start(window) <= now < ends
+
+    async def _ask(self, target: Target, probe: Probe) -> Heard | None:
+        """Return the node's answer if it is valid, else None."""
+        try:
+            async with asyncio.timeout(self._settings.timeout):
+                origin = await self._client.resolve(target.endpoint)
+                body = await self._client.post(
+                    origin, "/probe", probe.to_json(), seconds=self._settings.timeout
+                )
+        except (EndpointError, TimeoutError) as error:
+            _log.debug("oracle: no answer", license_id=target.license_id, reason=str(error))
+            return None
+        return self._read(target, probe, origin, body)
+
+    def _read(self, target: Target, probe: Probe, origin: Origin, body: bytes) -> Heard | None:
+        """Check that the answer is to this probe, for this license, and by its node."""
+        try:
+            answer = Answer.parse(body)
+            signer = answer.verify(self._domain)
+        except (MessageError, SignatureError) as error:
+            _log.debug("oracle: bad answer", license_id=target.license_id, reason=str(error))
+            return None
+        is_its_own = (
+            answer.answers(probe)
+            and answer.chain_id == self._domain.chain_id
+            and answer.license_id == target.license_id
+            and signer == target.node
+        )
+        return Heard(answer, origin) if is_its_own else None
+
+    async def _judge_job(self, window: int, job: JobTarget, heard: Heard | None) -> Verdict:
+        workloads = _distinct(heard.answer.workloads) if heard else ()
+        served = self._judge.serving(window, job, workloads)
+        if served is not None and heard is not None and not await self._answers(heard, served):
+            served = None
+        return self._judge.verdict(window, job, workloads, served)
+
+    async def _answers(self, heard: Heard, work: Workload) -> bool:
+        """Ask the workload itself, if it has a port.
+
+        A health check of its spec must succeed; without one, or while the spec is not held here,
+        any answer will do.
+        """
+        spec = self._specs(work.spec_hash)
+        if work.port is None:
+            return spec is None or spec.port is None
+        check = spec.health if spec is not None else None
+        where = heard.origin.workload(work.port)
+        try:
+            status = await self._client.status(
+                where, check.path if check else "/", seconds=self._settings.timeout
+            )
+        except EndpointError as error:
+            _log.debug("oracle: a workload is silent", job_id=work.job_id, reason=str(error))
+            return False
+        return check is None or 200 <= status < 300
+
+    def _count(
+        self, window: int, target: Target, heard: Heard | None, verdicts: Iterable[Verdict]
+    ) -> None:
+        if not self._tallies.is_open(window):
+            return
+        found = list(verdicts)
+        for job, verdict in zip(target.jobs, found, strict=True):
+            self._tallies.count(window, job.pair, verdict)
+        if heard is None:
+            return
+        self._tallies.mark(window, target.license_id, _marks(target, heard))
+        if "ok" in found:
+            self._tallies.keep(window, self._evidence.add(window, heard.answer))
+
+    async def _ask_control(self) -> None:
+        """When probes go out and nothing comes back, find out whether it is this oracle's fault."""
+        now = self._chance.monotonic()
+        if self._control is None or not self._silent or now < self._check_control_at:
+            return
+        self._check_control_at = now + self._settings.interval
+        window = self.watched
+        if not await self._control():
+            self.mark_unknown(window, "no control target answers")
+
+
+def _distinct(workloads: Sequence[Workload]) -> tuple[Workload, ...]:
+    """Leave out workloads on a port that a job before them uses: one process serves one job."""
+    holders: dict[int, tuple[str, int]] = {}
+    found = []
+    for work in workloads:
+        job = work.escrow, work.job_id
+        if work.port is None or holders.setdefault(work.port, job) == job:
+            found.append(work)
+    return tuple(found)
+
+
+def _marks(target: Target, heard: Heard) -> list[Mark]:
+    """Return what no other license may share with a node that gave this answer."""
+    host, port = heard.origin.host.lower(), heard.origin.port
+    address = heard.origin.address
+    marks = [
+        Mark("instance", heard.answer.instance_id),
+        Mark("endpoint", (host, port)),
+        Mark("socket", (address, port)),
+    ]
+    jobs = {(job.pair.escrow, job.pair.job_id) for job in target.jobs}
+    marks += (
+        Mark("socket", (address, work.port))
+        for work in heard.answer.workloads
+        if work.port is not None and (work.escrow, work.job_id) in jobs
+    )
+    return marks

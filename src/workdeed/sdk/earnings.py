@@ -1,0 +1,92 @@
+"""What a license earned: prove it from the final report and collect it.
+
+Anyone may collect for anyone: the money goes to the license's payout address.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from workdeed.chain.bindings.escrow import MAX_CLAIMS, Claimed, ClaimEntry
+from workdeed.protocol.merkle import EMPTY_ROOT, leaf_hash
+from workdeed.protocol.report import Leaf, report_tree
+from workdeed.sdk.errors import NoProofError, SdkError
+from workdeed.sdk.keepers import fetch_report, prove_leaf
+from workdeed.sdk.session import Session
+
+
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """What a claim moved: base units to the payee and units credited in all so far."""
+
+    job_id: int
+    license_id: int
+    payee: str
+    amount: int
+    units: int
+
+
+class Earnings:
+    """Collecting, for operators and for whoever pays the gas."""
+
+    session: Session
+
+    async def claim(self, job_id: int, license_id: int) -> Collected | None:
+        """Collect what one license earned in one job; None if there is nothing new.
+
+        Raises:
+            NoProofError: if no keeper proves a leaf of it.
+            SdkError: if the escrow refuses, as it does while the license is frozen.
+
+        """
+        suite = self.session.suite
+        window, root = await self._final_report()
+        keepers = await self.session.keeper_addresses()
+        key = (suite.escrow.address, job_id, license_id)
+        leaf = await prove_leaf(self.session.endpoints, keepers, window, root, key)
+        receipt = await self.session.sender.send(
+            suite.escrow.claim(job_id, license_id, leaf.units, leaf.proof)
+        )
+        claimed = receipt.event(Claimed)
+        return _collected(claimed) if claimed else None
+
+    async def claim_license(self, license_id: int) -> list[Collected]:
+        """Collect what one license earned in all jobs; entries without anything new are left out.
+
+        Raises:
+            NoProofError: if no keeper has the final report's leaves.
+            SdkError: if the escrow refuses.
+
+        """
+        suite = self.session.suite
+        window, root = await self._final_report()
+        keepers = await self.session.keeper_addresses()
+        _, leaves = await fetch_report(self.session.endpoints, keepers, window, root)
+        payee, standing = await self.session.read(suite.licenses.payee_of(license_id))
+        if standing:
+            raise SdkError(f"license {license_id}: it is held; see `workdeed license show`")
+        entries = _entries(leaves, suite.escrow.address, license_id)
+        collected: list[Collected] = []
+        for start in range(0, len(entries), MAX_CLAIMS):
+            part = entries[start : start + MAX_CLAIMS]
+            receipt = await self.session.sender.send(suite.escrow.claim_many(payee, part))
+            collected += [_collected(one) for one in receipt.events if isinstance(one, Claimed)]
+        return collected
+
+    async def _final_report(self) -> tuple[int, bytes]:
+        window, root = await self.session.read(self.session.suite.committee.final_report())
+        if root == EMPTY_ROOT:
+            raise NoProofError("there is nothing to collect: the final report has no leaves")
+        return window, root
+
+
+def _entries(leaves: Sequence[Leaf], escrow: str, license_id: int) -> list[ClaimEntry]:
+    tree = report_tree(leaves)
+    return [
+        ClaimEntry(leaf.job_id, leaf.license_id, leaf.units, tuple(tree.proof(leaf_hash(*leaf))))
+        for leaf in leaves
+        if leaf.license_id == license_id and leaf.escrow == escrow
+    ]
+
+
+def _collected(event: Claimed) -> Collected:
+    return Collected(event.job_id, event.license_id, event.payee, event.amount, event.units)

@@ -1,0 +1,1 @@
+"""Tests of the Vyper contracts, run in process on titanoboa."""

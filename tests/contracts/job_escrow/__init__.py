@@ -1,0 +1,1 @@
+"""Tests of JobEscrow, one file a function."""

@@ -1,0 +1,13 @@
+"""Nodes to place."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.contracts.system import System
+
+
+@pytest.fixture
+def nodes(system: System) -> list[int]:
+    """A linked node license of each of the first three operators."""
+    return [system.issue_node(operator) for operator in system.operators[:3]]

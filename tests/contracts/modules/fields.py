@@ -1,0 +1,51 @@
+"""What the fields of a packed word hold, written down apart from the contracts that pack them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from hypothesis import strategies as st
+
+from workdeed.protocol.signing import to_checksum
+
+Values = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Fields:
+    """The fields of a word in the order of its struct.
+
+    Attributes:
+        widths: name, width in bits and Python type: `int`, `bool` or `str` (an address).
+
+    """
+
+    widths: tuple[tuple[str, int, type], ...]
+
+    def highest(self) -> Values:
+        """Return every field at its largest value."""
+        return {name: _highest(bits, kind) for name, bits, kind in self.widths}
+
+    def values(self, **limits: int) -> st.SearchStrategy[Values]:
+        """Return a strategy of all values that fit; `limits` narrows the largest of a field."""
+        names = [name for name, _, _ in self.widths]
+        columns = (
+            _strategy(limits.get(name, 2**bits - 1), kind) for name, bits, kind in self.widths
+        )
+        return st.tuples(*columns).map(lambda row: dict(zip(names, row, strict=True)))
+
+
+def _highest(bits: int, kind: type) -> Any:
+    if kind is str:
+        return to_checksum(b"\xff" * 20)
+    return kind(2**bits - 1)
+
+
+def _strategy(highest: int, kind: type) -> st.SearchStrategy[Any]:
+    if kind is bool:
+        return st.booleans()
+    if kind is str:
+        return st.binary(min_size=20, max_size=20).map(to_checksum)
+    # Corners come up rarely among so many numbers: ask for them.
+    return st.one_of(st.integers(0, highest), st.sampled_from((0, highest)))

@@ -1,0 +1,50 @@
+"""The attestation word."""
+
+from __future__ import annotations
+
+import boa
+import pytest
+from boa.contracts.vyper.vyper_contract import VyperContract
+from hypothesis import given, settings
+
+from tests.contracts.modules.fields import Fields, Values
+
+WORD = Fields(
+    (
+        ("issuer", 160, str),
+        ("level", 8, int),
+        ("expires_at", 64, int),
+    ),
+)
+
+
+@settings(deadline=None)
+@given(values=WORD.values())
+def test_word_round_trips(words: VyperContract, values: Values) -> None:
+    packed = words.attestation_pack(tuple(values.values()))
+
+    assert words.attestation_unpack(packed)._asdict() == values
+
+
+def test_highest_values_fit(words: VyperContract) -> None:
+    values = WORD.highest()
+
+    assert (
+        words.attestation_unpack(words.attestation_pack(tuple(values.values())))._asdict() == values
+    )
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "reason"),
+    [
+        ("level", 2**8, "attestation: level too high"),
+        ("expires_at", 2**64, "attestation: expiry too late"),
+    ],
+)
+def test_field_that_does_not_fit_is_refused(
+    words: VyperContract, field: str, value: int, reason: str
+) -> None:
+    values = WORD.highest() | {field: value}
+
+    with boa.reverts(reason):
+        words.attestation_pack(tuple(values.values()))

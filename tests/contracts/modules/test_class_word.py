@@ -1,0 +1,54 @@
+"""The class word."""
+
+from __future__ import annotations
+
+import boa
+import pytest
+from boa.contracts.vyper.vyper_contract import VyperContract
+from hypothesis import given, settings
+
+from tests.contracts.modules.fields import Fields, Values
+
+WORD = Fields(
+    (
+        ("price", 96, int),
+        ("cpu_milli", 32, int),
+        ("memory_mb", 32, int),
+        ("storage_mb", 32, int),
+        ("exists", 1, bool),
+        ("retired", 1, bool),
+    ),
+)
+
+
+@settings(deadline=None)
+@given(values=WORD.values().filter(lambda values: values["price"] > 0))
+def test_word_round_trips(words: VyperContract, values: Values) -> None:
+    packed = words.class_pack(tuple(values.values()))
+
+    assert words.class_unpack(packed)._asdict() == values
+
+
+def test_highest_values_fit(words: VyperContract) -> None:
+    values = WORD.highest()
+
+    assert words.class_unpack(words.class_pack(tuple(values.values())))._asdict() == values
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "reason"),
+    [
+        ("price", 0, "class: price out of range"),
+        ("price", 2**96, "class: price out of range"),
+        ("cpu_milli", 2**32, "class: too large"),
+        ("memory_mb", 2**32, "class: too large"),
+        ("storage_mb", 2**32, "class: too large"),
+    ],
+)
+def test_field_that_does_not_fit_is_refused(
+    words: VyperContract, field: str, value: int, reason: str
+) -> None:
+    values = WORD.highest() | {field: value}
+
+    with boa.reverts(reason):
+        words.class_pack(tuple(values.values()))

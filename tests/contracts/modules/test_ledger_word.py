@@ -1,0 +1,124 @@
+"""The ledger word."""
+
+from __future__ import annotations
+
+import boa
+import pytest
+from boa.contracts.vyper.vyper_contract import VyperContract
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.contracts.modules.fields import Fields, Values
+
+WORD = Fields(
+    (
+        ("oracle_bps", 14, int),
+        ("burn_bps", 14, int),
+        ("treasury_bps", 14, int),
+        ("payer_level", 8, int),
+        ("fees", 102, int),
+        ("liabilities", 103, int),
+    ),
+)
+
+HIGHEST = WORD.highest() | {"oracle_bps": 10_000, "burn_bps": 0, "treasury_bps": 0}
+LEDGERS = WORD.values(oracle_bps=3_000, burn_bps=3_000, treasury_bps=4_000)
+
+
+@settings(deadline=None)
+@given(values=LEDGERS)
+def test_word_round_trips(words: VyperContract, values: Values) -> None:
+    packed = words.ledger_pack(tuple(values.values()))
+
+    assert words.ledger_unpack(packed)._asdict() == values
+
+
+def test_highest_values_fit(words: VyperContract) -> None:
+    packed = words.ledger_pack(tuple(HIGHEST.values()))
+
+    assert words.ledger_unpack(packed)._asdict() == HIGHEST
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "reason"),
+    [
+        ("oracle_bps", 10_001, "ledger: shares above 100%"),
+        ("burn_bps", 1, "ledger: shares above 100%"),
+        ("treasury_bps", 1, "ledger: shares above 100%"),
+        ("payer_level", 2**8, "ledger: level too high"),
+        ("fees", 2**102, "ledger: fees too large"),
+        ("liabilities", 2**103, "ledger: deposits too large"),
+    ],
+)
+def test_field_that_does_not_fit_is_refused(
+    words: VyperContract, field: str, value: int, reason: str
+) -> None:
+    values = HIGHEST | {field: value}
+
+    with boa.reverts(reason):
+        words.ledger_pack(tuple(values.values()))
+
+
+@settings(deadline=None)
+@given(values=LEDGERS)
+def test_fee_share_is_the_sum_of_the_three_shares(words: VyperContract, values: Values) -> None:
+    shares = values["oracle_bps"] + values["burn_bps"] + values["treasury_bps"]
+
+    assert words.ledger_fee_bps(words.ledger_pack(tuple(values.values()))) == shares
+
+
+@settings(deadline=None)
+@given(values=LEDGERS, data=st.data())
+def test_claim_moves_the_fee_into_the_fees_and_the_amount_out_of_the_liabilities(
+    words: VyperContract, values: Values, data: st.DataObject
+) -> None:
+    amount = data.draw(st.integers(0, values["liabilities"]), "amount")
+    fee = data.draw(st.integers(0, 2**102 - 1 - values["fees"]), "fee")
+
+    booked = words.ledger_unpack(
+        words.ledger_with_claim(words.ledger_pack(tuple(values.values())), amount, fee)
+    )._asdict()
+
+    changes = {"fees": values["fees"] + fee, "liabilities": values["liabilities"] - amount}
+    assert booked == values | changes
+
+
+def test_claim_of_more_than_is_owed_is_refused(words: VyperContract) -> None:
+    packed = words.ledger_pack(tuple((HIGHEST | {"liabilities": 9}).values()))
+
+    with boa.reverts("ledger: more than is owed"):
+        words.ledger_with_claim(packed, 10, 0)
+
+
+def test_fee_that_does_not_fit_is_refused(words: VyperContract) -> None:
+    with boa.reverts("ledger: fees too large"):
+        words.ledger_with_claim(words.ledger_pack(tuple(HIGHEST.values())), 0, 1)
+
+
+@settings(deadline=None)
+@given(values=LEDGERS, data=st.data())
+def test_deposit_and_refund_change_the_liabilities_alone(
+    words: VyperContract, values: Values, data: st.DataObject
+) -> None:
+    owed = values["liabilities"]
+    added = data.draw(st.integers(0, 2**103 - 1 - owed), "added")
+    removed = data.draw(st.integers(0, owed + added), "removed")
+
+    packed = words.ledger_with_liabilities(
+        words.ledger_pack(tuple(values.values())), added, removed
+    )
+
+    expected = values | {"liabilities": owed + added - removed}
+    assert words.ledger_unpack(packed)._asdict() == expected
+
+
+def test_deposit_that_does_not_fit_is_refused(words: VyperContract) -> None:
+    with boa.reverts("ledger: deposits too large"):
+        words.ledger_with_liabilities(words.ledger_pack(tuple(HIGHEST.values())), 1, 0)
+
+
+def test_refund_of_more_than_is_owed_is_refused(words: VyperContract) -> None:
+    with boa.reverts():
+        words.ledger_with_liabilities(
+            words.ledger_pack(tuple((HIGHEST | {"liabilities": 9}).values())), 0, 10
+        )

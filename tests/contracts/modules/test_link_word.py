@@ -1,0 +1,49 @@
+"""The link word."""
+
+from __future__ import annotations
+
+import boa
+import pytest
+from boa.contracts.vyper.vyper_contract import VyperContract
+from hypothesis import given, settings
+
+from tests.contracts.modules.fields import Fields, Values
+
+WORD = Fields(
+    (
+        ("node", 160, str),
+        ("kind", 8, int),
+        ("has_payout", 8, bool),
+        ("relink_at", 64, int),
+    ),
+)
+
+
+@settings(deadline=None)
+@given(values=WORD.values())
+def test_word_round_trips(words: VyperContract, values: Values) -> None:
+    packed = words.link_pack(tuple(values.values()))
+
+    assert words.link_unpack(packed)._asdict() == values
+
+
+def test_highest_values_fit(words: VyperContract) -> None:
+    values = WORD.highest()
+
+    assert words.link_unpack(words.link_pack(tuple(values.values())))._asdict() == values
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "reason"),
+    [
+        ("kind", 2**8, "link: unknown kind"),
+        ("relink_at", 2**64, "link: relink too late"),
+    ],
+)
+def test_field_that_does_not_fit_is_refused(
+    words: VyperContract, field: str, value: int, reason: str
+) -> None:
+    values = WORD.highest() | {field: value}
+
+    with boa.reverts(reason):
+        words.link_pack(tuple(values.values()))

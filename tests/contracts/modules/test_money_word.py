@@ -1,0 +1,71 @@
+"""The money word."""
+
+from __future__ import annotations
+
+import boa
+import pytest
+from boa.contracts.vyper.vyper_contract import VyperContract
+from hypothesis import given, settings
+
+from tests.contracts.modules.fields import Fields, Values
+
+WORD = Fields(
+    (
+        ("price", 96, int),
+        ("funded", 56, int),
+        ("claimed", 56, int),
+        ("end", 32, int),
+        ("policy", 8, int),
+        ("kind", 2, int),
+        ("cancelled", 1, bool),
+        ("closed", 1, bool),
+    ),
+)
+
+HIGHEST = WORD.highest() | {"end": 2**32 - 2}
+MONIES = WORD.values(end=2**32 - 2).filter(lambda values: values["claimed"] <= values["funded"])
+
+
+@settings(deadline=None)
+@given(values=MONIES)
+def test_word_round_trips(words: VyperContract, values: Values) -> None:
+    packed = words.money_pack(tuple(values.values()))
+
+    assert words.money_unpack(packed)._asdict() == values
+
+
+def test_highest_values_fit(words: VyperContract) -> None:
+    packed = words.money_pack(tuple(HIGHEST.values()))
+
+    assert words.money_unpack(packed)._asdict() == HIGHEST
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "reason"),
+    [
+        ("price", 2**96, "money: price too large"),
+        ("funded", 2**56, "money: too many units"),
+        ("funded", 2**56 - 2, "money: claimed above funded"),
+        ("claimed", 2**56, "money: claimed above funded"),
+        ("end", 2**32 - 1, "money: end too late"),
+        ("policy", 2**8, "money: unknown policy"),
+        ("kind", 2**2, "money: unknown kind"),
+    ],
+)
+def test_field_that_does_not_fit_is_refused(
+    words: VyperContract, field: str, value: int, reason: str
+) -> None:
+    values = HIGHEST | {field: value}
+
+    with boa.reverts(reason):
+        words.money_pack(tuple(values.values()))
+
+
+@settings(deadline=None)
+@given(values=MONIES)
+def test_terms_of_a_claim_read_as_the_whole_word_does(words: VyperContract, values: Values) -> None:
+    left = values["funded"] - values["claimed"]
+
+    terms = words.money_claim_terms(words.money_pack(tuple(values.values())))
+
+    assert tuple(terms) == (values["price"], left, values["end"], values["policy"])

@@ -1,0 +1,97 @@
+"""The report word."""
+
+from __future__ import annotations
+
+import boa
+import pytest
+from boa.contracts.vyper.vyper_contract import VyperContract
+from hypothesis import given, settings
+
+from tests.contracts.modules.fields import Fields, Values
+
+WORD = Fields(
+    (
+        ("window", 32, int),
+        ("previous", 32, int),
+        ("floor", 32, int),
+        ("accepted_at", 40, int),
+        ("slot", 1, int),
+        ("vetoes", 8, int),
+        ("seats", 8, int),
+        ("epoch", 32, int),
+        ("signers", 32, int),
+    ),
+)
+
+
+@settings(deadline=None)
+@given(values=WORD.values())
+def test_word_round_trips(words: VyperContract, values: Values) -> None:
+    packed = words.report_pack(tuple(values.values()))
+
+    assert words.report_unpack(packed)._asdict() == values
+
+
+def test_highest_values_fit(words: VyperContract) -> None:
+    values = WORD.highest()
+
+    assert words.report_unpack(words.report_pack(tuple(values.values())))._asdict() == values
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "reason"),
+    [
+        ("window", 2**32, "report: window too late"),
+        ("previous", 2**32, "report: window too late"),
+        ("floor", 2**32, "report: window too late"),
+        ("accepted_at", 2**40, "report: time too late"),
+        ("slot", 2, "report: slot"),
+        ("vetoes", 2**8, "report: vetoes"),
+        ("seats", 2**8, "report: seats"),
+        ("epoch", 2**32, "report: epoch"),
+        ("signers", 2**32, "report: signers"),
+    ],
+)
+def test_field_that_does_not_fit_is_refused(
+    words: VyperContract, field: str, value: int, reason: str
+) -> None:
+    values = WORD.highest() | {field: value}
+
+    with boa.reverts(reason):
+        words.report_pack(tuple(values.values()))
+
+
+@settings(deadline=None)
+@given(values=WORD.values())
+def test_single_fields_read_as_the_whole_word_does(words: VyperContract, values: Values) -> None:
+    packed = words.report_pack(tuple(values.values()))
+
+    assert words.report_seats(packed) == values["seats"]
+    assert words.report_epoch(packed) == values["epoch"]
+
+
+@pytest.mark.parametrize("slot", [0, 1])
+@pytest.mark.parametrize(
+    ("age", "is_final"), [(0, False), (99, False), (100, True), (101, True), (10**9, True)]
+)
+def test_final_report_is_the_previous_one_while_the_challenge_runs(
+    words: VyperContract, slot: int, age: int, is_final: bool
+) -> None:
+    boa.env.timestamp = 2 * 10**9
+    accepted_at = boa.env.timestamp - age
+    values = WORD.highest() | {
+        "window": 8,
+        "previous": 6,
+        "accepted_at": accepted_at,
+        "slot": slot,
+    }
+
+    final = tuple(words.report_final(words.report_pack(tuple(values.values())), 100))
+
+    assert final == ((8, slot) if is_final else (6, 1 - slot))
+
+
+def test_restored_report_is_final(words: VyperContract) -> None:
+    values = WORD.highest() | {"window": 6, "previous": 6, "accepted_at": 0, "slot": 0}
+
+    assert tuple(words.report_final(words.report_pack(tuple(values.values())), 100)) == (6, 0)

@@ -1,0 +1,83 @@
+"""The service word."""
+
+from __future__ import annotations
+
+import boa
+import pytest
+from boa.contracts.vyper.vyper_contract import VyperContract
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.contracts.modules.fields import Fields, Values
+
+WORD = Fields(
+    (
+        ("first", 32, int),
+        ("until", 32, int),
+        ("earlier", 32, int),
+        ("claimed", 56, int),
+    ),
+)
+
+WINDOWS = st.integers(0, 40)
+
+
+@settings(deadline=None)
+@given(values=WORD.values())
+def test_word_round_trips(words: VyperContract, values: Values) -> None:
+    packed = words.service_pack(tuple(values.values()))
+
+    assert words.service_unpack(packed)._asdict() == values
+
+
+def test_highest_values_fit(words: VyperContract) -> None:
+    values = WORD.highest()
+
+    assert words.service_unpack(words.service_pack(tuple(values.values())))._asdict() == values
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "reason"),
+    [
+        ("first", 2**32, "service: window too late"),
+        ("until", 2**32, "service: window too late"),
+        ("earlier", 2**32, "service: too many windows"),
+        ("claimed", 2**56, "service: too many units"),
+    ],
+)
+def test_field_that_does_not_fit_is_refused(
+    words: VyperContract, field: str, value: int, reason: str
+) -> None:
+    values = WORD.highest() | {field: value}
+
+    with boa.reverts(reason):
+        words.service_pack(tuple(values.values()))
+
+
+@settings(deadline=None)
+@given(
+    first=WINDOWS,
+    until=st.one_of(WINDOWS, st.just(2**32 - 1)),
+    earlier=WINDOWS,
+    end=WINDOWS,
+    reported=WINDOWS,
+)
+def test_windows_are_those_of_the_term_within_the_job_that_are_reported(
+    words: VyperContract, first: int, until: int, earlier: int, end: int, reported: int
+) -> None:
+    packed = words.service_pack((first, until, earlier, 2**56 - 1))
+    last = min(until - 1, end - 1, reported)
+
+    windows = words.service_windows(packed, end, reported)
+
+    assert windows == earlier + len(range(first, last + 1))
+
+
+def test_license_that_never_served_has_no_windows(words: VyperContract) -> None:
+    assert words.service_windows(0, 2**32 - 2, 2**32 - 1) == 0
+
+
+def test_windows_do_not_overflow(words: VyperContract) -> None:
+    packed = words.service_pack((1, 2**32 - 1, 2**32 - 1, 0))
+
+    assert words.service_windows(packed, 2**32 - 2, 2**32 - 1) == 2**32 - 1 + 2**32 - 3

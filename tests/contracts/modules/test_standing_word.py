@@ -1,0 +1,64 @@
+"""The standing word."""
+
+from __future__ import annotations
+
+import boa
+import pytest
+from boa.contracts.vyper.vyper_contract import VyperContract
+from hypothesis import given, settings
+
+from tests.contracts.modules.fields import Fields, Values
+
+WORD = Fields(
+    (
+        ("standing", 8, int),
+        ("until", 64, int),
+        ("cooldown", 64, int),
+        ("reason", 32, int),
+    ),
+)
+
+
+@settings(deadline=None)
+@given(values=WORD.values())
+def test_word_round_trips(words: VyperContract, values: Values) -> None:
+    packed = words.standing_pack(tuple(values.values()))
+
+    assert words.standing_unpack(packed)._asdict() == values
+
+
+def test_highest_values_fit(words: VyperContract) -> None:
+    values = WORD.highest()
+
+    assert words.standing_unpack(words.standing_pack(tuple(values.values())))._asdict() == values
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "reason"),
+    [
+        ("standing", 2**8, "standing: unknown"),
+        ("until", 2**64, "standing: until too late"),
+        ("cooldown", 2**64, "standing: cooldown too late"),
+        ("reason", 2**32, "standing: reason too large"),
+    ],
+)
+def test_field_that_does_not_fit_is_refused(
+    words: VyperContract, field: str, value: int, reason: str
+) -> None:
+    values = WORD.highest() | {field: value}
+
+    with boa.reverts(reason):
+        words.standing_pack(tuple(values.values()))
+
+
+@pytest.mark.parametrize("standing", [1, 2, 3])
+@pytest.mark.parametrize(("ahead", "in_force"), [(1, True), (10**6, True), (0, False), (-1, False)])
+def test_standing_reads_as_good_from_its_end_on(
+    words: VyperContract, standing: int, ahead: int, in_force: bool
+) -> None:
+    until = boa.env.timestamp + ahead
+    values = WORD.highest() | {"standing": standing, "until": until}
+
+    assert words.standing_current(words.standing_pack(tuple(values.values()))) == (
+        standing if in_force else 0
+    )

@@ -1,0 +1,1 @@
+"""Tests of NodeLicense, one file a function."""

@@ -1,0 +1,1 @@
+"""Tests of OracleCommittee, one file a function."""

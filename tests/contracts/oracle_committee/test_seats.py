@@ -1,0 +1,192 @@
+"""Seats that come and go: `add_seat`, `remove_seat`, `end_seat_of` and the epoch."""
+
+from __future__ import annotations
+
+import boa
+import pytest
+
+from tests.contracts.system import (
+    NODE,
+    ORACLE,
+    ZERO_ADDRESS,
+    System,
+    deploy_system,
+    event,
+    private_key,
+)
+from workdeed.protocol.signing import address_of
+
+KEY = private_key("fifth oracle")
+
+
+def issue_oracle(system: System, key: bytes = KEY) -> int:
+    """Issue an oracle license to an operator and link the key of its signer."""
+    license_id = system.issue(system.operators[0], ORACLE)
+    system.link(license_id, key)
+    return license_id
+
+
+def test_governor_seats_the_linked_key_of_an_oracle_license(system: System) -> None:
+    license_id = issue_oracle(system)
+
+    seat = system.committee.add_seat(license_id, sender=system.governor)
+
+    assert seat == 4
+    assert event(system.committee, "SeatAdded") == {
+        "seat": 4,
+        "license_id": license_id,
+        "signer": address_of(KEY),
+        "epoch": 5,
+    }
+    assert tuple(system.committee.seat(4)) == (license_id, address_of(KEY))
+    assert system.committee.seat_of_signer(address_of(KEY)) == 5
+    assert system.committee.is_seated(license_id)
+    assert system.committee.seat_count() == 5
+    assert system.committee.quorum() == 4
+    assert system.committee.committee_epoch() == 5
+
+
+def test_governor_removes_a_seat(system: System) -> None:
+    signer = address_of(system.oracle_keys[1])
+
+    system.committee.remove_seat(1, sender=system.governor)
+
+    assert event(system.committee, "SeatRemoved") == {
+        "seat": 1,
+        "license_id": 2,
+        "signer": signer,
+        "epoch": 5,
+    }
+    assert tuple(system.committee.seat(1)) == (0, ZERO_ADDRESS)
+    assert system.committee.seat_of_signer(signer) == 0
+    assert not system.committee.is_seated(2)
+    assert system.committee.seat_count() == 3
+    assert system.committee.committee_epoch() == 5
+
+
+def test_lowest_free_seat_is_taken_next(system: System) -> None:
+    system.committee.remove_seat(2, sender=system.governor)
+    system.committee.remove_seat(1, sender=system.governor)
+
+    assert system.committee.add_seat(issue_oracle(system), sender=system.governor) == 1
+
+
+def test_relinking_does_not_change_the_seat(system: System) -> None:
+    license_id = issue_oracle(system)
+    system.committee.add_seat(license_id, sender=system.governor)
+    system.licenses.unlink_node(license_id, sender=system.operators[0])
+    system.link(license_id, private_key("another node"))
+
+    assert tuple(system.committee.seat(4)) == (license_id, address_of(KEY))
+    assert system.committee.committee_epoch() == 5
+
+
+def test_transfer_of_the_license_ends_the_seat(system: System) -> None:
+    owner = system.oracle_owners[3]
+
+    system.licenses.transferFrom(owner, system.operators[0], 4, sender=owner)
+
+    assert event(system.licenses, "SeatRemoved") == {
+        "seat": 3,
+        "license_id": 4,
+        "signer": address_of(system.oracle_keys[3]),
+        "epoch": 5,
+    }
+    assert not system.committee.is_seated(4)
+
+
+def test_standing_does_not_end_a_seat(system: System) -> None:
+    system.blacklist(1)
+    system.blacklist(system.oracle_owners[0])
+    system.blacklist(address_of(system.oracle_keys[0]))
+
+    assert system.committee.is_seated(1)
+    assert system.committee.committee_epoch() == 4
+
+
+def test_last_seat_stays() -> None:
+    system = deploy_system(oracles=1)
+    owner = system.oracle_owners[0]
+
+    with boa.reverts("committee: last seat"):
+        system.committee.remove_seat(0, sender=system.governor)
+    with boa.reverts("committee: last seat"):
+        system.licenses.transferFrom(owner, system.operators[0], 1, sender=owner)
+
+
+def test_committee_is_never_larger_than_its_lanes() -> None:
+    system = deploy_system(oracles=32)
+    license_id = issue_oracle(system)
+
+    with boa.reverts("committee: no free seat"):
+        system.committee.add_seat(license_id, sender=system.governor)
+    system.committee.remove_seat(31, sender=system.governor)
+
+    assert system.committee.add_seat(license_id, sender=system.governor) == 31
+
+
+@pytest.mark.parametrize("role", ["guardian", "issuer", "deployer", "stranger"])
+def test_only_the_governor_changes_seats(system: System, role: str) -> None:
+    license_id = issue_oracle(system)
+
+    with boa.reverts("roles: not the governor"):
+        system.committee.add_seat(license_id, sender=getattr(system, role))
+    with boa.reverts("roles: not the governor"):
+        system.committee.remove_seat(0, sender=getattr(system, role))
+
+
+@pytest.mark.parametrize("role", ["governor", "guardian", "deployer", "stranger"])
+def test_only_the_licenses_end_seats(system: System, role: str) -> None:
+    with boa.reverts("committee: not the licenses"):
+        system.committee.end_seat_of(1, sender=getattr(system, role))
+
+
+def test_license_contract_ends_no_seat_of_a_license_without_one(system: System) -> None:
+    system.committee.end_seat_of(77, sender=system.licenses.address)
+
+    assert system.committee.committee_epoch() == 4
+
+
+def test_node_license_takes_no_seat(system: System) -> None:
+    license_id = system.issue_node()
+    assert system.licenses.kind_of(license_id) == NODE
+
+    with boa.reverts("committee: not an oracle license"):
+        system.committee.add_seat(license_id, sender=system.governor)
+
+
+def test_unlinked_license_takes_no_seat(system: System) -> None:
+    license_id = system.issue(system.operators[0], ORACLE)
+
+    with boa.reverts("committee: zero signer"):
+        system.committee.add_seat(license_id, sender=system.governor)
+
+
+def test_seated_license_takes_no_second_seat(system: System) -> None:
+    license_id = issue_oracle(system)
+    system.committee.add_seat(license_id, sender=system.governor)
+    system.licenses.unlink_node(license_id, sender=system.operators[0])
+    system.link(license_id, private_key("another node"))
+
+    with boa.reverts("committee: license seated"):
+        system.committee.add_seat(license_id, sender=system.governor)
+
+
+def test_seated_signer_takes_no_second_seat(system: System) -> None:
+    license_id = issue_oracle(system, system.oracle_keys[0])
+
+    with boa.reverts("committee: signer seated"):
+        system.committee.add_seat(license_id, sender=system.governor)
+
+
+def test_free_seat_is_not_removed(system: System) -> None:
+    with boa.reverts("committee: free seat"):
+        system.committee.remove_seat(4, sender=system.governor)
+
+
+@pytest.mark.parametrize("seat", [32, 2**256 - 1])
+def test_unknown_seat_is_refused(system: System, seat: int) -> None:
+    with boa.reverts("committee: unknown seat"):
+        system.committee.remove_seat(seat, sender=system.governor)
+    with boa.reverts():
+        system.committee.seat(seat)

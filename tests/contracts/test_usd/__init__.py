@@ -1,0 +1,1 @@
+"""Tests of TestUSD, one file a function."""

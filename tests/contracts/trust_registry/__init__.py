@@ -1,0 +1,1 @@
+"""Tests of TrustRegistry, one file a function."""

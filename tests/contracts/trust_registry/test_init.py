@@ -1,0 +1,49 @@
+"""Roles from the constructor on."""
+
+from __future__ import annotations
+
+import boa
+
+from tests.contracts.system import ZERO_ADDRESS, System, deployer, event, events
+
+
+def test_roles_are_handed_over_at_once(system: System) -> None:
+    second = boa.env.generate_address()
+
+    trust = deployer("TrustRegistry").deploy(
+        system.governor, system.guardian, [system.issuer, second], 700, sender=system.deployer
+    )
+
+    assert event(trust, "GuardianSet") == {"guardian": system.guardian}
+    assert [entry.issuer for entry in events(trust, "IssuerSet")] == [system.issuer, second]
+    assert all(entry.active for entry in events(trust, "IssuerSet"))
+    assert trust.governor() == system.governor
+    assert trust.guardian() == system.guardian
+    assert trust.is_issuer(system.issuer)
+    assert trust.is_issuer(second)
+    assert trust.FREEZE_PERIOD() == 700
+    assert trust.FREEZE_COOLDOWN() == 2_800
+    assert trust.licenses() == ZERO_ADDRESS
+    assert trust.pending_owner() == ZERO_ADDRESS
+
+
+def test_deployer_keeps_no_role(system: System) -> None:
+    assert system.trust.governor() != system.deployer
+    assert system.trust.guardian() != system.deployer
+    assert not system.trust.is_issuer(system.deployer)
+    with boa.reverts("ownable: caller is not the owner"):
+        system.trust.set_issuer(system.deployer, True, sender=system.deployer)
+
+
+def test_zero_governor_is_refused(system: System) -> None:
+    with boa.reverts("trust: zero governor"):
+        deployer("TrustRegistry").deploy(ZERO_ADDRESS, system.guardian, [], 1)
+
+
+def test_zero_freeze_period_is_refused(system: System) -> None:
+    with boa.reverts("trust: zero freeze period"):
+        deployer("TrustRegistry").deploy(system.governor, system.guardian, [], 0)
+
+
+def test_governor_cannot_renounce(system: System) -> None:
+    assert not hasattr(system.trust, "renounce_ownership")

@@ -1,0 +1,343 @@
+"""The books, read from the real contracts' logs, against what the contracts say of themselves."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from contract_support import (
+    CHALLENGE,
+    EVIDENCE,
+    FREEZE_PERIOD,
+    GOVERNOR,
+    GUARDIAN,
+    ISSUER,
+    NEW_SPEC,
+    NODES,
+    OPERATOR,
+    PAYER,
+    PRICE,
+    STRANGER,
+    Network,
+)
+
+from workdeed.chain.bindings import escrow as escrow_binding
+from workdeed.chain.bindings import licenses, registry
+from workdeed.chain.bindings.codec import read
+from workdeed.chain.books import Books
+from workdeed.chain.follower import Follower, FollowerSettings
+from workdeed.chain.mirror import Mirror
+from workdeed.chain.rpc import RevertError
+from workdeed.chain.store import Store
+from workdeed.protocol.figures import UNIT
+from workdeed.protocol.merkle import leaf_hash
+
+pytestmark = pytest.mark.anvil
+
+
+@pytest.fixture
+async def mirror(network: Network, tmp_path: Path) -> AsyncIterator[Mirror]:
+    store = Store.open(str(tmp_path / "books.sqlite"))
+    deployment = network.deployment
+    follower = Follower(
+        network.rpc,
+        store,
+        network.suite,
+        chain_id=deployment.chain_id,
+        start_block=deployment.start_block,
+        settings=FollowerSettings(first_page=7, max_page=16),
+    )
+    yield Mirror(follower, network.escrow.address)
+    await store.close()
+
+
+async def compare(network: Network, mirror: Mirror) -> Books:
+    """Read what is new, and compare everything with the contracts at that block."""
+    update = await mirror.refresh()
+    assert update.block == update.head.number
+    comparison = Comparison(network, mirror.books, update.block, update.head.timestamp)
+    await comparison.jobs()
+    await comparison.licenses()
+    await comparison.standings()
+    await comparison.committee()
+    await comparison.tariff()
+    return mirror.books
+
+
+class Comparison:
+    """The books of a block and the contracts at it."""
+
+    def __init__(self, network: Network, books: Books, block: int, timestamp: int) -> None:
+        self.suite = network.suite
+        self.rpc = network.rpc
+        self.books = books
+        self.block = block
+        self.timestamp = timestamp
+
+    async def jobs(self) -> None:
+        escrow = self.suite.escrow
+        assert await read(self.rpc, escrow.job_count(), self.block) == len(self.books.jobs)
+        for job_id, ours in self.books.jobs.items():
+            theirs = await read(self.rpc, escrow.job(job_id), self.block)
+            for name in escrow_binding.Job.__slots__:
+                if name != "min_slots":  # the contract forgets it at the start
+                    assert getattr(ours, name) == getattr(theirs, name), (job_id, name)
+        for (job_id, license_id), item in self.books.assignments.items():
+            found = await read(self.rpc, escrow.assignment(job_id, license_id), self.block)
+            for name in escrow_binding.Assignment.__slots__:
+                assert getattr(item, name) == getattr(found, name), (job_id, license_id, name)
+        locked = sum(job.locked for job in self.books.jobs.values())
+        fees = sum(job.fees for job in self.books.jobs.values())
+        assert await read(self.rpc, escrow.liabilities(), self.block) == locked + fees
+
+    async def licenses(self) -> None:
+        deeds = self.suite.licenses
+        assert await read(self.rpc, deeds.total_supply(), self.block) == len(self.books.licenses)
+        for license_id, ours in self.books.licenses.items():
+            answers = [
+                await read(self.rpc, call, self.block)
+                for call in (
+                    deeds.owner_of(license_id),
+                    deeds.kind_of(license_id),
+                    deeds.endpoint_of(license_id),
+                    deeds.profile_hash_of(license_id),
+                )
+            ]
+            assert answers == [ours.owner, ours.kind, ours.endpoint, ours.profile_hash]
+            node = await read(self.rpc, deeds.node_of(license_id), self.block)
+            assert node == (ours.node or licenses.ZERO_ADDRESS)
+            standing = self.books.worst_standing(license_id, self.timestamp)
+            payee = await read(self.rpc, deeds.payee_of(license_id), self.block)
+            assert payee == (ours.payee, standing)
+            eligible = await read(self.rpc, deeds.eligible(license_id), self.block)
+            assert eligible == self.books.eligible(license_id, self.timestamp)
+
+    async def standings(self) -> None:
+        trust = self.suite.registry
+        for subject, ours in self.books.standings.items():
+            theirs = await read(self.rpc, trust.standing_of(subject), self.block)
+            assert theirs.standing == ours.at(self.timestamp)
+        for account in (PAYER, OPERATOR, STRANGER):
+            level = await read(self.rpc, trust.attested_level(account.address), self.block)
+            assert level == self.books.attested_level(account.address, self.timestamp)
+        assert await read(self.rpc, trust.guardian(), self.block) == self.books.guardian
+
+    async def committee(self) -> None:
+        committee = self.suite.committee
+        epoch = await read(self.rpc, committee.committee_epoch(), self.block)
+        assert epoch == self.books.committee_epoch
+        assert await read(self.rpc, committee.seat_count(), self.block) == len(self.books.members)
+        for seat in self.books.members:
+            holder = await read(self.rpc, committee.seat(seat.seat), self.block)
+            assert holder == (seat.license_id, seat.signer)
+        final = self.books.final_report(self.timestamp)
+        expected = (final.window, final.root) if final else (0, bytes(32))
+        assert await read(self.rpc, committee.final_report(), self.block) == expected
+        latest = await read(self.rpc, committee.latest_report(), self.block)
+        ours = self.books.latest_report
+        assert (latest.window, latest.root) == (
+            (ours.window, ours.root) if ours else (0, bytes(32))
+        )
+        assert latest.floor == self.books.veto_floor
+
+    async def tariff(self) -> None:
+        escrow = self.suite.escrow
+        version = await read(self.rpc, escrow.policy_version(), self.block)
+        assert version == self.books.policy_version
+        for version, policy in self.books.policies.items():
+            terms = await read(self.rpc, escrow.policy_of(version), self.block)
+            assert all(getattr(policy, name) == getattr(terms, name) for name in terms._fields)
+        for class_id, ours in self.books.classes.items():
+            offer = await read(self.rpc, escrow.class_of(class_id), self.block)
+            assert (offer.price, offer.retired) == (ours.price, ours.retired)
+
+
+async def prepared(network: Network, nodes: int) -> list[int]:
+    """Verify payer and operator and add nodes; return their licenses."""
+    await network.add_payer(10**12)
+    await network.verify_operator()
+    return [await network.add_node(node) for node in NODES[:nodes]]
+
+
+async def test_a_deployment_is_read_from_its_first_block(network: Network, mirror: Mirror) -> None:
+    books = await compare(network, mirror)
+    assert len(books.members) == 4
+    assert books.classes[1].price == PRICE
+    assert books.owner_level == 1
+    assert books.issuers == {ISSUER.address: True}
+
+
+async def test_a_job_from_opening_to_close(network: Network, mirror: Mirror) -> None:
+    first, second, third = await prepared(network, 3)
+    job = await network.open_job(slots=2, windows=4)
+    idle = await network.open_job(slots=1, windows=3, class_id=2)
+    await compare(network, mirror)
+    await network.to_next_window()
+    await network.place(job, [first, second])
+    books = await compare(network, mirror)
+    assert books.placed(job) == (first, second)
+
+    await network.to_next_window()
+    await network.send(PAYER, network.escrow.revise_job(job, NEW_SPEC))
+    network.revisions[job] += 1
+    await network.place(job, [third], [first])
+    await network.send(PAYER, network.escrow.extend_job(job, 2))
+    await network.send(PAYER, network.escrow.cancel_job(idle))
+    books = await compare(network, mirror)
+    window = await network.window()
+    assert [pair.license_id for pair in books.pairs_in_force(window)] == [first, second]
+    assert [pair.license_id for pair in books.pairs_in_force(window + 1)] == [second, third]
+
+    await network.to_next_window()
+    served = {(job, first): UNIT, (job, second): 9_000}
+    tree = await network.report(served)
+    assert tree is not None
+    for (job_id, license_id), units in served.items():
+        await network.claim(tree, job_id, license_id, units)
+    books = await compare(network, mirror)
+    assert books.jobs[job].claimed_units == UNIT + 9_000
+    assert books.jobs[job].fees > 0
+
+    while (await network.window()) < books.jobs[job].end:
+        await network.to_next_window()
+    total = 5 * UNIT
+    tree = await network.report({(job, second): 20_000, (job, third): 20_000, (job, 0): total})
+    assert tree is not None
+    proof = tree.proof(leaf_hash(network.escrow.address, job, 0, total))
+    await network.send(STRANGER, network.escrow.close_job(job, total, proof))
+    await network.claim(tree, job, third, 20_000)
+    books = await compare(network, mirror)
+    assert books.jobs[job].closed
+    assert books.jobs[job].attested
+    assert books.jobs[job].refunded > 0
+
+
+async def test_a_license_that_comes_back_counts_as_the_escrow_counts_it(
+    network: Network, mirror: Mirror
+) -> None:
+    first, second = await prepared(network, 2)
+    job = await network.open_job(slots=1, windows=8)
+    await network.to_next_window()
+    await network.place(job, [first])
+    await network.to_next_window()
+    await network.to_next_window()
+    await network.place(job, [second], [first])
+    await network.to_next_window()
+    await network.report({})
+    await network.place(job, [first], [second])
+    books = await compare(network, mirror)
+    assert books.assignments[job, first].earlier == 2
+    window = await network.to_next_window()
+    tree = await network.submit({(job, first): 9 * UNIT})
+    await network.to_next_window()
+    assert tree is not None
+    assert books.cap(job, first, window) == 3 * UNIT
+    with pytest.raises(Exception, match="wrong proof"):
+        await network.claim(tree, job, first, 8 * UNIT)
+
+
+async def test_standing_attestation_and_transfer(network: Network, mirror: Mirror) -> None:
+    first, second = await prepared(network, 2)
+    trust, deeds = network.suite.registry, network.suite.licenses
+    subject = registry.license_subject(first)
+    await network.send(GUARDIAN, trust.freeze(subject, 7, EVIDENCE))
+    books = await compare(network, mirror)
+    assert not books.eligible(first, (await network.rpc.head()).timestamp)
+    await network.pass_time(FREEZE_PERIOD)
+    await compare(network, mirror)
+
+    owner = registry.account_subject(OPERATOR.address)
+    await network.send(GOVERNOR, trust.blacklist(owner, 8, EVIDENCE))
+    await compare(network, mirror)
+    await network.send(GOVERNOR, trust.reinstate(owner, 9, EVIDENCE))
+    await network.send(OPERATOR, deeds.set_payout(first, PAYER.address))
+    await network.send(OPERATOR, deeds.transfer_from(OPERATOR.address, STRANGER.address, second))
+    books = await compare(network, mirror)
+    assert books.licenses[first].payee == PAYER.address
+    assert books.licenses[second].node is None
+
+    await network.send(ISSUER, trust.revoke(OPERATOR.address))
+    await compare(network, mirror)
+    await network.verify_operator()
+    await network.send(GOVERNOR, trust.set_issuer(ISSUER.address, False))
+    books = await compare(network, mirror)
+    assert books.attested_level(PAYER.address, (await network.rpc.head()).timestamp) == 0
+
+
+async def test_reports_vetoes_and_seats(network: Network, mirror: Mirror) -> None:
+    committee = network.suite.committee
+    await network.to_next_window()
+    await network.report({})
+    await compare(network, mirror)
+    await network.to_next_window()
+    await network.submit({(1, 1): 5})
+    books = await compare(network, mirror)
+    assert books.pending_report((await network.rpc.head()).timestamp) is not None
+    await network.send(GUARDIAN, committee.veto_report(EVIDENCE))
+    books = await compare(network, mirror)
+    assert books.veto_floor == await network.window()
+    await network.to_next_window()
+    await network.to_next_window()
+    await network.submit({})
+    await network.pass_time(CHALLENGE + 1)
+    await network.send(GOVERNOR, committee.remove_seat(1))
+    await network.link(2, NODES[5])
+    await network.send(GOVERNOR, committee.add_seat(2))
+    books = await compare(network, mirror)
+    assert books.members[1].signer == NODES[5].address
+
+
+async def test_the_tariff(network: Network, mirror: Mirror) -> None:
+    escrow = network.escrow
+    terms = escrow_binding.ClassTerms(200_000, 500, 512, 1_024)
+    await network.send(GOVERNOR, escrow.set_class(3, terms))
+    await network.send(GOVERNOR, escrow.retire_class(1))
+    policy = escrow_binding.PolicyTerms(100, 200, 300, 6_000, 0)
+    await network.send(GOVERNOR, escrow.add_policy(policy))
+    books = await compare(network, mirror)
+    assert books.classes[1].retired
+    assert books.policies[2].sla_floor_bps == 6_000
+
+
+async def test_a_close_without_a_report(network: Network, mirror: Mirror) -> None:
+    (first,) = await prepared(network, 1)
+    job = await network.open_job(slots=1, windows=2)
+    await network.to_next_window()
+    await network.place(job, [first])
+    for _ in range(3):
+        await network.to_next_window()
+    await network.send(PAYER, network.escrow.request_close(job))
+    books = await compare(network, mirror)
+    assert books.jobs[job].close_requested == await network.window()
+    for _ in range(12):
+        await network.to_next_window()
+    await network.send(STRANGER, network.escrow.close_unattested(job))
+    books = await compare(network, mirror)
+    assert (books.jobs[job].closed, books.jobs[job].attested, books.jobs[job].locked) == (
+        True,
+        False,
+        0,
+    )
+
+
+async def test_the_books_follow_a_reorg(network: Network, mirror: Mirror) -> None:
+    (first,) = await prepared(network, 1)
+    job = await network.open_job(slots=1, windows=4)
+    snapshot = await network.rpc.call("evm_snapshot", [])
+    await network.to_next_window()
+    await network.place(job, [first])
+    before = await compare(network, mirror)
+    assert before.placed(job) == (first,)
+    assert await network.rpc.call("evm_revert", [snapshot])
+    network.rounds[job] = 0
+    await network.send(PAYER, network.escrow.cancel_job(job))
+    for _ in range(3):
+        await network.rpc.call("evm_mine", [])
+    books = await compare(network, mirror)
+    assert books.placed(job) == ()
+    assert books.jobs[job].cancelled
+
+
+async def test_a_missing_policy_reverts_with_its_reason(network: Network) -> None:
+    with pytest.raises(RevertError) as caught:
+        await read(network.rpc, network.escrow.policy_of(9))
+    assert caught.value.reason == "tariff: unknown policy"

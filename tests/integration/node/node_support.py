@@ -1,0 +1,275 @@
+"""A chain that tests can bend, served over JSON-RPC; git repositories; waiting."""
+
+import asyncio
+import contextlib
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+from eth_abi.abi import decode, encode
+
+from workdeed.node.chain_view import OPEN_END
+from workdeed.protocol.hashing import keccak
+from workdeed.protocol.signing import address_of
+
+NODE_KEY = keccak(b"node key")
+ESCROW = "0x" + "E5" * 20
+LICENSES = "0x" + "11" * 20
+COMMITTEE = "0x" + "C0" * 20
+LICENSE_ID = 7
+CHAIN_ID = 31_337
+WINDOW_SECONDS = 1_000
+PAYER = "0x" + "aa" * 20
+
+JOB_TYPE = (
+    "(address,bytes32,uint256,uint256,uint256,uint256,uint256,uint256,uint256,uint256,uint256,"
+    "uint256,uint256,uint256,uint256,bool,bool,uint256)"
+)
+
+
+def selector(signature: str) -> bytes:
+    return keccak(signature.encode())[:4]
+
+
+@dataclass
+class ChainJob:
+    """What the escrow says of one job and of the license under test in it."""
+
+    spec_hash: bytes
+    revision: int = 0
+    start: int = 11
+    end: int = 21
+    cancelled: bool = False
+    closed: bool = False
+    first: int = 11
+    until: int = OPEN_END
+
+
+@dataclass
+class Chain:
+    """The state of the chain; the head's timestamp is `now`, in window 10 at first."""
+
+    window: int = 10
+    number: int = 100
+    fork: bytes = b"main"
+    jobs: dict[int, ChainJob] = field(default_factory=dict)
+    linked: str = field(default_factory=lambda: address_of(NODE_KEY))
+    report: tuple[int, bytes] = (0, bytes(32))
+    committee: str = COMMITTEE
+    age: float = 0.0
+
+    began: int = field(default_factory=lambda: int(time.time()))
+
+    @property
+    def genesis(self) -> int:
+        # So placed that the test begins in the middle of window 10.
+        return self.began - 9 * WINDOW_SECONDS - WINDOW_SECONDS // 2
+
+    @property
+    def now(self) -> int:
+        # Frozen, as all servers of a chain must give a block one timestamp.
+        return int(self.began + (self.window - 10) * WINDOW_SECONDS - self.age)
+
+    def go_on(self, window: int | None = None) -> None:
+        """Let blocks pass, and windows up to `window` too."""
+        self.window = window or self.window
+        self.number += 2
+
+    def block(self, number: int) -> dict[str, Any]:
+        return {
+            "number": hex(number),
+            "hash": "0x" + keccak(self.fork + number.to_bytes(8, "big")).hex(),
+            "parentHash": "0x" + keccak(self.fork + (number - 1).to_bytes(8, "big")).hex(),
+            "timestamp": hex(self.now - (self.number - number)),
+        }
+
+    def call(self, to: str, data: bytes) -> bytes:
+        found = self._constant(to.lower(), data[:4])
+        return found if found is not None else self._state(to.lower(), data)
+
+    def _constant(self, to: str, function: bytes) -> bytes | None:
+        if to == COMMITTEE.lower() and function == selector("GENESIS()"):
+            return encode(["uint256"], [self.genesis])
+        if to == COMMITTEE.lower() and function == selector("WINDOW()"):
+            return encode(["uint256"], [WINDOW_SECONDS])
+        if to == ESCROW.lower() and function == selector("COMMITTEE()"):
+            return encode(["address"], [self.committee])
+        if to == ESCROW.lower() and function == selector("LICENSES()"):
+            return encode(["address"], [LICENSES])
+        return None
+
+    def _state(self, to: str, data: bytes) -> bytes:
+        function, arguments = data[:4], data[4:]
+        if to == LICENSES.lower() and function == selector("node_of(uint256)"):
+            return encode(["address"], [self.linked])
+        if to == COMMITTEE.lower() and function == selector("final_report()"):
+            return encode(["uint256", "bytes32"], list(self.report))
+        if to == ESCROW.lower() and function == selector("job(uint256)"):
+            return self._job(decode(["uint256"], arguments)[0])
+        if to == ESCROW.lower() and function == selector("assignment(uint256,uint256)"):
+            job_id, license_id = decode(["uint256", "uint256"], arguments)
+            job = self.jobs.get(job_id)
+            known = job is not None and license_id == LICENSE_ID
+            words = [job.first, job.until, 0, 0] if known and job else [0, 0, 0, 0]
+            return encode(["(uint256,uint256,uint256,uint256)"], [words])
+        return b""
+
+    def _job(self, job_id: int) -> bytes:
+        job = self.jobs.get(job_id)
+        if job is None:
+            return encode([JOB_TYPE], [["0x" + "00" * 20, bytes(32), *[0] * 13, False, False, 0]])
+        words = [PAYER, job.spec_hash, job.revision, 0, 1, 1, 10**6, 1, 1, 1, 1]
+        words += [job.start, job.end, 10**5, 0, job.cancelled, job.closed, 0]
+        return encode([JOB_TYPE], [words])
+
+
+class FakeRpc:
+    """One JSON-RPC server in this process; `chain` may be swapped, `down` makes it fail."""
+
+    def __init__(self, chain: Chain) -> None:
+        self.chain = chain
+        self.down = False
+        self.chain_id = CHAIN_ID
+        self.url = ""
+        self._runner: web.AppRunner | None = None
+
+    async def start(self) -> None:
+        app = web.Application()
+        app.router.add_post("/", self._answer)
+        self._runner = web.AppRunner(app)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, "127.0.0.1", 0)
+        await site.start()
+        self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
+
+    async def stop(self) -> None:
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    async def _answer(self, request: web.Request) -> web.Response:
+        if self.down:
+            return web.Response(status=500)
+        body = await request.json()
+        many = isinstance(body, list)
+        answers = [self._one(one) for one in (body if many else [body])]
+        return web.json_response(answers if many else answers[0])
+
+    def _one(self, request: dict[str, Any]) -> dict[str, Any]:
+        base = {"jsonrpc": "2.0", "id": request["id"]}
+        method, params = request["method"], request["params"]
+        if method == "eth_chainId":
+            return base | {"result": hex(self.chain_id)}
+        if method == "eth_getBlockByNumber":
+            number = self.chain.number if params[0] == "latest" else int(params[0], 16)
+            found = self.chain.block(number) if number <= self.chain.number else None
+            return base | {"result": found}
+        assert method == "eth_call"
+        wanted = params[1]["blockHash"]
+        recent = range(self.chain.number - 5, self.chain.number + 1)
+        if wanted not in [self.chain.block(number)["hash"] for number in recent]:
+            return base | {"error": {"code": -32000, "message": "header not found"}}
+        data = bytes.fromhex(params[0]["data"][2:])
+        return base | {"result": "0x" + self.chain.call(params[0]["to"], data).hex()}
+
+
+@dataclass
+class Repository:
+    """A real git repository."""
+
+    path: Path
+
+    def git(self, *arguments: str) -> str:
+        env = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(self.path),
+            "GIT_CONFIG_NOSYSTEM": "1",
+            "GIT_AUTHOR_NAME": "author",
+            "GIT_AUTHOR_EMAIL": "author@example.org",
+            "GIT_COMMITTER_NAME": "author",
+            "GIT_COMMITTER_EMAIL": "author@example.org",
+        }
+        command = ["git", "-C", str(self.path), *arguments]
+        return subprocess.run(command, env=env, check=True, capture_output=True, text=True).stdout
+
+    def commit(self, files: dict[str, str], message: str = "change") -> str:
+        for name, content in files.items():
+            place = self.path / name
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_text(content)
+        self.git("add", "--all")
+        self.git("commit", "--quiet", "--message", message)
+        return self.git("rev-parse", "HEAD").strip()
+
+
+HELLO = Path(__file__).parents[3] / "examples" / "hello-service"
+
+
+def has_sandbox() -> bool:
+    """Tell whether bubblewrap can make a sandbox on this machine."""
+    if shutil.which("bwrap") is None:
+        return False
+    command = ["bwrap", "--unshare-user", "--unshare-pid", "--ro-bind", "/", "/", "true"]
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
+def no_sandbox(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hide bubblewrap from the driver."""
+    found = shutil.which
+
+    def which(name: str) -> str | None:
+        return None if name == "bwrap" else found(name)
+
+    monkeypatch.setattr("workdeed.node.drivers.sandbox.shutil.which", which)
+
+
+def marked(owner: str) -> list[int]:
+    """Return the living processes that carry the marker of the agent `owner`."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        with contextlib.suppress(OSError):
+            if entry.name.isdigit() and f"WORKDEED_WORKLOAD={owner}/".encode() in (
+                (entry / "environ").read_bytes()
+            ):
+                found.append(int(entry.name))
+    return [pid for pid in found if alive(pid)]
+
+
+def alive(pid: int) -> bool:
+    """Tell whether `pid` runs; a zombie does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+async def eventually(condition: Callable[[], bool | Awaitable[bool]], what: str) -> None:
+    """Wait until `condition` holds; fail with `what` after a time no healthy run needs."""
+    for _ in range(1_500):
+        found = condition()
+        if found if isinstance(found, bool) else await found:
+            return
+        await asyncio.sleep(0.02)
+    pytest.fail(f"{what} did not happen")
+
+
+def spec_document(repository: Path, commit: str, **changes: Any) -> dict[str, Any]:
+    """Return an intent that runs the demo's service."""
+    return {
+        "schema": "workdeed/spec@1",
+        "name": "hello",
+        "class_id": 1,
+        "runner": "war",
+        "source": {"git": {"url": str(repository), "commit": commit}},
+        "run": ["/usr/bin/env", "python3", "server.py"],
+        "env": {"GREETING": "Good morning"},
+        "port": {"name": "main", "env": "PORT"},
+        "health": {"kind": "http", "path": "/healthz", "interval_ms": 100, "timeout_ms": 2000},
+        "resources": {"cpu_milli": 100, "memory_mb": 256, "storage_mb": 64},
+    } | changes

@@ -1,0 +1,361 @@
+"""The process driver with real processes, without and with bubblewrap."""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from node_support import alive, eventually, marked
+
+from workdeed.node.drivers.base import Limits, Phase, Task, TaskKey
+from workdeed.node.drivers.process import ProcessDriver
+from workdeed.node.drivers.process_identity import ProcessIdentity, boot_id
+from workdeed.node.errors import DriverError, SandboxMissingError
+
+KEY = TaskKey("0x" + "e5" * 20, 3, 7, 0)
+SHELL = "/bin/sh"
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> Path:
+    path = tmp_path / "app"
+    path.mkdir()
+    return path
+
+
+def task(app: Path, script: str, *, key: TaskKey = KEY, memory_mb: int = 256) -> Task:
+    return Task(key, (SHELL, "-c", script), {"COLOR": "blue"}, app, Limits(memory_mb, 64))
+
+
+@pytest.fixture
+def bystander() -> Iterator[subprocess.Popen[bytes]]:
+    """A process that is no task."""
+    process = subprocess.Popen(["sleep", "1000"])
+    yield process
+    process.kill()
+    process.wait()
+
+
+async def output(driver: ProcessDriver, key: TaskKey = KEY) -> str:
+    handle = await driver.recover(key)
+    assert handle is not None
+    return (await driver.logs(handle, 1_000_000)).decode()
+
+
+def supervisors(owner: str) -> list[int]:
+    found = ((pid, Path(f"/proc/{pid}/cmdline").read_bytes()) for pid in marked(owner))
+    return [pid for pid, command in found if b"shim.py" in command]
+
+
+async def printed(driver: ProcessDriver, text: str) -> None:
+    async def has() -> bool:
+        return text in await output(driver)
+
+    await eventually(has, f"output of {text!r}")
+
+
+async def test_a_task_runs_in_its_directory_and_its_end_is_known(driver: ProcessDriver, app: Path):
+    handle = await driver.start(task(app, 'echo "$COLOR"; echo error >&2; touch made; exit 3'))
+    inspection = await driver.wait(handle, 30)
+    assert (inspection.phase, inspection.code) == (Phase.EXITED, 3)
+    assert (await output(driver)).split() == ["blue", "error"]
+    assert (app / "made").exists()
+
+
+async def test_start_is_idempotent(driver: ProcessDriver, app: Path):
+    first, *others = await asyncio.gather(
+        *(driver.start(task(app, "echo started; sleep 1000")) for _ in range(5))
+    )
+    assert set(others) == {first}
+    await printed(driver, "started")
+    assert (await output(driver)).count("started") == 1
+
+
+async def test_a_task_that_ended_is_started_anew(driver: ProcessDriver, app: Path):
+    first = await driver.start(task(app, "exit 0"))
+    await driver.wait(first, 30)
+    second = await driver.start(task(app, "sleep 1000"))
+    assert second.reference != first.reference
+    assert (await driver.inspect(second)).phase is Phase.RUNNING
+    assert (await driver.inspect(first)).phase is Phase.LOST
+
+
+async def test_stop_gives_time_to_finish(driver: ProcessDriver, app: Path):
+    script = "trap 'echo finishing; exit 4' TERM; echo up; while :; do sleep 0.05; done"
+    handle = await driver.start(task(app, script))
+    await printed(driver, "up")
+    inspection = await driver.stop(handle, 30)
+    assert (inspection.phase, inspection.code) == (Phase.EXITED, 4)
+    assert "finishing" in await output(driver)
+
+
+async def test_stop_ends_what_does_not_listen(driver: ProcessDriver, app: Path, owner: str):
+    handle = await driver.start(task(app, "trap '' TERM; echo up; while :; do sleep 0.05; done"))
+    await printed(driver, "up")
+    inspection = await driver.stop(handle, 0.2)
+    assert (inspection.phase, inspection.code) == (Phase.EXITED, 137)
+    assert marked(owner) == []
+
+
+@pytest.mark.parametrize("how", ["stopped", "ended by itself"])
+async def test_no_descendant_is_left(driver: ProcessDriver, app: Path, owner: str, how: str):
+    escape = "setsid sh -c 'trap \"\" TERM HUP; sleep 1001 & sleep 1002' &"
+    ending = "echo up" if how == "ended by itself" else "echo up; wait"
+    handle = await driver.start(task(app, f"{escape} (sleep 1003 &) ; sleep 0.3; {ending}"))
+    await printed(driver, "up")
+    if how == "stopped":
+        assert len(marked(owner)) > 4
+        await driver.stop(handle, 0.2)
+    else:
+        await driver.wait(handle, 30)
+    assert marked(owner) == []
+
+
+async def test_a_task_sees_nothing_of_the_agents_environment(
+    driver: ProcessDriver, app: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("WORKDEED_NODE_KEY", "a secret")
+    monkeypatch.setenv("PYTHONPATH", "/nowhere")
+    await driver.wait(await driver.start(task(app, "env")), 30)
+    names = {line.partition("=")[0] for line in (await output(driver)).splitlines()}
+    own = {"COLOR", "HOME", "LANG", "PATH", "TMPDIR", "WORKDEED_WORKLOAD"}
+    assert names - {"PWD", "SHLVL", "_", "OLDPWD"} == own
+
+
+async def test_a_task_may_not_redefine_its_marker(driver: ProcessDriver, app: Path, owner: str):
+    one = Task(KEY, (SHELL, "-c", "sleep 1000"), {"WORKDEED_WORKLOAD": "x"}, app, Limits(64, 1))
+    await driver.start(one)
+    assert marked(owner)
+
+
+async def test_without_a_sandbox_nothing_runs(
+    tmp_path: Path, app: Path, owner: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("workdeed.node.drivers.sandbox.shutil.which", lambda name: None)
+    driver = ProcessDriver(tmp_path / "tasks", owner)
+    fingerprint = await driver.fingerprint()
+    assert not fingerprint.available
+    assert "not installed" in fingerprint.reason
+    with pytest.raises(SandboxMissingError, match="install bubblewrap"):
+        await driver.start(task(app, "true"))
+    assert await driver.recover(KEY) is None
+
+
+async def test_the_fingerprint_tells_whether_there_is_a_sandbox(
+    driver: ProcessDriver, sandboxed: bool
+):
+    fingerprint = await driver.fingerprint()
+    assert fingerprint.available
+    assert fingerprint.sandboxed is sandboxed
+
+
+async def test_the_log_is_capped(tmp_path: Path, app: Path, owner: str, driver: ProcessDriver):
+    small = ProcessDriver(
+        tmp_path / "state" / "tasks", owner, allow_unsandboxed=True, log_bytes=10_000
+    )
+    handle = await small.start(task(app, "seq 1 20000; echo last"))
+    await small.wait(handle, 60)
+    logs = list((tmp_path / "state" / "tasks" / KEY.name).glob("output.log*"))
+    assert sum(one.stat().st_size for one in logs) <= 10_000
+    assert (await small.logs(handle, 1_000_000)).endswith(b"20000\nlast\n")
+    assert len(await small.logs(handle, 100)) == 100
+
+
+async def test_a_command_that_does_not_exist_says_so(
+    driver: ProcessDriver, app: Path, sandboxed: bool
+):
+    one = Task(KEY, ("/no/such/command",), {}, app, Limits(64, 1))
+    handle = await driver.start(one)
+    inspection = await driver.wait(handle, 30)
+    assert (inspection.phase, inspection.code) == (Phase.EXITED, 127)
+    told = str(inspection) + (await driver.logs(handle, 1000)).decode()
+    assert "/no/such/command" in told
+
+
+async def test_memory_is_limited(driver: ProcessDriver, app: Path):
+    script = "exec python3 -c 'x = bytearray(400_000_000); print(len(x))'"
+    inspection = await driver.wait(await driver.start(task(app, script, memory_mb=100)), 60)
+    assert inspection.code == 1
+    assert "MemoryError" in await output(driver)
+
+
+async def test_a_file_is_limited(driver: ProcessDriver, app: Path):
+    script = "head -c 90000000 /dev/zero > big"
+    inspection = await driver.wait(await driver.start(task(app, script)), 60)
+    assert inspection.code != 0
+    assert (app / "big").stat().st_size <= 64_000_000
+
+
+async def test_stats_count_all_processes(driver: ProcessDriver, app: Path):
+    handle = await driver.start(task(app, "sleep 1000 & sleep 1000 & echo up; wait"))
+    await printed(driver, "up")
+    stats = await driver.stats(handle)
+    assert stats.processes >= 3
+    assert stats.memory_bytes > 0
+    await driver.stop(handle, 0)
+    assert (await driver.stats(handle)).processes == 0
+
+
+async def test_a_task_outlives_its_driver_and_is_found_again(
+    driver: ProcessDriver, app: Path, tmp_path: Path, owner: str
+):
+    handle = await driver.start(task(app, "echo up; sleep 1000"))
+    later = ProcessDriver(tmp_path / "state" / "tasks", owner, allow_unsandboxed=True)
+    assert await later.sweep() == (KEY,)
+    assert await later.recover(KEY) == handle
+    assert await later.start(task(app, "echo second; sleep 1000")) == handle
+    assert (await later.inspect(handle)).phase is Phase.RUNNING
+    assert "second" not in await output(later)
+
+
+async def test_another_process_under_a_recorded_number_is_never_signalled(
+    driver: ProcessDriver, app: Path, tmp_path: Path, bystander: subprocess.Popen[bytes]
+):
+    handle = await driver.start(task(app, "exit 0"))
+    await driver.wait(handle, 30)
+    folder = tmp_path / "state" / "tasks" / KEY.name
+    (folder / "exit.json").unlink()
+    ticks = ProcessIdentity.of(bystander.pid).start_ticks
+    for reused in (
+        ProcessIdentity(bystander.pid, ticks + 1, boot_id()),
+        ProcessIdentity(bystander.pid, ticks, "another boot"),
+    ):
+        (folder / "record.json").write_text(json.dumps({"process": str(reused)}))
+        found = await driver.recover(KEY)
+        assert found is not None
+        assert (await driver.inspect(found)).phase is Phase.LOST
+        await driver.stop(found, 0)
+        assert bystander.poll() is None
+    await driver.destroy(KEY)
+    assert bystander.poll() is None
+
+
+async def test_a_task_whose_supervisor_is_killed_is_lost_and_ended(
+    driver: ProcessDriver, app: Path, owner: str
+):
+    handle = await driver.start(task(app, "setsid sleep 1000 & echo up; wait"))
+    await printed(driver, "up")
+    os.kill(handle.pid, signal.SIGKILL)
+    assert (await driver.wait(handle, 30)).phase is Phase.LOST
+    assert await driver.recover(KEY) == handle
+    await eventually(lambda: marked(owner) == [], "end of the leftovers")
+
+
+async def test_processes_without_a_record_are_swept(
+    driver: ProcessDriver, app: Path, tmp_path: Path, owner: str
+):
+    handle = await driver.start(task(app, "sleep 1000"))
+    (tmp_path / "state" / "tasks" / KEY.name / "record.json").unlink()
+    assert await driver.sweep() == ()
+    await eventually(lambda: not alive(handle.pid), "end of the process")
+    await eventually(lambda: marked(owner) == [], "end of the leftovers")
+
+
+async def test_a_damaged_record_costs_the_task_and_nothing_else(
+    driver: ProcessDriver, app: Path, tmp_path: Path, owner: str
+):
+    await driver.start(task(app, "sleep 1000"))
+    (tmp_path / "state" / "tasks" / KEY.name / "record.json").write_text("{")
+    assert await driver.recover(KEY) is None
+    await eventually(lambda: marked(owner) == [], "end of the leftovers")
+    handle = await driver.start(task(app, "exit 0"))
+    assert (await driver.wait(handle, 30)).code == 0
+
+
+async def test_destroy_forgets_all_but_the_directory(
+    driver: ProcessDriver, app: Path, tmp_path: Path, owner: str
+):
+    await driver.start(task(app, "mkdir -p locked/deep; chmod 0 locked; echo up; sleep 1000"))
+    await printed(driver, "up")
+    await driver.destroy(KEY)
+    assert await driver.recover(KEY) is None
+    assert not (tmp_path / "state" / "tasks" / KEY.name).exists()
+    assert await asyncio.to_thread(app.exists)
+    assert marked(owner) == []
+    await driver.destroy(KEY)
+
+
+async def test_a_start_that_was_given_up_can_be_stopped(
+    driver: ProcessDriver, app: Path, owner: str
+):
+    await driver.fingerprint()
+    starting = asyncio.create_task(driver.start(task(app, "sleep 1000")))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    starting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await starting
+    await driver.destroy(KEY)
+    assert marked(owner) == []
+
+
+async def test_a_start_folder_outside_is_refused(driver: ProcessDriver, app: Path, sandboxed: bool):
+    (app / "out").symlink_to("/etc")
+    one = Task(KEY, (SHELL, "-c", "pwd; ls"), {}, app, Limits(64, 1), subdirectory="out")
+    if sandboxed:
+        # Inside, the link leads to the sandbox's own /etc.
+        inspection = await driver.wait(await driver.start(one), 30)
+        assert "shadow" not in await output(driver)
+        assert inspection.code == 0
+    else:
+        with pytest.raises(DriverError, match="leads out"):
+            await driver.start(one)
+
+
+CRASHING_AGENT = """
+import asyncio, os, signal, sys
+from pathlib import Path
+from workdeed.node.drivers.base import Limits, Task, TaskKey
+from workdeed.node.drivers.process import ProcessDriver
+
+tasks, app, owner, moment, sandboxed = sys.argv[1:]
+driver = ProcessDriver(Path(tasks), owner, allow_unsandboxed=sandboxed == "no")
+if sandboxed == "no":
+    import workdeed.node.drivers.sandbox as sandbox
+    sandbox.shutil.which = lambda name: None
+record = driver._record
+
+def die(*arguments):
+    if moment == "after the record":
+        record(*arguments)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+async def main():
+    if moment != "after the start":
+        driver._record = die
+    key = TaskKey("0x" + "e5" * 20, 3, 7, 0)
+    argv = ("/bin/sh", "-c", "echo run >> runs; sleep 1000")
+    await driver.start(Task(key, argv, {}, Path(app), Limits(64, 1)))
+    os.kill(os.getpid(), signal.SIGKILL)
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("moment", ["before the record", "after the record", "after the start"])
+async def test_an_agent_killed_while_it_starts_a_task_never_runs_it_twice(
+    driver: ProcessDriver, app: Path, tmp_path: Path, owner: str, moment: str, sandboxed: bool
+):
+    arguments = [str(tmp_path / "state" / "tasks"), str(app), owner, moment]
+    arguments.append("yes" if sandboxed else "no")
+    agent = await asyncio.create_subprocess_exec(sys.executable, "-c", CRASHING_AGENT, *arguments)
+    assert await agent.wait() == -signal.SIGKILL
+
+    runs = app / "runs"
+    if moment == "after the start":
+        await eventually(runs.exists, "the first run")
+    else:
+        # The supervisor, still without an order, ends with its agent and has run nothing.
+        await eventually(lambda: marked(owner) == [], "end of the supervisor")
+        assert not runs.exists()
+
+    await driver.sweep()
+    await driver.start(task(app, "echo run >> runs; sleep 1000"))
+    await eventually(runs.exists, "a run")
+    assert runs.read_text() == "run\n"
+    assert len(supervisors(owner)) == 1

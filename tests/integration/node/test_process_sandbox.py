@@ -1,0 +1,94 @@
+"""What a task can see and reach inside of bubblewrap."""
+
+import os
+from pathlib import Path
+
+import pytest
+from node_support import has_sandbox
+
+from workdeed.node.drivers.base import Limits, Task, TaskKey
+from workdeed.node.drivers.process import ProcessDriver
+
+pytestmark = [
+    pytest.mark.sandbox,
+    pytest.mark.skipif(
+        not has_sandbox(), reason="bubblewrap is not installed or can't make a sandbox here"
+    ),
+]
+
+KEY = TaskKey("0x" + "e5" * 20, 3, 7, 0)
+
+
+def outside_exists(path: str) -> bool:
+    return Path(path).exists()
+
+
+async def run(tmp_path: Path, owner: str, script: str, read_only: tuple[Path, ...] = ()) -> str:
+    """Run `script` to its end; return what it printed."""
+    driver = ProcessDriver(tmp_path / "state" / "tasks", owner, read_only=read_only)
+    app = tmp_path / "app"
+    app.mkdir(exist_ok=True)
+    handle = await driver.start(Task(KEY, ("/bin/sh", "-c", script), {}, app, Limits(256, 64)))
+    await driver.wait(handle, 60)
+    printed = (await driver.logs(handle, 1_000_000)).decode()
+    await driver.destroy(KEY)
+    return printed
+
+
+async def test_the_agents_files_can_neither_be_read_nor_found(tmp_path: Path, owner: str):
+    secret = tmp_path / "state" / "node.key"
+    secret.parent.mkdir()
+    secret.write_text("a secret")
+    script = f"cat {secret}; cat {Path(__file__)}; ls /root /home /var /run {tmp_path}"
+    printed = await run(tmp_path, owner, script)
+    assert "a secret" not in printed
+    assert "async def" not in printed
+    assert printed.count("No such file or directory") == 6
+    assert printed.count("workload") == 1  # its own home
+
+
+async def test_only_its_own_folders_can_be_written(tmp_path: Path, owner: str):
+    places = "/x /usr/x /usr/bin/x /etc/x /dev/x /home/x"
+    own = "/app/x /tmp/x /dev/shm/x /home/workload/x"
+    script = f"for f in {places} {own}; do touch $f 2>/dev/null && echo wrote $f; done"
+    printed = await run(tmp_path, owner, script)
+    assert printed.split("\n")[:-1] == [f"wrote {place}" for place in own.split()]
+    assert (tmp_path / "app" / "x").exists()
+    assert not outside_exists("/tmp/x")
+
+
+async def test_it_sees_no_other_process_and_has_no_power(tmp_path: Path, owner: str):
+    script = "ls /proc | grep -c '^[0-9]'; grep -E 'CapEff|CapBnd|NoNewPrivs' /proc/self/status"
+    count, *status = (await run(tmp_path, owner, script)).splitlines()
+    assert int(count) < 8
+    assert [line.split()[1] for line in status] == ["0" * 16, "0" * 16, "1"]
+
+
+async def test_it_can_neither_signal_the_agent_nor_make_a_sandbox(tmp_path: Path, owner: str):
+    script = f"kill -0 {os.getpid()} && echo reached; unshare --user true && echo nested; id -u"
+    printed = await run(tmp_path, owner, script)
+    assert "reached" not in printed
+    assert printed.splitlines()[-1] == "1000"
+    if "nested" in printed:
+        pytest.fail("a nested user namespace could be made")
+
+
+async def test_secrets_in_the_environment_of_bubblewrap_itself_do_not_exist(
+    tmp_path: Path, owner: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("WORKDEED_NODE_KEY", "a secret")
+    assert "a secret" not in await run(tmp_path, owner, "cat /proc/1/environ /proc/*/environ")
+
+
+async def test_further_folders_are_shown_read_only(tmp_path: Path, owner: str):
+    extra, mount = tmp_path / "extra", tmp_path / "mount"
+    for folder in (extra, mount):
+        folder.mkdir()
+        (folder / "file").write_text("content\n")
+    script = f"cat {extra}/file; touch {extra}/x 2>/dev/null && echo wrote; true"
+    assert await run(tmp_path, owner, script, read_only=(extra,)) == "content\n"
+
+
+async def test_the_number_of_processes_is_limited(tmp_path: Path, owner: str):
+    script = "grep 'Max processes' /proc/self/limits"
+    assert (await run(tmp_path, owner, script)).split()[2] == "1024"

@@ -1,0 +1,236 @@
+"""Bindings: each fits its ABI, and decodes whatever a contract can write."""
+
+import dataclasses
+import inspect
+import re
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import pytest
+from chain_support import SUITE, FakeChain, FakeRpc, address, encode_event
+from eth_abi.abi import encode
+from hypothesis import given
+from hypothesis import strategies as st
+
+from workdeed.chain.bindings import codec, committee, escrow, licenses, registry
+from workdeed.chain.bindings.codec import (
+    Call,
+    CodecError,
+    Contract,
+    Event,
+    event_codecs,
+    load_abi,
+    read,
+)
+from workdeed.chain.bindings.suite import UnknownEventError
+from workdeed.protocol.hashing import keccak
+
+SOURCES = Path(__file__).resolve().parents[3] / "contracts"
+CONTRACTS = (*SUITE.followed, SUITE.token)
+EVENTS = [(item, event) for item in CONTRACTS for event in type(item).EVENTS]
+
+# Functions that nothing here calls: ERC plumbing, and what has a name of its own elsewhere.
+UNBOUND = {
+    "TrustRegistry": set(),
+    "NodeLicense": {
+        *("supportsInterface", "approve", "getApproved", "setApprovalForAll"),
+        *("isApprovedForAll", "name", "symbol", "tokenURI", "tokenByIndex", "permit", "nonces"),
+        *("DOMAIN_SEPARATOR", "eip712Domain", "TRUST", "safeTransferFrom"),
+    },
+    "OracleCommittee": {"eip712Domain", "TRUST", "end_seat_of"},
+    "JobEscrow": {"eip712Domain", "TRUST", "GENESIS", "WINDOW", "COMMITTEE", "LICENSES"},
+    "TestUSD": {"name", "eip712Domain"},
+}
+
+VALUES: dict[str, st.SearchStrategy[Any]] = {
+    "uint256": st.integers(0, 2**256 - 1),
+    "address": st.integers(0, 2**160 - 1).map(address),
+    "bytes32": st.binary(min_size=32, max_size=32),
+    "bool": st.booleans(),
+    "string": st.text(max_size=40),
+    "uint256[]": st.lists(st.integers(0, 2**256 - 1), max_size=5).map(tuple),
+}
+
+ARGUMENTS: dict[Any, Any] = {
+    str: address(7),
+    int: 5,
+    bytes: b"\x01" * 32,
+    bool: True,
+    escrow.ClassTerms: escrow.ClassTerms(1, 2, 3, 4),
+    escrow.PolicyTerms: escrow.PolicyTerms(1, 2, 3, 4, 5),
+}
+
+
+def functions(contract: Contract) -> list[tuple[str, Any]]:
+    """Return the public methods of a binding."""
+    found = inspect.getmembers(type(contract), inspect.isfunction)
+    return [(name, method) for name, method in found if not name.startswith("_")]
+
+
+def argument(method: str, name: str, hint: Any) -> Any:
+    """Return some argument of the type that a method asks for."""
+    if name == "endpoint":
+        return "https://node.example:8443"
+    if name == "claims":
+        return [escrow.ClaimEntry(1, 2, 3, (b"\x02" * 32,))]
+    if hint in ARGUMENTS:
+        return ARGUMENTS[hint]
+    return [b"\x03" * 32] if "bytes" in str(hint) else [1, 2]
+
+
+def call_of(contract: Contract, name: str, method: Any) -> Call[Any]:
+    hints = get_type_hints(method)
+    values = {key: argument(name, key, hint) for key, hint in hints.items() if key != "return"}
+    made: Call[Any] = method(contract, **values)
+    return made
+
+
+ALL_CALLS = [
+    pytest.param(contract, name, method, id=f"{contract.NAME}.{name}")
+    for contract in CONTRACTS
+    for name, method in functions(contract)
+]
+
+
+@pytest.mark.parametrize(("contract", "name", "method"), ALL_CALLS)
+def test_every_method_encodes_by_its_abi(contract: Contract, name: str, method: Any) -> None:
+    call = call_of(contract, name, method)
+    function = call.name.partition(".")[2]
+    entries = [item for item in load_abi(contract.NAME) if item.get("name") == function]
+    signatures = [codec._type({"type": "tuple", "components": e["inputs"]}) for e in entries]
+    selectors = {keccak(f"{function}{signature}".encode())[:4] for signature in signatures}
+    assert call.to == contract.address
+    assert call.data[:4] in selectors
+    assert call == call_of(contract, name, method)
+
+
+@pytest.mark.parametrize("contract", CONTRACTS, ids=lambda item: item.NAME)
+def test_every_function_of_the_abi_is_bound_or_left_out_on_purpose(contract: Contract) -> None:
+    bound = {
+        call_of(contract, name, method).name.partition(".")[2]
+        for name, method in functions(contract)
+    }
+    entries = {item["name"] for item in load_abi(contract.NAME) if item["type"] == "function"}
+    assert entries - bound == UNBOUND[contract.NAME]
+
+
+@pytest.mark.parametrize("contract", CONTRACTS, ids=lambda item: item.NAME)
+def test_every_event_of_the_abi_has_a_class_with_its_fields(contract: Contract) -> None:
+    entries = {item["name"]: item for item in load_abi(contract.NAME) if item["type"] == "event"}
+    classes = {event.__name__: event for event in type(contract).EVENTS}
+    assert entries.keys() == classes.keys()
+    for name, entry in entries.items():
+        fields = [item.name for item in dataclasses.fields(classes[name])]
+        assert fields == [item["name"] for item in entry["inputs"]]
+
+
+@pytest.mark.parametrize(
+    ("contract", "event"),
+    [pytest.param(c, e, id=f"{c.NAME}.{e.__name__}") for c, e in EVENTS],
+)
+@given(data=st.data())
+def test_every_event_survives_the_round_trip(
+    contract: Contract, event: type[Event], data: st.DataObject
+) -> None:
+    found = next(item for item in event_codecs(type(contract)).values() if item.event is event)
+    drawn = event(**{name: data.draw(VALUES[k]) for name, k in found.indexed + found.plain})
+    topics, plain = encode_event(contract, drawn)
+    assert SUITE.decode(contract.address, topics, plain) == drawn
+
+
+def test_an_endpoint_of_any_bytes_is_decoded() -> None:
+    """An owner may store what is no UTF-8; that must not stop every reader of the log."""
+    topics, _ = encode_event(SUITE.licenses, licenses.ProfileSet(3, bytes(32), ""))
+    data = encode(["bytes32", "bytes"], [bytes(32), b"http://\xff\xfe"])
+    event = SUITE.decode(SUITE.licenses.address, topics, data)
+    assert isinstance(event, licenses.ProfileSet)
+    assert event.endpoint == "http://\ufffd\ufffd"
+
+
+@pytest.mark.parametrize(
+    ("where", "topics"),
+    [
+        (SUITE.escrow.address, [keccak(b"Surprise(uint256)")]),
+        (SUITE.escrow.address, []),
+        (address(0xFFFF), [keccak(b"JobOpened")]),
+        # An event of another contract of ours is as unknown as any.
+        (SUITE.escrow.address, [next(iter(event_codecs(type(SUITE.licenses))))]),
+    ],
+)
+def test_an_unknown_event_is_an_error(where: str, topics: list[bytes]) -> None:
+    with pytest.raises(UnknownEventError):
+        SUITE.decode(where, topics, b"")
+
+
+def test_a_log_that_does_not_fit_its_event_is_an_error() -> None:
+    event = escrow.JobRevised(job_id=1, revision=2, window=3, spec_hash=bytes(32))
+    topics, data = encode_event(SUITE.escrow, event)
+    with pytest.raises(CodecError, match="JobRevised"):
+        SUITE.decode(SUITE.escrow.address, topics, data[:-1])
+    with pytest.raises(CodecError, match="topics"):
+        SUITE.decode(SUITE.escrow.address, [*topics, bytes(32)], data)
+
+
+@pytest.mark.parametrize("units", [-1, 2**256, "7"])
+def test_an_argument_that_does_not_fit_is_an_error(units: Any) -> None:
+    with pytest.raises(CodecError, match=r"JobEscrow\.claim"):
+        SUITE.escrow.claim(1, 2, units, [])
+
+
+def test_a_contract_without_abi_says_what_to_do() -> None:
+    with pytest.raises(CodecError, match="export_abi"):
+        load_abi("NoSuchContract")
+
+
+def test_results_are_typed() -> None:
+    payer, spec = address(9), b"\x05" * 32
+    words = [payer, spec, 1, 0, 1, 1, 100, 3, 2, 0, 0, 0, 0, 90_000, 0, False, True, 0]
+    kinds = "(address,bytes32,uint256" + ",uint256" * 12 + ",bool,bool,uint256)"
+    job = SUITE.escrow.job(1).decode(encode([kinds], [tuple(words)]))
+    assert (job.payer, job.spec_hash, job.price, job.closed) == (payer, spec, 100, True)
+    answer = encode(["address", "uint256"], [payer, registry.FROZEN])
+    assert SUITE.licenses.payee_of(1).decode(answer) == (payer, registry.FROZEN)
+    assert SUITE.licenses.endpoint_of(1).decode(encode(["bytes"], [b"\xff"])) == "\ufffd"
+    assert SUITE.escrow.revise_job(1, spec).decode(b"") is None
+
+
+def test_a_missing_contract_is_told_from_an_answer() -> None:
+    with pytest.raises(CodecError, match="nothing answers"):
+        SUITE.escrow.job_count().decode(b"")
+    with pytest.raises(CodecError, match="do not fit"):
+        SUITE.escrow.job_count().decode(b"\x01")
+
+
+async def test_read_asks_at_a_block() -> None:
+    class Node(FakeRpc):
+        def _eth_call(self, _: object, call: dict[str, str], block: object) -> str:
+            assert call["data"] == "0x" + SUITE.escrow.job_count().data.hex()
+            assert block == "0x9"
+            return "0x" + (41).to_bytes(32, "big").hex()
+
+    assert await read(Node(FakeChain()), SUITE.escrow.job_count(), 9) == 41
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "value"),
+    [
+        ("MAX_PLACEMENT", "JobEscrow", escrow.MAX_PLACEMENT),
+        ("MAX_CLAIMS", "JobEscrow", escrow.MAX_CLAIMS),
+        ("SERVICE", "JobEscrow", escrow.SERVICE),
+        ("MAX_SEATS", "OracleCommittee", committee.MAX_SEATS),
+        ("NODE", "NodeLicense", licenses.NODE),
+        ("ORACLE", "NodeLicense", licenses.ORACLE),
+        ("GOOD", "TrustRegistry", registry.GOOD),
+        ("FROZEN", "TrustRegistry", registry.FROZEN),
+        ("SUSPENDED", "TrustRegistry", registry.SUSPENDED),
+        ("BLACKLISTED", "TrustRegistry", registry.BLACKLISTED),
+    ],
+)
+def test_constants_are_those_of_the_contracts(name: str, file: str, value: int) -> None:
+    source = (SOURCES / f"{file}.vy").read_text(encoding="utf-8")
+    assert re.search(rf"^{name}: constant\(uint256\) = {value}$", source, re.MULTILINE)
+
+
+def test_subjects_of_licenses_and_accounts_differ() -> None:
+    assert registry.account_subject(address(5)) == 5
+    assert registry.license_subject(5) == 2**160 + 5

@@ -1,0 +1,734 @@
+"""The outbox against crashes, reorgs, stuck transactions and other senders: each effect once."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import pytest
+from chain_support import BASE_FEE, FakeChain, FakeNode, StubSigner, address
+from hypothesis import given
+from hypothesis import strategies as st
+
+from workdeed.chain.bindings.codec import Call
+from workdeed.chain.effects import Effect, EffectError, EffectState, OutboxEntry
+from workdeed.chain.fees import FeeSettings
+from workdeed.chain.lock import SenderLockedError
+from workdeed.chain.outbox import Outbox, OutboxSettings
+from workdeed.chain.rpc import RevertError, RpcUnavailable
+from workdeed.chain.store import Store
+
+CHAIN_ID = 31337
+FEES = FeeSettings(max_fee=20 * BASE_FEE, priority_fee=BASE_FEE)
+SETTINGS = OutboxSettings(fees=FEES, confirmations=1, bump_after_blocks=3, lost_depth=2)
+STAGES = ("stored", "signed", "broadcast", "sent", "mined", "settled")
+
+
+class CrashError(Exception):
+    """The process ends here."""
+
+
+class Crasher:
+    """An observer that ends the process at the n-th time that a stage is passed."""
+
+    def __init__(self) -> None:
+        self.stage: str | None = None
+        self.countdown = 0
+        self.seen: list[tuple[str, str]] = []
+
+    def at(self, stage: str, countdown: int = 0) -> None:
+        self.stage, self.countdown = stage, countdown
+
+    def __call__(self, stage: str, key: str) -> None:
+        self.seen.append((stage, key))
+        if stage == self.stage:
+            if self.countdown == 0:
+                self.stage = None
+                raise CrashError(stage)
+            self.countdown -= 1
+
+
+class Process:
+    """An outbox that can be killed and started again on the same database."""
+
+    def __init__(self, node: FakeNode, path: Path, settings: OutboxSettings = SETTINGS) -> None:
+        self.node = node
+        self.path = path
+        self.settings = settings
+        self.crasher = Crasher()
+        self.outbox: Outbox
+        self.store: Store
+
+    async def start(self) -> None:
+        self.store = Store.open(str(self.path))
+        self.outbox = Outbox(
+            self.node,
+            self.store,
+            StubSigner(),
+            chain_id=CHAIN_ID,
+            settings=self.settings,
+            observer=self.crasher,
+        )
+        await self.outbox.__aenter__()
+
+    async def stop(self) -> None:
+        await self.outbox.__aexit__()
+        await self.store.close()
+
+    async def restart(self) -> None:
+        await self.stop()
+        await self.start()
+
+    async def run(self, steps: int = 12) -> None:
+        """Step at every block."""
+        for _ in range(steps):
+            await self.outbox.step()
+            self.node.produce()
+
+    async def state(self, name: str) -> OutboxEntry:
+        entry = await self.outbox.entry(name)
+        assert entry is not None
+        return entry
+
+
+@pytest.fixture
+def node() -> FakeNode:
+    return FakeNode(FakeChain())
+
+
+@pytest.fixture
+async def process(node: FakeNode, tmp_path: Path) -> AsyncIterator[Process]:
+    made = Process(node, tmp_path / "outbox.sqlite")
+    await made.start()
+    yield made
+    await made.stop()
+
+
+def effect(
+    name: str,
+    *,
+    data: str | None = None,
+    transient: frozenset[str] = frozenset(),
+    is_done: Callable[[], Awaitable[bool]] | None = None,
+) -> Effect:
+    call = Call(
+        to=address(0xC0), data=(data or name).encode(), name="Counter.act", decode=lambda _: None
+    )
+    return Effect(key=name, call=call, transient=transient, is_done=is_done)
+
+
+def done_when_counted(node: FakeNode, name: str) -> Callable[[], Awaitable[bool]]:
+    async def is_done() -> bool:
+        return node.executed().get(name, 0) > 0
+
+    return is_done
+
+
+async def test_an_effect_goes_from_intent_to_final(process: Process, node: FakeNode) -> None:
+    entry = await process.outbox.submit(effect("pay"))
+    assert (entry.state, entry.nonce, entry.attempts) == (EffectState.INTENT, None, ())
+    await process.outbox.step()
+    entry = await process.state("pay")
+    assert (entry.state, entry.nonce, len(entry.attempts)) == (EffectState.SENT, 0, 1)
+    node.produce()
+    await process.outbox.step()
+    assert (await process.state("pay")).state is EffectState.MINED
+    node.produce()
+    settled = await process.outbox.step()
+    assert [item.key for item in settled] == ["pay"]
+    entry = await process.state("pay")
+    assert (entry.state, entry.succeeded, entry.settled) == (EffectState.FINAL, True, True)
+    assert node.executed() == {"pay": 1}
+    assert [stage for stage, _ in process.crasher.seen] == list(STAGES)
+    assert await process.outbox.pending() == ()
+
+
+@pytest.mark.parametrize("stage", STAGES)
+async def test_a_crash_at_any_stage_loses_and_doubles_nothing(
+    process: Process, node: FakeNode, stage: str
+) -> None:
+    async def work() -> None:
+        await process.outbox.submit(effect("pay"))
+        await process.run()
+
+    process.crasher.at(stage)
+    with pytest.raises(CrashError):
+        await work()
+    await process.restart()
+    await process.run()
+    assert (await process.state("pay")).state is EffectState.FINAL
+    assert node.executed() == {"pay": 1}
+    assert len((await process.state("pay")).attempts) == 1
+
+
+async def test_a_transaction_is_stored_before_a_node_sees_it(
+    process: Process, node: FakeNode
+) -> None:
+    await process.outbox.submit(effect("pay"))
+    process.crasher.at("signed")
+    with pytest.raises(CrashError):
+        await process.outbox.step()
+    assert node.pool == {}
+    (attempt,) = (await process.state("pay")).attempts
+    await process.restart()
+    await process.outbox.step()
+    assert [held.hash for held in node.pool.values()] == [attempt.tx_hash]
+
+
+async def test_an_answer_that_never_came_is_no_reason_to_sign_again(
+    process: Process, node: FakeNode
+) -> None:
+    await process.outbox.submit(effect("pay"))
+    node.silent = True
+    with pytest.raises(RpcUnavailable):
+        await process.outbox.step()
+    node.silent = False
+    await process.run()
+    assert node.executed() == {"pay": 1}
+    assert len((await process.state("pay")).attempts) == 1
+
+
+async def test_a_key_names_one_effect_for_ever(process: Process, node: FakeNode) -> None:
+    for _ in range(3):
+        await process.outbox.submit(effect("pay"))
+    await process.run()
+    await process.outbox.submit(effect("pay"))
+    await process.restart()
+    entry = await process.outbox.submit(effect("pay"))
+    assert entry.state is EffectState.FINAL
+    await process.run()
+    assert node.executed() == {"pay": 1}
+
+
+async def test_several_effects_take_nonces_in_their_order(process: Process, node: FakeNode) -> None:
+    names = [f"pay {n}" for n in range(5)]
+    for name in names:
+        await process.outbox.submit(effect(name))
+    await process.outbox.step()
+    assert [(await process.state(name)).nonce for name in names] == [0, 1, 2, 3, 4]
+    await process.run()
+    assert node.executed() == dict.fromkeys(names, 1)
+
+
+async def test_a_nonce_that_no_node_knows_of_yet_is_not_given_twice(
+    process: Process, node: FakeNode
+) -> None:
+    node.refuse = "insufficient funds"
+    for name in ("pay", "refund"):
+        await process.outbox.submit(effect(name))
+    await process.outbox.step()
+    assert [(await process.state(name)).nonce for name in ("pay", "refund")] == [0, 1]
+    node.refuse = None
+    await process.run()
+    assert node.executed() == {"pay": 1, "refund": 1}
+
+
+async def test_no_more_than_the_limit_is_under_way(node: FakeNode, tmp_path: Path) -> None:
+    settings = OutboxSettings(fees=FEES, max_in_flight=2)
+    process = Process(node, tmp_path / "outbox.sqlite", settings)
+    await process.start()
+    for n in range(5):
+        await process.outbox.submit(effect(f"pay {n}"))
+    await process.outbox.step()
+    assert len(node.pool) == 2
+    await process.run()
+    assert sum(node.executed().values()) == 5
+    await process.stop()
+
+
+async def test_a_transient_revert_waits_and_costs_nothing(process: Process, node: FakeNode) -> None:
+    node.rule = lambda *_: "report: pending" if len(node.chain.blocks) < 6 else None
+    await process.outbox.submit(effect("pay", transient=frozenset({"report: pending"})))
+    await process.outbox.step()
+    entry = await process.state("pay")
+    assert (entry.state, entry.reason) == (EffectState.INTENT, "report: pending")
+    assert node.pool == {}
+    await process.restart()  # the classification is stored as well
+    await process.run()
+    assert (await process.state("pay")).state is EffectState.FINAL
+
+
+@pytest.mark.parametrize(
+    ("reason", "shown"), [("escrow: job over", "escrow: job over"), ("", "no reason given")]
+)
+async def test_a_permanent_revert_fails_at_once_and_for_good(
+    process: Process, node: FakeNode, reason: str, shown: str
+) -> None:
+    node.rule = lambda *_: reason
+    await process.outbox.submit(effect("pay", transient=frozenset({"other"})))
+    settled = await process.outbox.step()
+    assert [(item.state, item.reason) for item in settled] == [(EffectState.FAILED, shown)]
+    node.rule = lambda *_: None
+    assert (await process.outbox.submit(effect("pay"))).state is EffectState.FAILED
+    await process.run()
+    assert node.executed() == {}
+    assert "eth_sendRawTransaction" not in node.calls
+
+
+async def test_a_failed_effect_is_tried_again_on_demand(process: Process, node: FakeNode) -> None:
+    node.rule = lambda *_: "escrow: payee frozen"
+    await process.outbox.submit(effect("pay"))
+    await process.outbox.step()
+    node.rule = lambda *_: None
+    assert (await process.outbox.retry("pay")).state is EffectState.INTENT
+    await process.run()
+    assert (await process.outbox.retry("pay")).state is EffectState.FINAL
+    with pytest.raises(EffectError, match="none"):
+        await process.outbox.retry("nothing")
+
+
+async def test_a_failed_effect_with_another_call_is_a_new_try(
+    process: Process, node: FakeNode
+) -> None:
+    """A claim by a stale proof fails; the same claim by the next report's proof must not."""
+    node.rule = lambda name, _: "escrow: wrong proof" if name == "old proof" else None
+    await process.outbox.submit(effect("claim", data="old proof"))
+    await process.outbox.step()
+    assert (await process.state("claim")).state is EffectState.FAILED
+    entry = await process.outbox.submit(effect("claim", data="new proof"))
+    assert entry.state is EffectState.INTENT
+    await process.run()
+    assert node.executed() == {"new proof": 1}
+
+
+async def test_an_unsigned_effect_takes_over_a_new_call_and_a_signed_one_does_not(
+    process: Process, node: FakeNode
+) -> None:
+    await process.outbox.submit(effect("claim", data="first"))
+    await process.outbox.submit(effect("claim", data="second"))
+    await process.outbox.step()
+    entry = await process.outbox.submit(effect("claim", data="third"))
+    assert entry.intent.data == b"second"
+    await process.run()
+    assert node.executed() == {"second": 1}
+
+
+async def test_what_another_did_is_not_done_again(process: Process, node: FakeNode) -> None:
+    node.send_elsewhere("pay")
+    node.produce()
+    await process.outbox.submit(effect("pay", is_done=done_when_counted(node, "pay")))
+    settled = await process.outbox.step()
+    assert [item.state for item in settled] == [EffectState.SUPERSEDED]
+    assert settled[0].succeeded
+    assert node.executed() == {"pay": 1}
+
+
+async def test_a_revert_because_another_was_faster_is_a_success(
+    process: Process, node: FakeNode
+) -> None:
+    looked = 0
+
+    async def is_done() -> bool:
+        nonlocal looked
+        looked += 1
+        return looked > 1  # it happens between the first look and the simulation
+
+    node.rule = lambda *_: "committee: window not later"
+    await process.outbox.submit(effect("report", is_done=is_done))
+    settled = await process.outbox.step()
+    assert [item.state for item in settled] == [EffectState.SUPERSEDED]
+
+
+async def test_a_predicate_that_cannot_tell_leaves_it_to_the_simulation(
+    process: Process, node: FakeNode
+) -> None:
+    async def is_done() -> bool:
+        raise RevertError("no such job")
+
+    await process.outbox.submit(effect("pay", is_done=is_done))
+    await process.run()
+    assert node.executed() == {"pay": 1}
+
+
+def refuse_from(node: FakeNode, block: int, reason: str) -> None:
+    """Let the contract refuse everything in blocks from `block` on."""
+
+    def rule(_: str, __: object) -> str | None:
+        return reason if len(node.chain.blocks) > block else None
+
+    node.rule = rule
+
+
+async def test_a_transaction_that_reverts_in_its_block_fails_with_the_reason(
+    process: Process, node: FakeNode
+) -> None:
+    await process.outbox.submit(effect("pay"))
+    await process.outbox.step()
+    node.rule = lambda *_: "escrow: job over"
+    await process.run(4)
+    entry = await process.state("pay")
+    assert (entry.state, entry.reason) == (EffectState.FAILED, "escrow: job over")
+
+
+async def test_a_transaction_that_reverts_for_a_transient_reason_is_made_again(
+    process: Process, node: FakeNode
+) -> None:
+    await process.outbox.submit(effect("pay", transient=frozenset({"report: pending"})))
+    await process.outbox.step()
+    node.rule = lambda *_: "report: pending"
+    await process.run(4)
+    assert (await process.state("pay")).state is EffectState.INTENT
+    # From here on the first transaction stays a failed one, and the next one counts.
+    failed = sum(len(block.transactions) for block in node.chain.blocks)
+    assert failed == 1
+    node.rule = lambda name, counts: None
+    await process.run()
+    assert (await process.state("pay")).nonce == 1
+    assert (await process.state("pay")).state is EffectState.FINAL
+
+
+async def test_a_transaction_overtaken_in_its_own_block_is_simulated_anew(
+    process: Process, node: FakeNode
+) -> None:
+    """The replay a block before finds nothing wrong: the next simulation decides."""
+    node.rule = lambda name, counts: "taken" if name == "pay" and "theirs" in counts else None
+    await process.outbox.submit(effect("pay"))
+    await process.outbox.step()
+    ours = node.pool.pop(0)
+    node.send_elsewhere("theirs")
+    node.pool[1] = ours.__class__(ours.hash, 1, ours.data, ours.max_fee, ours.gas)
+    await process.run(6)
+    entry = await process.state("pay")
+    assert (entry.state, entry.reason) == (EffectState.FAILED, "taken")
+    assert node.executed() == {"theirs": 1}
+
+
+async def test_a_transaction_that_ran_out_of_gas_fails(
+    process: Process, node: FakeNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = node._receipt
+    monkeypatch.setattr(
+        node,
+        "_receipt",
+        lambda block, item: original(block, item) | {"gasUsed": hex(item.gas), "status": "0x0"},
+    )
+    await process.outbox.submit(effect("pay"))
+    await process.run(4)
+    entry = await process.state("pay")
+    assert (entry.state, entry.reason) == (EffectState.FAILED, "out of gas")
+
+
+async def test_a_stuck_transaction_is_replaced_by_one_that_pays_more(
+    process: Process, node: FakeNode
+) -> None:
+    await process.outbox.submit(effect("pay"))
+    await process.outbox.step()
+    node.chain.base_fee = 5 * BASE_FEE  # the first attempt pays at most 3
+    for _ in range(SETTINGS.bump_after_blocks - 1):
+        node.produce()
+        await process.outbox.step()
+    assert len((await process.state("pay")).attempts) == 1
+    node.produce()
+    await process.outbox.step()
+    first, second = (await process.state("pay")).attempts
+    assert second.nonce == first.nonce
+    assert second.fees.max_fee >= 6 * BASE_FEE
+    assert second.fees.priority_fee * 8 >= first.fees.priority_fee * 9
+    await process.run()
+    assert node.executed() == {"pay": 1}
+    assert (await process.state("pay")).mined_tx == second.tx_hash
+
+
+async def test_the_first_of_two_attempts_may_be_the_one_that_is_mined(
+    process: Process, node: FakeNode
+) -> None:
+    await process.outbox.submit(effect("pay"))
+    await process.outbox.step()
+    original = node.pool[0]
+    node.chain.base_fee = 5 * BASE_FEE
+    for _ in range(SETTINGS.bump_after_blocks):
+        node.produce()
+    await process.outbox.step()
+    assert node.pool[0] != original
+    node.pool[0], node.chain.base_fee = original, BASE_FEE
+    await process.run()
+    entry = await process.state("pay")
+    assert (entry.state, entry.mined_tx) == (EffectState.FINAL, original.hash)
+    assert node.executed() == {"pay": 1}
+
+
+async def test_replacements_stop_at_the_cap(process: Process, node: FakeNode) -> None:
+    await process.outbox.submit(effect("pay"))
+    await process.outbox.step()
+    node.chain.base_fee = 30 * BASE_FEE
+    await process.run(60)
+    attempts = (await process.state("pay")).attempts
+    assert len(attempts) > 1 or attempts[0].fees.max_fee == 3 * BASE_FEE
+    assert all(attempt.fees.max_fee <= FEES.max_fee for attempt in attempts)
+    node.chain.base_fee = BASE_FEE
+    await process.run()
+    assert node.executed() == {"pay": 1}
+
+
+async def test_nothing_is_signed_while_the_base_fee_is_above_the_cap(
+    process: Process, node: FakeNode
+) -> None:
+    node.chain.base_fee = 20 * BASE_FEE
+    node.produce()
+    await process.outbox.submit(effect("pay"))
+    await process.outbox.step()
+    entry = await process.state("pay")
+    assert (entry.state, entry.reason) == (EffectState.INTENT, "the base fee is above the cap")
+    node.chain.base_fee = BASE_FEE
+    node.produce()
+    await process.run()
+    assert node.executed() == {"pay": 1}
+
+
+async def test_a_transaction_that_the_pool_lost_is_sent_again(
+    process: Process, node: FakeNode
+) -> None:
+    for n in range(3):
+        await process.outbox.submit(effect(f"pay {n}"))
+    await process.outbox.step()
+    node.pool.clear()
+    await process.run(30)
+    assert node.executed() == {f"pay {n}": 1 for n in range(3)}
+
+
+@pytest.mark.parametrize("keep_pool", [True, False])
+async def test_a_transaction_that_a_reorg_undid_is_mined_again(
+    process: Process, node: FakeNode, keep_pool: bool
+) -> None:
+    await process.outbox.submit(effect("pay"))
+    await process.outbox.step()
+    node.produce()
+    await process.outbox.step()
+    assert (await process.state("pay")).state is EffectState.MINED
+    node.undo(1, keep_pool=keep_pool)
+    node.chain.mine()
+    await process.outbox.step()
+    assert (await process.state("pay")).state is EffectState.SENT
+    await process.run()
+    assert (await process.state("pay")).state is EffectState.FINAL
+    assert node.executed() == {"pay": 1}
+
+
+async def test_a_final_effect_that_a_deep_reorg_undid_is_done_again_when_asked_for(
+    process: Process, node: FakeNode
+) -> None:
+    wanted = effect("pay", is_done=done_when_counted(node, "pay"))
+    await process.outbox.submit(wanted)
+    await process.run()
+    node.undo(12, keep_pool=False)
+    node.produce(15)
+    assert node.executed() == {}
+    assert (await process.outbox.submit(wanted)).state is EffectState.SENT
+    await process.run()
+    assert (await process.state("pay")).state is EffectState.FINAL
+    assert node.executed() == {"pay": 1}
+
+
+async def test_what_another_did_and_a_reorg_undid_is_done_when_asked_for(
+    process: Process, node: FakeNode
+) -> None:
+    node.send_elsewhere("pay")
+    node.produce()
+    wanted = effect("pay", is_done=done_when_counted(node, "pay"))
+    await process.outbox.submit(wanted)
+    await process.outbox.step()
+    node.undo(1, keep_pool=False)
+    node.produce(2)
+    assert (await process.outbox.submit(wanted)).state is EffectState.INTENT
+    await process.run()
+    assert node.executed() == {"pay": 1}
+
+
+async def test_a_nonce_used_by_another_is_given_up_only_when_that_is_settled(
+    process: Process, node: FakeNode
+) -> None:
+    await process.outbox.submit(effect("pay"))
+    await process.outbox.step()
+    node.pool.clear()
+    node.send_elsewhere("something else")
+    node.produce()
+    await process.outbox.step()
+    assert (await process.state("pay")).state is EffectState.SENT
+    node.produce(SETTINGS.lost_depth)
+    await process.outbox.step()
+    entry = await process.state("pay")
+    assert (entry.state, entry.nonce) == (EffectState.SENT, 1)
+    await process.run()
+    assert node.executed() == {"something else": 1, "pay": 1}
+
+
+async def test_a_refused_transaction_keeps_its_place_and_says_why(
+    process: Process, node: FakeNode
+) -> None:
+    node.refuse = "insufficient funds for gas * price + value"
+    await process.outbox.submit(effect("pay"))
+    await process.outbox.step()
+    entry = await process.state("pay")
+    assert entry.state is EffectState.SIGNED
+    assert "insufficient funds" in entry.reason
+    node.refuse = None
+    await process.run()
+    assert node.executed() == {"pay": 1}
+    assert (await process.state("pay")).nonce == 0
+
+
+async def test_a_node_that_is_down_stops_nothing_for_good(process: Process, node: FakeNode) -> None:
+    await process.outbox.submit(effect("pay"))
+    node.down = True
+    with pytest.raises(RpcUnavailable):
+        await process.outbox.step()
+    node.down = False
+    await process.run()
+    assert node.executed() == {"pay": 1}
+
+
+async def test_one_process_owns_the_nonces_of_a_sender(process: Process, node: FakeNode) -> None:
+    other = Process(node, process.path)
+    with pytest.raises(SenderLockedError, match="another process"):
+        await other.start()
+    await other.store.close()
+    await process.stop()
+    await other.start()
+    with pytest.raises(SenderLockedError):
+        await process.start()
+    await process.store.close()
+    await other.stop()
+    await process.start()
+
+
+async def test_an_outbox_that_was_not_entered_does_nothing(node: FakeNode, tmp_path: Path) -> None:
+    store = Store.open(str(tmp_path / "outbox.sqlite"))
+    outbox = Outbox(node, store, StubSigner(), chain_id=CHAIN_ID)
+    for act in (outbox.step(), outbox.submit(effect("pay")), outbox.retry("pay")):
+        with pytest.raises(EffectError, match="enter"):
+            await act
+    await store.close()
+
+
+@pytest.mark.parametrize("key", ["", "x" * 256])
+async def test_a_key_must_fit(process: Process, key: str) -> None:
+    with pytest.raises(EffectError, match="characters"):
+        await process.outbox.submit(effect(key, data="x"))
+
+
+class Campaign:
+    """Effects that must each happen once, and a world that does what it can against it."""
+
+    def __init__(self, data: st.DataObject, path: Path) -> None:
+        self.data = data
+        self.node = FakeNode(FakeChain())
+        self.process = Process(self.node, path)
+        self.names: list[str] = []
+
+    def wanted(self, name: str) -> Effect:
+        return effect(name, is_done=done_when_counted(self.node, name))
+
+    async def guarded(self, work: Awaitable[object]) -> None:
+        """Start again after a crash, go on after an answer that did not come."""
+        try:
+            await work
+        except CrashError:
+            await self.process.restart()
+        except RpcUnavailable:
+            pass
+
+    async def submit(self) -> None:
+        self.names.append(f"effect {len(self.names)}")
+        await self.guarded(self.process.outbox.submit(self.wanted(self.names[-1])))
+
+    async def step(self) -> None:
+        await self.guarded(self.process.outbox.step())
+
+    async def block(self) -> None:
+        self.node.produce(self.data.draw(st.integers(1, 3)))
+
+    async def crash(self) -> None:
+        self.process.crasher.at(
+            self.data.draw(st.sampled_from(STAGES)), self.data.draw(st.integers(0, 2))
+        )
+
+    async def fault(self) -> None:
+        self.node.silent = self.data.draw(st.booleans())
+        self.node.down = self.data.draw(st.sampled_from((False, False, True)))
+        self.node.refuse = self.data.draw(st.sampled_from((None, None, "insufficient funds")))
+
+    async def fees(self) -> None:
+        self.node.chain.base_fee = BASE_FEE * self.data.draw(st.sampled_from((1, 4, 25)))
+
+    async def forget(self) -> None:
+        self.node.pool.clear()
+
+    async def finish(self) -> None:
+        """Let everything heal, ask again for all that is wanted, and wait."""
+        node, process = self.node, self.process
+        node.silent = node.down = False
+        node.refuse, node.chain.base_fee = None, BASE_FEE
+        process.crasher.at("never")
+        node.produce(3)
+        for _ in range(2):
+            for name in self.names:
+                await process.outbox.submit(self.wanted(name))
+            for _ in range(60):
+                await process.run(1)
+                if not await process.outbox.pending():
+                    break
+        for name in self.names:
+            assert (await process.state(name)).succeeded, await process.state(name)
+        assert node.executed() == dict.fromkeys(node.executed(), 1)
+        assert set(self.names) <= set(node.executed())
+        await process.stop()
+
+
+async def _campaign(campaign: Campaign, acts: tuple[str, ...]) -> None:
+    await campaign.process.start()
+    for _ in range(campaign.data.draw(st.integers(1, 30))):
+        await getattr(campaign, campaign.data.draw(st.sampled_from(acts)))()
+    await campaign.finish()
+
+
+@given(data=st.data())
+def test_no_crash_and_no_fault_loses_or_doubles_an_effect(
+    data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Invariant 29, on a contract that would do everything as often as it is told to."""
+    campaign = Campaign(data, tmp_path_factory.mktemp("campaign") / "outbox.sqlite")
+    acts = ("submit", "step", "step", "block", "crash", "fault", "fees", "forget")
+    asyncio.run(_campaign(campaign, acts))
+
+
+class HostileCampaign(Campaign):
+    """With reorgs and another user of the key as well, on a contract that is idempotent."""
+
+    def __init__(self, data: st.DataObject, path: Path) -> None:
+        super().__init__(data, path)
+        self.node.rule = lambda name, counts: "done before" if name in counts else None
+        self.strangers = 0
+
+    async def reorg(self) -> None:
+        depth = self.data.draw(st.integers(1, 4))
+        if depth < len(self.node.chain.blocks):
+            self.node.undo(depth, keep_pool=self.data.draw(st.booleans()))
+            self.node.produce(depth + self.data.draw(st.integers(0, 2)))
+
+    async def stranger(self) -> None:
+        self.strangers += 1
+        self.node.send_elsewhere(f"stranger {self.strangers}")
+
+    async def rival(self) -> None:
+        """Someone else does what is wanted."""
+        if self.names:
+            self.node.send_elsewhere(self.data.draw(st.sampled_from(self.names)))
+
+
+@given(data=st.data())
+def test_no_reorg_and_no_other_sender_loses_or_doubles_an_effect(
+    data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    path = tmp_path_factory.mktemp("campaign") / "outbox.sqlite"
+    campaign = HostileCampaign(data, path)
+    acts = ("submit", "step", "step", "block", "crash", "fault", "fees", "forget")
+    asyncio.run(_campaign(campaign, (*acts, "reorg", "reorg", "stranger", "rival")))
+
+
+async def test_waiting_for_a_turn_does_not_mix_steps(process: Process, node: FakeNode) -> None:
+    await process.outbox.submit(effect("pay"))
+    with contextlib.suppress(RpcUnavailable):
+        await asyncio.gather(*(process.outbox.step() for _ in range(5)))
+    await process.run()
+    assert node.executed() == {"pay": 1}
+    assert len((await process.state("pay")).attempts) == 1

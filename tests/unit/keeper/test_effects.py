@@ -1,0 +1,164 @@
+"""The desk between duties and the outbox."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import pytest
+from books_support import ESCROW, Chain
+
+from workdeed.chain.bindings.escrow import JobEscrow
+from workdeed.chain.books import Books
+from workdeed.chain.effects import Effect, EffectState, OutboxEntry
+from workdeed.chain.transactions import Intent
+from workdeed.keeper.effects import FINISH_STEPS, EffectDesk, PlannedEffect
+from workdeed.keeper.logs import OnceLog, get_log
+from workdeed.keeper.metrics import Metrics
+
+
+@dataclass
+class FakeOutbox:
+    """Keeps effects; a test says what becomes of them."""
+
+    submitted: list[str] = field(default_factory=list)
+    retried: list[str] = field(default_factory=list)
+    effects: dict[str, Effect] = field(default_factory=dict)
+    entries: dict[str, OutboxEntry] = field(default_factory=dict)
+    settles: list[OutboxEntry] = field(default_factory=list)
+    steps: int = 0
+
+    async def submit(self, effect: Effect) -> OutboxEntry:
+        self.submitted.append(effect.key)
+        self.effects[effect.key] = effect
+        return self.entries.setdefault(effect.key, entry(effect.key, EffectState.INTENT))
+
+    async def retry(self, key: str) -> None:
+        self.retried.append(key)
+
+    async def pending(self) -> tuple[OutboxEntry, ...]:
+        return tuple(one for one in self.entries.values() if not one.settled)
+
+    async def step(self) -> tuple[OutboxEntry, ...]:
+        self.steps += 1
+        found, self.settles = self.settles, []
+        self.entries |= {one.key: one for one in found}
+        return tuple(found)
+
+
+def entry(key: str, state: EffectState, reason: str = "") -> OutboxEntry:
+    intent = Intent(sender=ESCROW, to=ESCROW, data=b"")
+    return OutboxEntry(key, state, intent, frozenset(), None, (), None, None, reason)
+
+
+def planned(key: str = "close:1") -> PlannedEffect:
+    def done(books: Books) -> bool:
+        return books.jobs[1].closed
+
+    return PlannedEffect(key, JobEscrow(ESCROW).close_unattested(1), done)
+
+
+@pytest.fixture
+def opened(chain: Chain) -> Chain:
+    chain.open_job(1)
+    return chain
+
+
+@pytest.fixture
+def outbox() -> FakeOutbox:
+    return FakeOutbox()
+
+
+@pytest.fixture
+def desk(outbox: FakeOutbox, opened: Chain, once: OnceLog, metrics: Metrics) -> EffectDesk:
+    # The fake has what the desk uses of an outbox.
+    return EffectDesk(outbox, lambda: opened.books, get_log(), once, metrics)  # type: ignore[arg-type]
+
+
+async def test_an_effect_is_passed_on_once(
+    desk: EffectDesk, outbox: FakeOutbox, opened: Chain
+) -> None:
+    for _ in range(3):
+        await desk.plan(opened.view(), planned())
+    assert outbox.submitted == ["close:1"]
+    desk.forget()
+    await desk.plan(opened.view(), planned())
+    assert outbox.submitted == ["close:1", "close:1"]
+
+
+async def test_what_is_done_is_left_alone(
+    desk: EffectDesk, outbox: FakeOutbox, opened: Chain
+) -> None:
+    await desk.plan(opened.view(), planned())
+    is_done = outbox.effects["close:1"].is_done
+    assert is_done is not None
+    assert not await is_done()
+    opened.close(1, 0)
+    assert await is_done()
+    desk.forget()
+    await desk.plan(opened.view(), planned())
+    assert outbox.submitted == ["close:1"]
+
+
+async def test_a_failure_is_tried_again_once_a_window(
+    desk: EffectDesk,
+    outbox: FakeOutbox,
+    opened: Chain,
+    log_lines: list[dict[str, object]],
+) -> None:
+    await desk.plan(opened.view(), planned())
+    outbox.settles = [entry("close:1", EffectState.FAILED, "escrow: close grace")]
+    await desk.step(opened.view())
+    assert log_lines[-1]["reason"] == "escrow: close grace"
+    await desk.plan(opened.view(), planned())
+    assert outbox.retried == []
+    opened.to_window(2)
+    for _ in range(2):
+        await desk.plan(opened.view(), planned())
+    assert outbox.retried == ["close:1"]
+    opened.to_window(3)
+    outbox.settles = [entry("close:1", EffectState.FINAL)]
+    await desk.step(opened.view())
+    await desk.plan(opened.view(), planned())
+    assert outbox.retried == ["close:1"]
+
+
+async def test_what_waits_is_counted_and_told_once(
+    desk: EffectDesk,
+    outbox: FakeOutbox,
+    opened: Chain,
+    metrics: Metrics,
+    log_lines: list[dict[str, object]],
+) -> None:
+    await desk.plan(opened.view(), planned())
+    waiting = replace(outbox.entries["close:1"], reason="the base fee is above the cap")
+    outbox.entries["close:1"] = waiting
+    for _ in range(2):
+        await desk.step(opened.view())
+    value = metrics.registry.get_sample_value("workdeed_effects", {"state": "intent"})
+    assert value == 1
+    assert [line["event"] for line in log_lines] == ["trouble", "trouble_goes_on"]
+
+
+async def test_a_stop_hands_over_what_is_signed_only(
+    desk: EffectDesk, outbox: FakeOutbox, opened: Chain
+) -> None:
+    await desk.plan(opened.view(), planned())
+    await desk.finish()
+    assert outbox.steps == 0
+    outbox.entries["close:1"] = entry("close:1", EffectState.SIGNED)
+    outbox.settles = [entry("close:1", EffectState.SENT)]
+    await desk.finish()
+    assert outbox.steps == 1
+    outbox.entries["close:1"] = entry("close:1", EffectState.SIGNED)
+    await desk.finish()
+    assert outbox.steps == 1 + FINISH_STEPS
+
+
+async def test_without_a_sender_nothing_happens(
+    opened: Chain, once: OnceLog, metrics: Metrics
+) -> None:
+    desk = EffectDesk(None, lambda: opened.books, get_log(), once, metrics)
+    assert not desk.sends
+    await desk.plan(opened.view(), planned())
+    await desk.step(opened.view())
+    await desk.finish()

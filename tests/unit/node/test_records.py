@@ -1,0 +1,51 @@
+"""The memory of jobs."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from workdeed.node.errors import StateError
+from workdeed.node.records import JobRecord, JobStore, Revision
+from workdeed.protocol.hashing import keccak
+from workdeed.protocol.signing import to_checksum
+
+ESCROW = to_checksum("0x" + "e5" * 20)
+RECORD = JobRecord(ESCROW, 3, (Revision(0, b"{}", 4000), Revision(1, b"[]")))
+
+
+def test_what_is_saved_is_loaded(tmp_path: Path):
+    store = JobStore(tmp_path / "jobs")
+    store.save(RECORD)
+    store.save(replace(RECORD, job_id=4, retired=9))
+    found = {one.job_id: one for one in JobStore(tmp_path / "jobs").load()}
+    assert found[3] == RECORD
+    assert found[4].retired == 9
+    assert found[3].wanted.number == 1
+    assert found[3].wanted.spec_hash == keccak(b"[]")
+
+
+def test_saving_replaces_and_removing_forgets(tmp_path: Path):
+    store = JobStore(tmp_path / "jobs")
+    store.save(RECORD)
+    store.save(RECORD.with_port(1, 5000))
+    (found,) = store.load()
+    assert [one.port for one in found.revisions] == [4000, 5000]
+    store.remove(RECORD)
+    store.remove(RECORD)
+    assert list(store.load()) == []
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[]", '{"escrow": 1}', "\x00"])
+def test_a_damaged_record_is_named(tmp_path: Path, content: str):
+    store = JobStore(tmp_path / "jobs")
+    (tmp_path / "jobs" / "x.json").write_text(content)
+    with pytest.raises(StateError, match=r"x\.json is damaged"):
+        list(store.load())
+
+
+def test_a_half_written_record_is_not_seen(tmp_path: Path):
+    store = JobStore(tmp_path / "jobs")
+    store.save(RECORD)
+    (tmp_path / "jobs" / ".other.json.partial").write_text("{")
+    assert [one.job_id for one in store.load()] == [3]

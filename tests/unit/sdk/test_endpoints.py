@@ -1,0 +1,159 @@
+"""Calls to addresses that others announced."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import AsyncIterator
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from workdeed.protocol.messages import ErrorBody
+from workdeed.sdk.endpoints import Endpoints, is_public, parse_base
+from workdeed.sdk.errors import EndpointError, StatusError
+
+
+async def _hello(request: web.Request) -> web.Response:
+    return web.Response(body=b"hello " + await request.read())
+
+
+async def _redirect(_: web.Request) -> web.Response:
+    raise web.HTTPFound("/hello")
+
+
+async def _refuse(_: web.Request) -> web.Response:
+    body = ErrorBody(error="round: it is over", field="round").to_json()
+    return web.Response(status=409, body=body)
+
+
+async def _rude(_: web.Request) -> web.Response:
+    return web.Response(status=500, text="<html>" + "x" * 9_000)
+
+
+async def _bomb(_: web.Request) -> web.Response:
+    body = gzip.compress(bytes(10**6))
+    return web.Response(body=body, headers={"Content-Encoding": "gzip"})
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[str]:
+    app = web.Application()
+    app.add_routes(
+        [
+            web.route("*", "/hello", _hello),
+            web.get("/redirect", _redirect),
+            web.get("/refuse", _refuse),
+            web.get("/rude", _rude),
+            web.get("/bomb", _bomb),
+        ]
+    )
+    made = TestServer(app)
+    await made.start_server()
+    yield f"http://127.0.0.1:{made.port}"
+    await made.close()
+
+
+@pytest.fixture
+async def local() -> AsyncIterator[Endpoints]:
+    async with Endpoints(allow_private=True, timeout=5) as made:
+        yield made
+
+
+async def test_bodies_go_there_and_back(server: str, local: Endpoints) -> None:
+    assert await local.get(server, "/hello") == b"hello "
+    assert await local.send("PUT", server + "/", "/hello", b"you") == b"hello you"
+
+
+async def test_refusals_carry_the_peers_own_words(server: str, local: Endpoints) -> None:
+    with pytest.raises(StatusError, match="round: it is over") as refused:
+        await local.get(server, "/refuse")
+    assert refused.value.status == 409
+    with pytest.raises(StatusError, match="HTTP 500"):
+        await local.get(server, "/rude")
+
+
+async def test_redirects_are_not_followed(server: str, local: Endpoints) -> None:
+    with pytest.raises(StatusError, match="HTTP 302"):
+        await local.get(server, "/redirect")
+
+
+async def test_reading_stops_at_the_limit(server: str, local: Endpoints) -> None:
+    with pytest.raises(EndpointError, match="exceeds 3 bytes"):
+        await local.get(server, "/hello", max_bytes=3)
+    # Not unpacked: what comes over the wire is what counts.
+    assert len(await local.get(server, "/bomb", max_bytes=2_000)) < 2_000
+
+
+async def test_private_addresses_are_refused_unless_named_by_the_user(server: str) -> None:
+    port = server.rpartition(":")[2]
+    async with Endpoints(allow_private=False) as strict:
+        with pytest.raises(EndpointError, match="private"):
+            await strict.get(server, "/hello")
+        with pytest.raises(EndpointError, match="private"):
+            await strict.get(f"http://localhost:{port}", "/hello")
+    for trusted in (server, f"http://localhost:{port}"):
+        async with Endpoints(allow_private=False, trusted=[trusted]) as made:
+            assert await made.get(trusted, "/hello") == b"hello "
+
+
+async def test_what_is_down_is_told_with_its_address(local: Endpoints) -> None:
+    with pytest.raises(EndpointError, match=r"http://127\.0\.0\.1:9: .*may be down"):
+        await local.get("http://127.0.0.1:9", "/hello")
+    with pytest.raises(EndpointError):
+        await local.get("http://nobody.invalid", "/hello")
+
+
+@pytest.mark.parametrize(
+    ("base", "shown"),
+    [
+        ("http://node.example.org", "http://node.example.org:80"),
+        ("https://node.example.org", "https://node.example.org:443"),
+        ("http://[2001:db8::1]:8000/", "http://[2001:db8::1]:8000"),
+    ],
+)
+def test_bases(base: str, shown: str) -> None:
+    assert str(parse_base(base)) == shown
+
+
+@pytest.mark.parametrize(
+    "base",
+    [
+        "",
+        "node.example.org:80",
+        "ftp://x",
+        "http://",
+        "http://x/path",
+        "http://x?y",
+        "http://a@x",
+        "http://x:99999",
+        "http://x:0",
+        "http://[::1",
+    ],
+)
+def test_other_texts_are_no_bases(base: str) -> None:
+    with pytest.raises(EndpointError, match="endpoint"):
+        parse_base(base)
+
+
+@pytest.mark.parametrize(
+    ("address", "public"),
+    [
+        ("8.8.8.8", True),
+        ("2606:4700::1111", True),
+        ("127.0.0.1", False),
+        ("10.1.2.3", False),
+        ("169.254.169.254", False),
+        ("0.0.0.0", False),
+        ("224.0.0.1", False),
+        ("::1", False),
+        ("fe80::1%eth0", False),
+        ("fd00::1", False),
+        ("::ffff:10.0.0.1", False),
+        ("::ffff:8.8.8.8", True),
+        ("2002:7f00:1::", False),
+        ("64:ff9b::7f00:1", False),
+    ],
+)
+def test_public_addresses(address: str, public: bool) -> None:
+    assert is_public(address) is public
