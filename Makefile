@@ -34,15 +34,15 @@ $(VYPER_LINT)/.ready: requirements-vyper-lint.lock
 	@touch $@
 
 # Compiling is part of the set-up: what follows is timed without it.
-.build/.ready: $(VENV)/.ready node_modules/.ready $(wildcard contracts/*.vy contracts/*/*.vy contracts/*/*.vyi)
-	$(BIN)/ape compile --quiet
+.cache/.ready: $(VENV)/.ready node_modules/.ready $(wildcard contracts/*.vy contracts/*/*.vy contracts/*/*.vyi)
+	$(BIN)/python -m scripts._deployment.artifacts
 	$(BIN)/python -m compileall -q $(VENV)/lib src scripts > /dev/null || true
-	@mkdir -p .build && touch $@
+	@mkdir -p .cache && touch $@
 
-demo: setup .build/.ready
+demo: setup .cache/.ready
 	$(BIN)/python -m scripts.demo
 
-test: setup .build/.ready
+test: setup .cache/.ready
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
 
 gas: setup
@@ -63,4 +63,4 @@ abi: setup
 	$(BIN)/python scripts/export_abi.py
 
 clean:
-	rm -rf build .build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf build .build .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis

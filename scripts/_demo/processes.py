@@ -16,6 +16,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from multiprocessing import forkserver
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,10 @@ class Crew:
     def __post_init__(self) -> None:
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload([*PRELOADED, "scripts._demo.processes"])
+
+    def warm_up(self) -> None:
+        """Start the process that all others are forked from, which imports while others work."""
+        forkserver.ensure_running()
 
     @property
     def record(self) -> Path:

@@ -45,7 +45,7 @@ class Screen:
 
     def say(self, text: str) -> None:
         """Print a line."""
-        self.console.print(f"{time.monotonic() - self._start:6.1f} s  {text}")
+        self.console.print(f"{time.monotonic() - self._start:6.1f} s  {text}", soft_wrap=True)
 
     def show(self, ledger: Ledger, window: int) -> None:
         """Renew the live table."""

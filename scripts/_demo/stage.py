@@ -100,14 +100,17 @@ async def set_stage(folder: Path, crew: Crew, say: Say) -> Stage:
     port = free_ports(1)[0]
     rpc_url = f"http://127.0.0.1:{port}"
     start_chain(crew, port)
+    crew.warm_up()
     say(f"a local chain runs at {rpc_url}, a block each second")
     deployment, (url, commit) = await asyncio.gather(
         deploy(folder, rpc_url), asyncio.to_thread(make_repository, folder / "hello.git")
     )
     say(f"contracts deployed; {EXAMPLE.name} served from git at commit {commit[:12]}")
     stage = Stage(folder, crew, rpc_url, deployment, make_spec(url, commit))
+    announce_oracles(stage)
+    start_oracles(stage)
     await onboard(stage, say)
-    start_processes(stage)
+    start_nodes(stage)
     say(f"started {len(stage.nodes)} nodes and {len(stage.keepers)} oracles, a process each")
     await wait_until_ready(stage)
     say("every process is ready and the oracles see each other")
@@ -198,17 +201,20 @@ def make_spec(url: str, commit: str) -> Spec:
     )
 
 
+def announce_oracles(stage: Stage) -> None:
+    """Choose where each oracle answers."""
+    for license_id, port in enumerate(free_ports(len(ORACLE_OWNERS)), start=1):
+        stage.keepers[license_id] = f"http://127.0.0.1:{port}"
+
+
 async def onboard(stage: Stage, say: Say) -> None:
     """Attest payer and operators, issue and link the nodes, announce where all answer."""
-    ports = free_ports(len(OPERATORS) + len(ORACLE_OWNERS))
-    for index, port in enumerate(ports[len(OPERATORS) :], start=1):
-        stage.keepers[index] = f"http://127.0.0.1:{port}"
+    ports = free_ports(len(OPERATORS))
     issuer = await connect(stage, ISSUER)
-    for index in (PAYER, *OPERATORS):
-        await issuer.attest(address_of(account_key(index)), 1, FOREVER, bytes(32))
     licenses = [await issuer.issue_license(address_of(account_key(index))) for index in OPERATORS]
-    await issuer.close()
     await asyncio.gather(
+        attest_everyone(issuer),
+        fund_payer(stage),
         *(
             bring_node(stage, owner, license_id, port)
             for owner, license_id, port in zip(OPERATORS, licenses, ports, strict=False)
@@ -218,9 +224,20 @@ async def onboard(stage: Stage, say: Say) -> None:
             for license_id, owner in enumerate(ORACLE_OWNERS, start=1)
         ),
     )
+    await issuer.close()
+    say(f"1 payer verified and funded, {len(licenses)} nodes licensed, 4 oracles seated")
+
+
+async def attest_everyone(issuer: Client) -> None:
+    """Let the issuer verify the payer and the operators."""
+    for index in (PAYER, *OPERATORS):
+        await issuer.attest(address_of(account_key(index)), 1, FOREVER, bytes(32))
+
+
+async def fund_payer(stage: Stage) -> None:
+    """Connect the payer and take test dollars."""
     stage.payer = await connect(stage, PAYER, keepers=tuple(stage.keepers.values()))
     await stage.payer.faucet(FUNDS)
-    say(f"1 payer verified and funded, {len(licenses)} nodes licensed, 4 oracles seated")
 
 
 async def connect(stage: Stage, account: int, keepers: Sequence[str] = ()) -> Client:
@@ -340,11 +357,15 @@ format = "console"
     return path
 
 
-def start_processes(stage: Stage) -> None:
-    """Start every node and every oracle as a process of its own."""
+def start_nodes(stage: Stage) -> None:
+    """Start every node as a process of its own."""
     for license_id in stage.nodes:
         config = stage.folder / f"node-{license_id}" / "node.toml"
         stage.crew.fork(f"node-{license_id}", run_node, config)
+
+
+def start_oracles(stage: Stage) -> None:
+    """Start every oracle as a process of its own; they find each other once they are announced."""
     for license_id in stage.keepers:
         config = write_keeper_config(stage, stage.folder / f"oracle-{license_id}", license_id - 1)
         stage.crew.fork(f"oracle-{license_id}", run_keeper, config)

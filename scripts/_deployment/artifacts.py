@@ -71,3 +71,7 @@ def _compile(path: Path) -> Artifacts:
     part.write_text(json.dumps(kept), encoding="utf-8")
     part.replace(path)
     return {name: compiled[name] for name in NAMES}
+
+
+if __name__ == "__main__":
+    load_artifacts()

@@ -18,6 +18,11 @@ SOURCES = sorted([*CONTRACTS.glob("*.vy"), *CONTRACTS.glob("modules/*.vy")])
 MAX_BYTES = 32
 FORM = re.compile(r"[a-z]+: [a-z0-9][a-z0-9' %]*")
 
+UNREACHABLE = {
+    "license: receiver refused": "the library's check returns true or reverts by itself",
+}
+"""Reasons that no call can produce, and why the guard stands nevertheless."""
+
 
 def guards(source: Path) -> Iterator[tuple[int, str | None]]:
     """Yield line and reason of every `assert` and `raise` of a contract."""
@@ -47,7 +52,7 @@ def test_no_guard_is_silent(source: Path) -> None:
     assert [line for line, reason in guards(source) if reason is None] == []
 
 
-@pytest.mark.parametrize("reason", REASONS)
+@pytest.mark.parametrize("reason", [reason for reason in REASONS if reason not in UNREACHABLE])
 def test_reason_is_named_by_a_test(reason: str) -> None:
     assert f'"{reason}"' in all_tests(), f"no test produces {reason!r}"
 

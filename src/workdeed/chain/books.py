@@ -52,6 +52,7 @@ class JobState:
         close_requested: the window in which the payer asked for a close, or 0.
         covered: whether the final report had the job's end at that request.
         deposited, refunded, paid, fees: base units of the token, up to now.
+
     """
 
     job_id: int
@@ -118,6 +119,7 @@ class AssignmentState:
         earlier: windows served in earlier terms.
         claimed_units: cumulative units that it was credited.
         past: the earlier terms, [first, until) each, not cut by the job's end.
+
     """
 
     job_id: int
@@ -152,6 +154,7 @@ class LicenseState:
         node: the linked node key, None if there is none.
         linked_at: when it was linked, Unix seconds; 0 if there is none.
         payout: who is paid, None for the owner.
+
     """
 
     license_id: int
@@ -211,6 +214,7 @@ class ReportState:
         accepted_at, final_at: Unix seconds; without a veto it is final from `final_at` on.
         epoch: the committee epoch in which it was accepted.
         tx_hash: the transaction that brought it.
+
     """
 
     window: int
@@ -287,6 +291,7 @@ class Books:
 
     Args:
         escrow_address: the escrow, which pairs and leaves name.
+
     """
 
     def __init__(self, escrow_address: str) -> None:
@@ -309,6 +314,7 @@ class Books:
 
         Raises:
             BooksError: if it does not follow from the events before it.
+
         """
         reducer = _REDUCERS.get(type(logged.event))
         if reducer is None:
@@ -458,6 +464,7 @@ class Books:
 
         Raises:
             BooksError: if there is no such license.
+
         """
         item = self._tables.licenses.get(license_id)
         if item is None:

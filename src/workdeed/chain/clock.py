@@ -20,6 +20,7 @@ class ChainClock:
         max_drift: seconds that `now` runs ahead of the head at most, so that it stands still when
             the chain does. A few blocks' time.
         monotonic: seconds of a clock that never goes back.
+
     """
 
     def __init__(
@@ -75,6 +76,7 @@ async def last_block_before(rpc: Rpc, timestamp: int, *, first: int, last: Head)
 
     Raises:
         RpcUnavailable: if the node lacks a block below `last`, or the chain changed meanwhile.
+
     """
     if last.timestamp < timestamp:
         return last

@@ -45,6 +45,7 @@ class Deployment(BaseModel):
         start_block: the block from which on logs are read; none of the contracts is older.
         contracts: by name, at least those in `REQUIRED`.
         parameters: what else the contracts were deployed with, for people and checks.
+
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
@@ -103,6 +104,7 @@ def load_deployment(path: Path, chain_id: int | None = None) -> Deployment:
 
     Raises:
         DeploymentError: if it is missing, malformed or of another chain; names the field.
+
     """
     if path.is_dir():
         if chain_id is None:
@@ -122,6 +124,7 @@ def save_deployment(directory: Path, deployment: Deployment) -> Path:
 
     Raises:
         DeploymentError: if the file cannot be written.
+
     """
     path = deployment_path(directory, deployment.chain_id)
     content = deployment.model_dump(mode="json", by_alias=True)

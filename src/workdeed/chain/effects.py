@@ -53,6 +53,7 @@ class Effect:
         value: wei to send along.
         transient: reasons of reverts that pass with time; every other one is final.
         is_done: tells whether it has happened on chain, whoever did it.
+
     """
 
     key: str
@@ -69,6 +70,7 @@ class Attempt:
     Attributes:
         signed_at: the number of the head when it was signed or last sent.
         sent: whether a node took it.
+
     """
 
     tx_hash: bytes
@@ -91,6 +93,7 @@ class OutboxEntry:
         attempts: its transactions, the latest last.
         mined_block, mined_tx: the hash of the transaction that was mined, and its block.
         reason: why it failed, or what it waits for.
+
     """
 
     key: str
@@ -130,6 +133,7 @@ class EffectBook:
 
         Raises:
             EffectError: if the key is empty or too long.
+
         """
         if not 0 < len(effect.key) <= MAX_KEY:
             raise EffectError(f"key: it must have 1 to {MAX_KEY} characters")

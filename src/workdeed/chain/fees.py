@@ -18,6 +18,7 @@ class FeeSettings:
         max_fee: the cap of the fee per gas, base fee and priority fee together.
         priority_fee: the priority fee per gas of a first attempt.
         gas_margin_percent: added to the gas estimate.
+
     """
 
     max_fee: int = 100 * GWEI

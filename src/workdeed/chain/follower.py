@@ -31,6 +31,7 @@ class FollowerSettings:
             they shrink.
         checkpoints: for how many blocks below the cursor hashes of blocks without logs are kept,
             so that a short reorg is undone by a short way.
+
     """
 
     confirmations: int = 0
@@ -53,6 +54,7 @@ class FollowerUpdate:
         rewound_to: after a reorg the last block that still counts; such a poll reads nothing.
         generation: how many rewinds there have been.
         caught_up: whether there is nothing more to read for now.
+
     """
 
     head: Head
@@ -84,6 +86,7 @@ class Follower:
         start_block: no log of the contracts is older.
         settings: how logs are read.
         timer: seconds of a clock that never goes back.
+
     """
 
     def __init__(
@@ -124,6 +127,7 @@ class Follower:
             CursorMovedError: if another process was faster; poll again.
             UnknownEventError, CodecError: if a contract logged what this package does not know.
             StoreError: if the database is of another deployment.
+
         """
         cursor = await self._book.cursor()
         head = await self._rpc.head()

@@ -18,6 +18,7 @@ class History:
     Args:
         escrow_address: the escrow, which pairs and leaves name.
         start_block: the first block that events can be of.
+
     """
 
     def __init__(self, escrow_address: str, start_block: int = 0) -> None:
@@ -47,6 +48,7 @@ class History:
 
         Raises:
             BooksError: if they are not of these blocks or not in chain order; nothing is added.
+
         """
         last = (self._block + 1, -1)
         for logged in events:
@@ -64,6 +66,7 @@ class History:
 
         Raises:
             BooksError: if what is below was dropped by `drop_before`.
+
         """
         self._check(block)
         del self._events[self._count(block) :]
@@ -75,6 +78,7 @@ class History:
 
         Raises:
             BooksError: if it was not read yet, or was dropped by `drop_before`.
+
         """
         self._check(block)
         base = max(number for number in self._kept if number <= block)

@@ -31,6 +31,7 @@ class KeySource(BaseModel):
         private_key_env: the environment variable with a clear key in hex, or `<name>_FILE` with the
             name of a file. For development chains.
         private_key_file: a file with a clear key in hex. For development chains.
+
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -110,6 +111,7 @@ def load_key(source: KeySource, environment: Mapping[str, str] | None = None) ->
 
     Raises:
         KeySourceError: if something is missing, unreadable, or no key, or the passphrase is wrong.
+
     """
     env = os.environ if environment is None else environment
     if source.keystore is not None:
@@ -128,6 +130,7 @@ def read_secret(name: str, environment: Mapping[str, str] | None = None) -> str:
 
     Raises:
         KeySourceError: if neither is set, both are, or the file cannot be read.
+
     """
     env = os.environ if environment is None else environment
     value, path = env.get(name), env.get(f"{name}_FILE")
@@ -145,6 +148,7 @@ def write_keystore(path: Path, private_key: bytes, passphrase: str) -> str:
 
     Raises:
         KeySourceError: if the file exists, cannot be written, or the passphrase is empty.
+
     """
     from eth_account import Account
 

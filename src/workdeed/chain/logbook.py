@@ -34,6 +34,7 @@ class Cursor:
         number: the block.
         hash: its hash; empty below the start block, where there is nothing to check.
         generation: how many rewinds there have been.
+
     """
 
     number: int
@@ -76,6 +77,7 @@ class LogBook:
         suite: the contracts.
         chain_id: the chain's id, which the rows are kept under.
         start_block: no log of the contracts is older.
+
     """
 
     def __init__(self, store: Store, suite: Suite, *, chain_id: int, start_block: int) -> None:
@@ -91,6 +93,7 @@ class LogBook:
 
         Raises:
             StoreError: if the database is of another deployment.
+
         """
         return await self._store.transaction(self._cursor)
 
@@ -120,6 +123,7 @@ class LogBook:
 
         Raises:
             CursorMovedError: if the cursor is elsewhere by now; nothing is written.
+
         """
         moved = replace(cursor, number=blocks[-1].number, hash=blocks[-1].hash)
 
@@ -156,6 +160,7 @@ class LogBook:
 
         Raises:
             UnknownEventError, CodecError: if a log is not known to this package.
+
         """
 
         def work(session: Session) -> tuple[Cursor, tuple[LoggedEvent, ...]]:

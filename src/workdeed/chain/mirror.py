@@ -18,6 +18,7 @@ class MirrorUpdate:
         block: the last block that is read now.
         events: those that are new since the last refresh, or since `rewound_to`.
         rewound_to: after a reorg the last block that still counts.
+
     """
 
     head: Head
@@ -32,6 +33,7 @@ class Mirror:
     Args:
         follower: reads the chain.
         escrow_address: the escrow, which pairs and leaves name.
+
     """
 
     def __init__(self, follower: Follower, escrow_address: str) -> None:
@@ -59,6 +61,7 @@ class Mirror:
         Raises:
             as `Follower.poll`; what was read before stays, and the next refresh goes on from there.
             BooksError: if the events do not add up.
+
         """
         while True:
             update = await self._follower.poll()

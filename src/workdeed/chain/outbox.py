@@ -52,6 +52,7 @@ class OutboxSettings:
             replaced by one that pays more, or sent again where the cap allows no more.
         lost_depth: blocks on top of one in which the nonce was used by another transaction before
             an effect is signed anew.
+
     """
 
     fees: FeeSettings = field(default_factory=FeeSettings)
@@ -76,6 +77,7 @@ class Outbox:
         settings: how effects are brought about.
         observer: told each stage that an effect has passed: "stored", "signed", "broadcast",
             "sent", "mined", "settled", "reopened", with its key. What it raises stops the step.
+
     """
 
     def __init__(
@@ -118,17 +120,22 @@ class Outbox:
         """Store an effect to be brought about by `step`, or return the one that its key names.
 
         A success is believed as long as the chain shows it: where a reorg undid it, the effect is
-        brought about again. A failure stays, unless the effect comes with another call.
+        brought about again. A failure stays, unless the effect comes with another call, or turns
+        out to be done. After a restart, submit what is still wanted: `is_done` is not stored.
 
         Raises:
             EffectError: if the key is empty or too long.
             RpcUnavailable, RpcError: if the chain has to be asked and does not answer.
+
         """
         self._check_open()
         async with self._turn:
             self._effects[effect.key] = effect
             entry = await self._book.put(effect)
             self._observe("stored", effect.key)
+            if entry.state is EffectState.FAILED and await self._is_done(effect.key):
+                # It was tried while nobody could tell, after a restart, that another had done it.
+                return await self._settle(entry, EffectState.SUPERSEDED)
             if not entry.succeeded or await self._holds(entry, effect):
                 return entry
             if entry.state is EffectState.FINAL:
@@ -140,6 +147,7 @@ class Outbox:
 
         Raises:
             EffectError: if no effect has this key.
+
         """
         self._check_open()
         async with self._turn:
@@ -162,7 +170,9 @@ class Outbox:
         """Look at what is under way, send what is due, and return the effects that settled.
 
         Raises:
-            RpcUnavailable: if the node does not answer; the next step goes on from there.
+            RpcUnavailable, RpcError: if the node does not answer, or refuses to tell how things
+                stand; the next step goes on from there.
+
         """
         self._check_open()
         async with self._turn:
@@ -189,13 +199,13 @@ class Outbox:
         return settled
 
     async def _look_up(
-        self, entries: tuple[OutboxEntry, ...]
+        self, entries: tuple[OutboxEntry, ...], block: str = "latest"
     ) -> tuple[int, dict[bytes, Receipt | None]]:
-        """Return the sender's next nonce on chain, and the receipts, from one node at one time."""
+        """Return the sender's next nonce after a block, and the receipts, as one node has them."""
         hashes = [item.tx_hash for entry in entries for item in entry.attempts]
         count, *answers = await self._rpc.batch(
             [
-                ("eth_getTransactionCount", [self.sender, "latest"]),
+                ("eth_getTransactionCount", [self.sender, block]),
                 *(("eth_getTransactionReceipt", ["0x" + item.hex()]) for item in hashes),
             ]
         )
@@ -238,19 +248,22 @@ class Outbox:
         latest = entry.attempts[-1]
         waited = head.number - latest.signed_at
         if latest.nonce < count:
-            await self._on_used_nonce(entry, latest.nonce, head)
+            await self._on_used_nonce(entry, head)
         elif latest.nonce == count and waited >= self._settings.bump_after_blocks:
             await self._hurry(entry, latest, head)
         elif entry.state is not EffectState.SENT:
             # Signed before a crash, or mined in a block that a reorg undid.
             await self._send(entry, latest, head)
 
-    async def _on_used_nonce(self, entry: OutboxEntry, nonce: int, head: Head) -> None:
+    async def _on_used_nonce(self, entry: OutboxEntry, head: Head) -> None:
         """Sign anew once another transaction has used the nonce for good, never sooner."""
         depth = max(self._settings.confirmations, self._settings.lost_depth)
-        block = hex(max(0, head.number - depth))
-        answer = await self._rpc.call("eth_getTransactionCount", [self.sender, block])
-        if self._rpc.quantity(answer) > nonce:
+        try:
+            count, receipts = await self._look_up((entry,), hex(max(0, head.number - depth)))
+        except RpcError:
+            return  # a node that does not know that block is none to rely on
+        used = entry.nonce is not None and count > entry.nonce
+        if used and not any(receipts.values()):
             await self._reopen(entry, "its nonce was used by another transaction")
 
     async def _hurry(self, entry: OutboxEntry, latest: Attempt, head: Head) -> None:

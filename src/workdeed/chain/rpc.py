@@ -44,6 +44,7 @@ class RpcError(ChainError):
         code: the JSON-RPC error code.
         message: the node's words.
         data: what came with it, mostly the revert data as 0x-hex.
+
     """
 
     def __init__(self, code: int, message: str, data: object = None) -> None:
@@ -58,6 +59,7 @@ class RevertError(RpcError):
 
     Attributes:
         reason: the text of Error(string), "panic 0x..." of a Panic, or "" where there is none.
+
     """
 
     def __init__(self, reason: str, data: bytes = b"", code: int = _REVERT_CODE) -> None:
@@ -95,6 +97,7 @@ class Rpc(ABC):
             RpcUnavailable: if no usable answer came.
             RevertError: if a contract reverted.
             RpcError: on any other error object.
+
         """
 
     @abstractmethod
@@ -105,6 +108,7 @@ class Rpc(ABC):
 
         Raises:
             RpcUnavailable, RevertError, RpcError: as `call`, for the first call that failed.
+
         """
 
     @abstractmethod
@@ -194,6 +198,7 @@ class RpcClient(Rpc):
     Args:
         url: `http(s)://` address; credentials and keys inside it are never shown.
         timeout: seconds for one HTTP request, from connecting to the last byte.
+
     """
 
     def __init__(self, url: str, *, timeout: float = 5.0) -> None:

@@ -169,6 +169,7 @@ class Store:
 
         Raises:
             StoreError: if it cannot be opened or its schema is another.
+
         """
         try:
             engine = _engine(url)

@@ -41,6 +41,7 @@ class Receipt:
 
         Raises:
             UnknownEventError, CodecError: if one of them logged what this package does not know.
+
         """
         ours = {contract.address for contract in (*suite.followed, suite.token)}
         return tuple(
@@ -98,6 +99,7 @@ async def prepare(rpc: Rpc, intent: Intent) -> Preparation:
     Raises:
         RevertError: with the contract's reason.
         RpcUnavailable, RpcError: as `Rpc.call`.
+
     """
     call = intent.parameters()
     result, gas, nonce = await rpc.batch(
@@ -116,6 +118,7 @@ async def broadcast(rpc: Rpc, raw: bytes) -> None:
     Raises:
         RpcUnavailable: if no answer came; it may have been taken nevertheless.
         RpcError: if the node refuses it.
+
     """
     try:
         await rpc.call("eth_sendRawTransaction", ["0x" + raw.hex()])
@@ -140,6 +143,7 @@ async def reason_of(rpc: Rpc, intent: Intent, receipt: Receipt, gas: int) -> str
 
     Raises:
         RpcUnavailable: as `Rpc.call`.
+
     """
     if receipt.gas_used >= gas:
         return OUT_OF_GAS

@@ -32,6 +32,7 @@ class TransactionFailedError(ChainError):
         name: "Contract.function".
         reason: the contract's reason, e.g. "escrow: job over".
         tx_hash: the transaction, None if nothing was sent.
+
     """
 
     def __init__(self, name: str, reason: str, tx_hash: bytes | None = None) -> None:
@@ -66,6 +67,7 @@ class TransactorSettings:
         confirmations: blocks on top of the transaction's to wait for.
         poll_seconds: time between two looks at the chain.
         wait_seconds: how long to look for the transaction in a block.
+
     """
 
     fees: FeeSettings = field(default_factory=FeeSettings)
@@ -82,6 +84,7 @@ class Transactor:
         signer: the account.
         chain_id: the chain's id; found out at the first transaction if not given.
         settings: how transactions are sent.
+
     """
 
     def __init__(
@@ -110,6 +113,7 @@ class Transactor:
             TransactionFailedError: if it would be refused.
             CodecError: if there is no such contract.
             RpcUnavailable, RpcError: as `Rpc.call`.
+
         """
         try:
             return call.decode((await prepare(self._rpc, self._intent(call, value))).result)
@@ -125,6 +129,7 @@ class Transactor:
             FeeCapError: if gas costs too much now.
             RpcUnavailable, RpcError: as `Rpc.call`. After a broadcast without an answer too: the
                 transaction may then be on its way.
+
         """
         intent = self._intent(call, value)
         async with self._sending:

@@ -21,12 +21,16 @@ def keeper() -> None:
 )
 def run(config: Path) -> None:
     """Run a keeper until SIGTERM or Ctrl-C."""
-    from workdeed.keeper.run import main
     from workdeed.keeper.settings import load_settings
 
-    code = main(load_settings(config))
-    if code:
-        raise click.exceptions.Exit(code)
+    found = load_settings(config)
+    # Only now what takes a while to load: wrong settings are told at once.
+    from workdeed.cli.network import run_async
+    from workdeed.keeper.logs import setup_logs
+    from workdeed.keeper.run import run as run_keeper
+
+    setup_logs(found.log)
+    run_async(run_keeper(found))
 
 
 @keeper.command()

@@ -21,12 +21,11 @@ def node() -> None:
 @CONFIG
 def run(config: Path) -> None:
     """Run a node agent until SIGTERM or Ctrl-C."""
-    from workdeed.node.run import main
+    from workdeed.cli.network import run_async
+    from workdeed.node.run import run as run_node
     from workdeed.node.settings import load_settings
 
-    code = main(load_settings(config))
-    if code:
-        raise click.exceptions.Exit(code)
+    run_async(run_node(load_settings(config)))
 
 
 @node.command()

@@ -10,13 +10,13 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
+from workdeed.chain.clock import ChainClock
 from workdeed.chain.errors import ChainError
 from workdeed.chain.mirror import Mirror, MirrorUpdate
 from workdeed.keeper.effects import EffectDesk
 from workdeed.keeper.logs import Log, OnceLog
 from workdeed.keeper.metrics import Metrics
 from workdeed.keeper.view import View
-from workdeed.protocol.windows import WindowClock
 
 STOP_SECONDS = 5.0
 """How long duties may go on after the loop was told to stop."""
@@ -41,8 +41,9 @@ class Loop:
 
     Args:
         mirror: the chain.
-        calendar: the windows.
+        clock: the chain's time, which each round tells the head.
         duties: what to do.
+        on_rewound: told the last block that still counts after a reorg, before any duty runs.
         desk: where duties leave what shall be sent.
         poll_seconds: time from the start of a round to the start of the next.
         log, once, metrics: where it tells what happens.
@@ -52,17 +53,19 @@ class Loop:
     def __init__(
         self,
         mirror: Mirror,
-        calendar: WindowClock,
+        clock: ChainClock,
         duties: Sequence[Duty],
         desk: EffectDesk,
         *,
+        on_rewound: Callable[[int], None],
         poll_seconds: float,
         log: Log,
         once: OnceLog,
         metrics: Metrics,
     ) -> None:
         self._mirror = mirror
-        self._calendar = calendar
+        self._clock = clock
+        self._on_rewound = on_rewound
         self._duties = duties
         self._desk = desk
         self._poll_seconds = poll_seconds
@@ -113,7 +116,9 @@ class Loop:
             self._log.warning("reorg", rewound_to=update.rewound_to)
             self._metrics.reorgs.inc()
             self._desk.forget()
-        view = View(self._mirror.books, update.block, update.head, self._calendar)
+            self._on_rewound(update.rewound_to)
+        self._clock.observe(update.head)
+        view = View(self._mirror.books, update.block, update.head, self._clock.windows)
         self._view, self._seen_at = view, time.monotonic()
         self._metrics.head_block.set(update.head.number)
         self._metrics.read_block.set(update.block)

@@ -37,6 +37,7 @@ class ChainSettings(_Section):
         deployment: the file with the contracts' addresses, `deployments/<chain id>.json`.
         confirmations: blocks below the head that count as settled; 0 only on a chain of one's own.
         poll_seconds: time between two looks at the chain.
+        block_seconds: time between two blocks of this chain, roughly.
 
     """
 
@@ -45,6 +46,7 @@ class ChainSettings(_Section):
     deployment: Path
     confirmations: Annotated[int, Field(ge=0, le=1_000)] = 3
     poll_seconds: Seconds = 2.0
+    block_seconds: Seconds = 12.0
 
     @field_validator("rpc_urls")
     @classmethod
@@ -84,6 +86,8 @@ class OracleSettings(_Section):
         probe_timeout: seconds for one answer.
         open_windows: windows after which an open pair earns 0 (D); the same for all members.
         grace_windows: windows for which a freshly assigned license may be unknown; likewise.
+        recovery_windows: windows for which nobody signs where leaves are lost; likewise.
+        report_idle: whether this member, as leader, reports windows in which nothing happened.
 
     """
 
@@ -93,6 +97,8 @@ class OracleSettings(_Section):
     probe_timeout: Seconds = 5.0
     open_windows: Annotated[int, Field(ge=1, le=63)] = 3
     grace_windows: Annotated[int, Field(ge=0, le=16)] = 1
+    recovery_windows: Annotated[int, Field(ge=0, le=16)] = 2
+    report_idle: bool = False
 
 
 class PlacementSettings(_Section):
@@ -130,6 +136,17 @@ class DutySettings(_Section):
     reports: bool = True
     claims: bool = True
     closes: bool = True
+
+
+class DispatchSettings(_Section):
+    """How specs are handed to nodes.
+
+    Attributes:
+        verify_seconds: time between two looks whether a node still has what it accepted.
+
+    """
+
+    verify_seconds: Seconds = 60.0
 
 
 class ClaimSettings(_Section):
@@ -188,6 +205,7 @@ class KeeperSettings(_Section):
     placement: PlacementSettings = PlacementSettings()
     fees: FeeSettings = FeeSettings()
     duties: DutySettings = DutySettings()
+    dispatch: DispatchSettings = DispatchSettings()
     claims: ClaimSettings = ClaimSettings()
     closes: CloseSettings = CloseSettings()
     log: LogSettings = LogSettings()

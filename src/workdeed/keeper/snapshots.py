@@ -15,8 +15,7 @@ from workdeed.chain.clock import last_block_before
 from workdeed.chain.errors import ChainError
 from workdeed.chain.history import History
 from workdeed.chain.rpc import Head, Rpc
-from workdeed.intent import Spec, SpecError, parse_spec
-from workdeed.keeper.specs import SpecStore
+from workdeed.intent import Spec
 from workdeed.placement import Profiles
 from workdeed.placement import View as PlacementView
 from workdeed.protocol.windows import WindowClock
@@ -59,7 +58,7 @@ class Snapshots:
         history: returns the events with the books at any block.
         calendar: the windows.
         profiles: the profiles that are held.
-        specs: the specs that are held.
+        specs: returns the spec of a hash, None if it is not held or nobody could run it.
         strikes: counts strikes.
         k: strikes after which a license is released.
 
@@ -69,7 +68,7 @@ class Snapshots:
     history: Callable[[], History]
     calendar: WindowClock
     profiles: Profiles
-    specs: SpecStore
+    specs: Callable[[bytes], Spec | None]
     strikes: StrikeSource
     k: int
 
@@ -130,14 +129,7 @@ class Snapshots:
             timestamp=block.timestamp,
             window=window,
             profiles=self.profiles,
-            specs=self._spec,
+            specs=self.specs,
             strikes=await self.strikes(books),
             k=self.k,
         )
-
-    def _spec(self, spec_hash: bytes) -> Spec | None:
-        data = self.specs.get(spec_hash)
-        try:
-            return None if data is None else parse_spec(data)
-        except SpecError:
-            return None  # nobody can run it, so nobody is placed on it

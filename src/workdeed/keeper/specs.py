@@ -7,9 +7,11 @@ that nobody can store data here for nothing.
 
 import os
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Set
 from pathlib import Path
 
+from workdeed.intent import Spec, SpecError, parse_spec
 from workdeed.keeper.errors import SpecRefusedError
 from workdeed.protocol.canonical import parse_canonical
 from workdeed.protocol.errors import CanonicalError
@@ -19,6 +21,9 @@ from workdeed.protocol.limits import MAX_SPEC_BYTES
 
 MAX_WAITING = 256
 """Specs that may wait for their transaction: 64 MiB at most."""
+
+MAX_PARSED = 1_024
+"""Specs that a reader keeps parsed."""
 
 WAITING_SECONDS = 900
 """How long one may wait."""
@@ -111,6 +116,36 @@ class SpecStore:
 
     def _path(self, spec_hash: bytes) -> Path:
         return self._folder / f"{to_hex(spec_hash)}.json"
+
+
+class SpecReader:
+    """The intents behind the specs of a store, the latest ones kept parsed.
+
+    Args:
+        store: the specs.
+
+    """
+
+    def __init__(self, store: SpecStore) -> None:
+        self._store = store
+        self._kept: OrderedDict[bytes, Spec] = OrderedDict()
+
+    def __call__(self, spec_hash: bytes) -> Spec | None:
+        """Return the intent of a hash; None if it is not held, or nobody could run it."""
+        found = self._kept.get(spec_hash) or self._parse(spec_hash)
+        if found is not None:
+            self._kept[spec_hash] = found
+            self._kept.move_to_end(spec_hash)
+            if len(self._kept) > MAX_PARSED:
+                self._kept.popitem(last=False)
+        return found
+
+    def _parse(self, spec_hash: bytes) -> Spec | None:
+        data = self._store.get(spec_hash)
+        try:
+            return None if data is None else parse_spec(data)
+        except SpecError:
+            return None
 
 
 def check_spec(spec_hash: bytes, data: bytes) -> None:

@@ -6,11 +6,11 @@ the rules (`judge`), and what comes of it for the window from the counts (`talli
 
 import asyncio
 import contextlib
-import random
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from random import Random, SystemRandom
 from typing import Final, NamedTuple
 
 import structlog
@@ -69,7 +69,7 @@ class Chance:
 
     """
 
-    random: random.Random = field(default_factory=random.SystemRandom)
+    random: Random = field(default_factory=SystemRandom)
     nonce: Callable[[int], bytes] = secrets.token_bytes
     monotonic: Callable[[], float] = time.monotonic
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep

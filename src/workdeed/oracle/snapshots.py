@@ -16,6 +16,9 @@ from workdeed.protocol.windows import WindowClock
 
 _CACHED: Final = 512
 
+NO_BLOCK: Final = Head(number=-1, hash=bytes(32), timestamp=0)
+"""The snapshot where the chain has no earlier block: windows may begin before a local chain."""
+
 
 class Snapshot(NamedTuple):
     """A block at confirmation depth, with the books after it."""
@@ -59,7 +62,7 @@ class ChainReader:
         rpc: the chain.
         mirror: its events, read at confirmation depth.
         clock: its time.
-        first_block: no snapshot is looked for below it: the block of the deployment, or one before.
+        first_block: no event of the contracts is older.
 
     """
 
@@ -103,6 +106,8 @@ class ChainReader:
             self._found[before] = block
             while len(self._found) > _CACHED:
                 del self._found[next(iter(self._found))]
+        if block.number < self._first_block:
+            return Snapshot(block, Books(self._mirror.books.escrow))
         return Snapshot(block, self._mirror.history.at(block.number))
 
     async def _find(self, before: int) -> Head:
@@ -110,10 +115,10 @@ class ChainReader:
         if last is None or last.timestamp < before:
             raise NotYetError(f"chain: no block of the time {before} or later is settled here yet")
         earlier = (head.number for at, head in self._found.items() if at <= before)
-        first = max(earlier, default=self._first_block)
+        first = max(0, max(earlier, default=0))
         block = await last_block_before(self._rpc, before, first=first, last=last)
         if block is None:
-            raise NotYetError(f"chain: there is no block before the time {before}")
+            return NO_BLOCK
         logged = self._mirror.history.events(block.number, block.number)
         if any(one.block_hash != block.hash for one in logged):
             raise NotYetError("chain: a reorg is under way; ask again soon")

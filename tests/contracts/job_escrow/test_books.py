@@ -8,7 +8,7 @@ import boa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.contracts.job_escrow.books import FEE_BPS, Books
+from tests.contracts.job_escrow.books import FEE_BPS, Books, fee, gross, net
 from tests.contracts.system import JOB_LEAF, UNIT, System, deploy_system
 
 WINDOWS = 6
@@ -36,33 +36,30 @@ def run(system: System, price: int) -> tuple[int, list[int]]:
 def test_any_split_and_order_of_claims_ends_in_the_same_balances(
     system: System, price: int, figures: list[int], data: st.DataObject
 ) -> None:
+    before = Books.of(system)
     job_id, nodes = run(system, price)
-    leaves = {(job_id, node): figure for node, figure in zip(nodes, figures, strict=True)}
-    leaves[job_id, JOB_LEAF] = sum(figures)
-    with boa.env.anchor():
-        system.report(leaves)
-        for node in nodes:
-            system.claim(job_id, node)
-        system.close(job_id)
-        at_once = Books.of(system)
-    pieces = [
-        data.draw(st.lists(st.integers(0, figure), max_size=2), "pieces") for figure in figures
-    ]
-    steps = sorted(
-        (units, node) for node, cuts in zip(nodes, pieces, strict=True) for units in cuts
-    )
-    for units, node in steps:
-        system.report({(job_id, node): units})
-        system.claim(job_id, node)
+    cuts = data.draw(st.lists(st.tuples(st.integers(0, 2), st.integers(1, 9)), max_size=3), "cuts")
+    for place, tenths in sorted(cuts, key=lambda cut: cut[1]):
+        system.report({(job_id, nodes[place]): figures[place] * tenths // 10})
+        system.claim(job_id, nodes[place])
         system.advance_windows()
-    system.report(leaves)
+    leaves = {(job_id, node): figure for node, figure in zip(nodes, figures, strict=True)}
+    system.report(leaves | {(job_id, JOB_LEAF): sum(figures)})
     for node in data.draw(st.permutations([*nodes, JOB_LEAF]), "order"):
         if node == JOB_LEAF:
             system.close(job_id)
         else:
             system.claim(job_id, node)
 
-    assert Books.of(system) == at_once
+    paid = tuple(net(figure, price) for figure in figures)
+    kept = gross(sum(figures), price)
+    assert Books.of(system).since(before) == Books(
+        payer=-kept,
+        operators=(*paid, 0),
+        escrow=kept - sum(paid),
+        liabilities=kept - sum(paid),
+        fees=sum(fee(figure, price) for figure in figures),
+    )
 
 
 @relaxed
@@ -102,7 +99,7 @@ def test_books_balance_whatever_the_oracles_sign(
 
 
 @relaxed
-@given(price=PRICES, figures=st.lists(st.integers(0, WINDOWS * UNIT), min_size=1, max_size=6))
+@given(price=PRICES, figures=st.lists(st.integers(0, WINDOWS * UNIT), min_size=1, max_size=4))
 def test_gross_of_every_claim_is_what_operator_and_fees_got(
     system: System, price: int, figures: list[int]
 ) -> None:

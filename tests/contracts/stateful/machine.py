@@ -327,7 +327,7 @@ class WorkdeedMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.jobs)
     @rule(data=st.data())
     def place(self, data: st.DataObject) -> None:
-        """L13, L14: change a job's licenses, with every way to get it wrong."""
+        """P13, P14: change a job's licenses, with every way to get it wrong."""
         job_id = self.job(data)
         job = self.jobs[job_id]
         active = job.active()
@@ -897,12 +897,12 @@ class WorkdeedMachine(RuleBasedStateMachine):
 
     @invariant()
     def windows_hold_no_more_than_slots(self) -> None:
-        """L13, L15: in no window more licenses than slots, none twice."""
+        """P13, P15: in no window more licenses than slots, none twice."""
         for job in self.jobs.values():
             for window in range(max(1, job.start), min(job.end, self.now() + 2)):
                 serving = job.serving(window)
                 assert len(serving) == len(set(serving)) <= job.slots
-                CHECKED["L13"] += 1
+                CHECKED["P13"] += 1
 
     @invariant()
     def committee_is_as_modelled(self) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from eth_abi.abi import encode
 from eth_account import Account
@@ -25,6 +25,8 @@ from workdeed.protocol.eip712 import link_node_digest, placement_digest, report_
 from workdeed.protocol.hashing import keccak
 from workdeed.protocol.merkle import MerkleTree, leaf_hash
 from workdeed.protocol.signing import to_checksum
+
+T = TypeVar("T")
 
 ROOT = Path(__file__).resolve().parents[3]
 SOURCES = ROOT / "contracts"
@@ -104,14 +106,28 @@ async def create(rpc: RpcClient, code: bytes, arguments: bytes = b"") -> Deploye
     """Create a contract from the deployer's account."""
     data = "0x" + (code + arguments).hex()
     sent = await rpc.call("eth_sendTransaction", [{"from": DEPLOYER.address, "data": data}])
-    while (receipt := await rpc.call("eth_getTransactionReceipt", [sent])) is None:
-        await asyncio.sleep(0.02)
+    # A heavy constructor takes anvil a moment.
+    receipt = await until(lambda: rpc.call("eth_getTransactionReceipt", [sent]))
     assert receipt["status"] == "0x1", "a constructor reverted"
     return DeployedContract(
         address=to_checksum(receipt["contractAddress"]),
         tx=bytes.fromhex(sent[2:]),
         block=int(receipt["blockNumber"], 16),
     )
+
+
+async def until(look: Callable[[], Awaitable[T]]) -> T:
+    """Look until there is something, and return it."""
+    while True:
+        found = await look()
+        if found:
+            return found
+        await asyncio.sleep(0.01)
+
+
+async def pool_holds(rpc: RpcClient, senders: int) -> bool:
+    """Tell whether the pool has transactions of that many senders."""
+    return len((await rpc.call("txpool_content", []))["pending"]) >= senders
 
 
 @dataclass

@@ -226,13 +226,14 @@ async def test_a_license_that_comes_back_counts_as_the_escrow_counts_it(
     await network.place(job, [first], [second])
     books = await compare(network, mirror)
     assert books.assignments[job, first].earlier == 2
-    window = await network.to_next_window()
-    tree = await network.submit({(job, first): 9 * UNIT})
     await network.to_next_window()
+    window = await network.to_next_window()
+    tree = await network.report({(job, first): 9 * UNIT})
     assert tree is not None
-    assert books.cap(job, first, window) == 3 * UNIT
-    with pytest.raises(Exception, match="wrong proof"):
-        await network.claim(tree, job, first, 8 * UNIT)
+    await network.claim(tree, job, first, 9 * UNIT)
+    books = await compare(network, mirror)
+    assert books.assignments[job, first].claimed_units == books.cap(job, first, window - 1)
+    assert books.cap(job, first, window - 1) == 3 * UNIT
 
 
 async def test_standing_attestation_and_transfer(network: Network, mirror: Mirror) -> None:

@@ -171,6 +171,24 @@ def test_a_log_that_does_not_fit_its_event_is_an_error() -> None:
         SUITE.decode(SUITE.escrow.address, [*topics, bytes(32)], data)
 
 
+@pytest.mark.parametrize(
+    ("event", "index"),
+    [
+        (licenses.NodeLinked(1, address(2), address(3)), 2),  # an address among the topics
+        (registry.IssuerSet(address(2), True), None),  # a truth value in the data
+    ],
+)
+def test_a_word_that_is_no_value_of_its_type_is_an_error(event: Event, index: int | None) -> None:
+    contract = next(item for item in SUITE.followed if type(event) in type(item).EVENTS)
+    topics, data = encode_event(contract, event)
+    if index is None:
+        data = b"\x02".rjust(32, b"\0")
+    else:
+        topics[index] = b"\x01" + topics[index][1:]
+    with pytest.raises(CodecError, match="do not fit"):
+        SUITE.decode(contract.address, topics, data)
+
+
 @pytest.mark.parametrize("units", [-1, 2**256, "7"])
 def test_an_argument_that_does_not_fit_is_an_error(units: Any) -> None:
     with pytest.raises(CodecError, match=r"JobEscrow\.claim"):

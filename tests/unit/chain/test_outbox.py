@@ -329,6 +329,22 @@ async def test_a_revert_because_another_was_faster_is_a_success(
     assert [item.state for item in settled] == [EffectState.SUPERSEDED]
 
 
+async def test_a_failure_that_was_a_success_of_another_is_one_when_it_is_asked_for(
+    process: Process, node: FakeNode
+) -> None:
+    """A restarted process tries what is stored before it knows how to look for it on chain."""
+    node.rule = lambda name, counts: "done before" if name in counts else None
+    wanted = effect("pay", is_done=done_when_counted(node, "pay"))
+    await process.outbox.submit(wanted)
+    await process.restart()
+    node.send_elsewhere("pay")
+    node.produce()
+    await process.outbox.step()
+    assert (await process.state("pay")).state is EffectState.FAILED
+    assert (await process.outbox.submit(wanted)).state is EffectState.SUPERSEDED
+    assert node.executed() == {"pay": 1}
+
+
 async def test_a_predicate_that_cannot_tell_leaves_it_to_the_simulation(
     process: Process, node: FakeNode
 ) -> None:

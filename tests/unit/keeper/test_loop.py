@@ -9,6 +9,7 @@ import pytest
 from books_support import CALENDAR, Chain
 
 from workdeed.chain.books import Books
+from workdeed.chain.clock import ChainClock
 from workdeed.chain.errors import ChainError
 from workdeed.chain.mirror import MirrorUpdate
 from workdeed.keeper.logs import OnceLog, get_log
@@ -67,14 +68,16 @@ class Loops:
 
     def __init__(self, mirror: FakeMirror, desk: FakeDesk, once: OnceLog, metrics: Metrics) -> None:
         self._parts = (mirror, desk, once, metrics)
+        self.rewinds: list[int] = []
 
     def of(self, *duties: Duty) -> Loop:
         mirror, desk, once, metrics = self._parts
         return Loop(
             mirror,  # type: ignore[arg-type] # it has what the loop uses of a mirror
-            CALENDAR,
+            ChainClock(CALENDAR, max_drift=0),
             duties,
             desk,  # type: ignore[arg-type] # likewise
+            on_rewound=self.rewinds.append,
             poll_seconds=0.01,
             log=get_log(),
             once=once,
@@ -155,7 +158,7 @@ async def test_a_reorg_makes_the_desk_forget(
     await loop.round()
     mirror.rewound_to = 3
     await loop.round()
-    assert desk.forgets == 1
+    assert (desk.forgets, loops.rewinds) == (1, [3])
     assert metrics.registry.get_sample_value("workdeed_reorgs_total") == 1
 
 

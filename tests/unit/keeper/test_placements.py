@@ -33,7 +33,7 @@ from workdeed.keeper.placements import (
     turn_at,
 )
 from workdeed.keeper.snapshots import Snapshots, Strikes
-from workdeed.keeper.specs import SpecStore
+from workdeed.keeper.specs import SpecReader, SpecStore
 from workdeed.keeper.view import View
 from workdeed.placement import PlacementRefusedError, Profiles, choose
 from workdeed.protocol.eip712 import COMMITTEE_DOMAIN, ESCROW_DOMAIN, Domain, placement_digest
@@ -173,7 +173,7 @@ class Network:
                 self.chain.history,
                 CALENDAR,
                 self.profiles,
-                self.specs,
+                SpecReader(self.specs),
                 self._strikes,
                 2,
             ),

@@ -28,17 +28,17 @@ def endpoints() -> FakeEndpoints:
 async def test_own_data_comes_first_and_is_kept(chain: Chain, endpoints: FakeEndpoints) -> None:
     data = chain.report(2, LEAVES)
     (state,) = chain.books.reports.values()
-    asked: list[bytes] = []
+    asked: list[int] = []
 
-    def own(data_hash: bytes) -> Report | None:
-        asked.append(data_hash)
+    async def own(window: int) -> Report | None:
+        asked.append(window)
         return message(data)
 
     source = ReportSource(endpoints, AddressBook({}), own)
     for _ in range(2):
         found = await source.get(chain.view(), state)
     assert found.leaves == data.leaves
-    assert asked == [state.data_hash]
+    assert asked == [2]
     assert verify(state.root, leaf_hash(*LEAVES[0]), found.proof(LEAVES[0]))
 
 
@@ -67,6 +67,10 @@ async def test_own_data_of_another_report_is_not_taken(
 ) -> None:
     chain.report(2, LEAVES)
     (state,) = chain.books.reports.values()
-    source = ReportSource(endpoints, AddressBook({}), lambda _: message(report_data(2, LEAVES[:1])))
+
+    async def own(_: int) -> Report | None:
+        return message(report_data(2, LEAVES[:1]))
+
+    source = ReportSource(endpoints, AddressBook({}), own)
     with pytest.raises(NoProofError):
         await source.get(chain.view(), state)

@@ -12,7 +12,7 @@ from rpc_support import BlockRpc
 from workdeed.chain.books import Books
 from workdeed.chain.rpc import Head
 from workdeed.keeper.snapshots import SnapshotError, Snapshots, Strikes
-from workdeed.keeper.specs import SpecStore
+from workdeed.keeper.specs import SpecReader, SpecStore
 from workdeed.placement import Profiles
 from workdeed.protocol.canonical import canonical_bytes
 from workdeed.protocol.eip712 import COMMITTEE_DOMAIN, Domain
@@ -33,7 +33,13 @@ class Around:
 
     def snapshots(self) -> Snapshots:
         return Snapshots(
-            self.rpc, self.chain.history, CALENDAR, Profiles(DOMAIN), self.specs, no_strikes, 2
+            self.rpc,
+            self.chain.history,
+            CALENDAR,
+            Profiles(DOMAIN),
+            SpecReader(self.specs),
+            no_strikes,
+            2,
         )
 
 

@@ -68,6 +68,7 @@ class Sim:
     def __post_init__(self) -> None:
         self.history = History(ESCROW, 0)
         self._transactions = count(1)
+        self.mine(GENESIS - 1)
         self.mine(GENESIS, *self._beginning())
 
     def _beginning(self) -> list[Event]:

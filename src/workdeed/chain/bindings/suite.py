@@ -49,6 +49,7 @@ class Suite:
         Raises:
             UnknownEventError: if the address or the event is none of this suite.
             CodecError: if the log does not fit the event.
+
         """
         contract = self._by_address.get(address)
         if contract is None:

@@ -1,0 +1,87 @@
+"""After each final report: collects for licenses and closes jobs."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from workdeed.chain.bindings.escrow import JobEscrow
+from workdeed.keeper.claims import ClaimRule, claim_effects, due_claims
+from workdeed.keeper.closes import close_effects, due_closes, unattested_effects
+from workdeed.keeper.effects import EffectDesk, PlannedEffect
+from workdeed.keeper.reportdata import ReportSource
+from workdeed.keeper.stagger import Stagger
+from workdeed.keeper.view import View
+
+SHARE = 0.05
+"""Share of a processor that looking through the leaves may take: large reports are looked at less
+often."""
+
+
+@dataclass
+class Settling:
+    """The duties that rest on a final report.
+
+    Attributes:
+        escrow: where claims and closes go.
+        source: the data of reports.
+        desk: where effects are left to be sent.
+        claims: for whom to claim, None for nobody.
+        closes: when to close jobs, None for never.
+
+    """
+
+    escrow: JobEscrow
+    source: ReportSource
+    desk: EffectDesk
+    claims: ClaimRule | None
+    closes: Stagger | None
+    _next: float = 0.0
+
+    async def run(self, view: View) -> None:
+        """Leave what is due under the final report to be sent.
+
+        Raises:
+            NoProofError: if nobody has the report's data.
+
+        """
+        report = view.final_report
+        if report is None or time.monotonic() < self._next:
+            return
+        data = await self.source.get(view, report)
+        began = time.thread_time()
+        effects: list[PlannedEffect] = []
+        if self.claims is not None:
+            due = due_claims(view, data.leaves, self.claims)
+            effects += claim_effects(self.escrow, data, due)
+        if self.closes is not None:
+            closing = due_closes(view, data.leaves, self.closes)
+            effects += close_effects(self.escrow, data, closing)
+        self._next = time.monotonic() + (time.thread_time() - began) / SHARE
+        await _plan(self.desk, view, effects)
+
+
+@dataclass(frozen=True)
+class OwnCloses:
+    """Closes the keeper's own jobs that no report covers.
+
+    Attributes:
+        escrow: where requests and closes go.
+        desk: where effects are left to be sent.
+        payer: the keeper's sender.
+        grace: the escrow's `CLOSE_GRACE`, in windows.
+
+    """
+
+    escrow: JobEscrow
+    desk: EffectDesk
+    payer: str
+    grace: int
+
+    async def run(self, view: View) -> None:
+        """Leave what is due to be sent."""
+        await _plan(self.desk, view, unattested_effects(view, self.escrow, self.payer, self.grace))
+
+
+async def _plan(desk: EffectDesk, view: View, effects: Sequence[PlannedEffect]) -> None:
+    for effect in effects:
+        await desk.plan(view, effect)

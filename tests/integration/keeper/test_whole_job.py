@@ -1,0 +1,245 @@
+"""One keeper that is the whole committee, one node, and jobs from their opening to their close."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import aiohttp
+import pytest
+from keeper_support import (
+    CHAIN_ID,
+    ISSUER,
+    KEEPER,
+    OPERATOR,
+    ORACLE_KEYS,
+    PAYER,
+    PRICE,
+    ROOT,
+    LocalChain,
+    key_of,
+    signer_of,
+)
+
+from workdeed.chain.keys import LocalSigner
+from workdeed.chain.rpc import RpcClient
+from workdeed.intent import Spec, load_spec
+from workdeed.keeper.run import Keeper
+from workdeed.keeper.settings import KeeperSettings
+from workdeed.node.run import Node
+from workdeed.node.settings import NodeSettings
+from workdeed.protocol.figures import UNIT
+from workdeed.protocol.hashing import keccak
+from workdeed.sdk.client import Client
+from workdeed.sdk.jobs import JobView
+
+pytestmark = pytest.mark.anvil
+
+PATIENCE = 120
+"""Seconds after which a test gives up: many times what it takes."""
+
+NODE_KEY = keccak(b"node key")
+HELLO = ROOT / "examples" / "hello-service" / "server.py"
+
+
+@dataclass
+class World:
+    """The chain with a running keeper and a running node, and clients of the people.
+
+    Attributes:
+        license_id: of the node, which the operator owns.
+    """
+
+    chain: LocalChain
+    folder: Path
+    stack: AsyncExitStack
+    license_id: int = 0
+    keeper_port: int = 0
+    clients: dict[int, Client] = field(default_factory=dict)
+
+    async def client(self, account: int) -> Client:
+        """Return a client that sends from an account."""
+        if account not in self.clients:
+            self.clients[account] = await self.stack.enter_async_context(
+                await Client.connect(
+                    RpcClient(self.chain.url),
+                    self.chain.deployment,
+                    signer_of(account),
+                    keepers=[f"http://127.0.0.1:{self.keeper_port}"] if self.keeper_port else (),
+                    allow_private=True,
+                )
+            )
+        return self.clients[account]
+
+    def keeper_settings(self, **changes: object) -> KeeperSettings:
+        """Return settings of a keeper on this chain."""
+        sender, member = self.folder / "sender.key", self.folder / "member.key"
+        sender.write_text(key_of(KEEPER).hex())
+        member.write_text(key_of(ORACLE_KEYS).hex())
+        content: dict[str, object] = {
+            "chain": {
+                "rpc_urls": [self.chain.url],
+                "chain_id": CHAIN_ID,
+                "deployment": self.chain.file,
+                "confirmations": 0,
+                "poll_seconds": 0.2,
+                "block_seconds": 0.5,
+            },
+            "keys": {
+                "sender": {"private_key_file": sender},
+                "member": {"private_key_file": member},
+            },
+            "database": str(self.folder / "keeper.db"),
+            "state_dir": self.folder / "keeper-state",
+            "http": {"port": 0},
+            "oracle": {
+                "enabled": True,
+                "turn_seconds": 1.0,
+                "probe_interval": 0.3,
+                "probe_timeout": 0.5,
+                "open_windows": 2,
+            },
+            "dispatch": {"verify_seconds": 1.0},
+            "allow_private_endpoints": True,
+        }
+        return KeeperSettings.model_validate(content | changes)
+
+    async def start_node(self) -> Node:
+        """Start a node, link its key to a new license of the operator and announce it."""
+        issuer, operator = await self.client(ISSUER), await self.client(OPERATOR)
+        self.license_id = await issuer.issue_license(operator.sender)
+        await operator.link_node(self.license_id, LocalSigner(NODE_KEY))
+        key = self.folder / "node.key"
+        key.write_text(NODE_KEY.hex())
+        settings = NodeSettings(
+            chain_id=CHAIN_ID,
+            rpc_urls=(self.chain.url,),
+            min_rpcs=1,
+            deployment=self.chain.file,
+            license_id=self.license_id,
+            key={"private_key_file": key},
+            port=0,
+            state_dir=self.folder / "node-state",
+            allow_unsandboxed=True,
+            allow_private_endpoints=True,
+            poll_seconds=0.2,
+            stop_workloads_on_exit=True,
+            resources={"cpu_milli": 1_000, "memory_mb": 1_024, "storage_mb": 2_048},
+        )
+        node = Node(settings)
+        await node.start()
+        self.stack.push_async_callback(node.close)
+        endpoint = f"http://127.0.0.1:{node.port}"
+        await operator.set_profile(self.license_id, endpoint, node.profile.profile_hash)
+        return node
+
+    @asynccontextmanager
+    async def keeper(self, **changes: object) -> AsyncIterator[Keeper]:
+        """Run a keeper for a while, and stop it as a signal would."""
+        keeper = await Keeper.open(self.keeper_settings(**changes))
+        self.keeper_port = keeper.port
+        stopping = asyncio.Event()
+        running = asyncio.create_task(keeper.run(stopping))
+        try:
+            yield keeper
+        finally:
+            stopping.set()
+            await running
+
+    async def job(self, job_id: int, until: Callable[[JobView], bool]) -> JobView:
+        """Wait until a job is as it should be, and return it."""
+        reader = await self.client(PAYER)
+
+        async def found() -> JobView | None:
+            view = await reader.job(job_id)
+            return view if until(view) else None
+
+        return await eventually(found)
+
+    async def get(self, path: str) -> tuple[int, object]:
+        """Ask the keeper."""
+        async with (
+            aiohttp.ClientSession() as session,
+            session.get(f"http://127.0.0.1:{self.keeper_port}{path}") as response,
+        ):
+            return response.status, await response.json()
+
+
+async def eventually(find: Callable[[], Awaitable[JobView | None]]) -> JobView:
+    """Return what `find` finds at last."""
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            found = await find()
+            if found is not None:
+                return found
+            await asyncio.sleep(0.2)
+
+
+@pytest.fixture
+async def world(chain: LocalChain, tmp_path: Path) -> AsyncIterator[World]:
+    async with AsyncExitStack() as stack:
+        yield World(chain, tmp_path, stack)
+
+
+@pytest.fixture
+def spec(tmp_path: Path) -> Spec:
+    """A spec of the example service, at a commit of a repository of its own."""
+    repository = tmp_path / "repository"
+    repository.mkdir()
+
+    def git(*arguments: str) -> str:
+        command = ["git", "-C", str(repository), "-c", "user.name=t", "-c", "user.email=t@t"]
+        done = subprocess.run([*command, *arguments], check=True, capture_output=True, text=True)
+        return done.stdout.strip()
+
+    git("init", "--quiet", "--initial-branch=main")
+    (repository / "server.py").write_text(HELLO.read_text())
+    git("add", ".")
+    git("commit", "--quiet", "-m", "Serve")
+    return load_spec(
+        {
+            "name": "hello",
+            "class_id": 1,
+            "runner": "war",
+            "source": {"git": {"url": str(repository), "commit": git("rev-parse", "HEAD")}},
+            "run": ["python3", "server.py"],
+            "port": {"name": "main", "env": "PORT"},
+            "health": {"interval_ms": 200, "timeout_ms": 500},
+            "resources": {"cpu_milli": 100, "memory_mb": 64, "storage_mb": 64},
+        }
+    )
+
+
+async def test_a_job_is_placed_served_paid_and_closed(world: World, spec: Spec) -> None:
+    await world.start_node()
+    async with world.keeper():
+        payer = await world.client(PAYER)
+        payer.session.keepers = (f"http://127.0.0.1:{world.keeper_port}",)
+        await payer.faucet(10 * PRICE)
+        job_id = await payer.open_job(spec, slots=1, windows=3)
+        placed = await world.job(job_id, lambda view: view.job.active == 1)
+        assert placed.job.end == placed.job.start + 3
+        closed = await world.job(job_id, lambda view: view.job.closed)
+        paid = await world.job(job_id, lambda view: view.locked == 0)
+        assert closed.job.funded_units == paid.job.claimed_units
+        # It came up before or within its first window, and stayed.
+        assert 2 * UNIT <= paid.job.claimed_units <= 3 * UNIT
+        status, content = await world.get("/readyz")
+        assert (status, content) == (
+            200,
+            {"ready": True, "troubles": {"chain": "", "committee": ""}},
+        )
+        _, books = await world.get("/status")
+    operator = signer_of(OPERATOR).address
+    earned, refunded = await payer.balance(operator), await payer.balance() - 7 * PRICE
+    gross = PRICE * paid.job.claimed_units // UNIT
+    assert refunded == 3 * PRICE - gross
+    assert earned == gross - gross * 2_000 // 10_000
+    assert isinstance(books, dict)
+    (job,) = books["jobs"]
+    assert (job["state"], job["locked"]) == ("closed", "0")
+    assert int(job["deposited"]) == sum(int(job[name]) for name in ("paid", "fees", "refunded"))
