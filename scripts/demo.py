@@ -13,7 +13,7 @@ import json
 import shutil
 import signal
 import sys
-from pathlib import Path
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import aiohttp
@@ -21,14 +21,14 @@ import aiohttp
 from scripts._demo.ledger import Ledger
 from scripts._demo.processes import Crew
 from scripts._demo.screen import Screen
-from scripts._demo.stage import ROOT, DemoError, set_stage
+from scripts._demo.stage import ROOT, DemoError, Stage, set_stage
 from scripts._demo.story import Story
 from workdeed.chain.errors import ChainError
 from workdeed.sdk.errors import SdkError
 
-BUILD = ROOT / "build"
-FOLDER = BUILD / "demo"
-RESULT = BUILD / "demo.json"
+FOLDER = ROOT / "build" / "demo"
+
+Audit = Callable[[Stage, Ledger], Awaitable[None]]
 
 
 def result_of(ledger: Ledger, differences: list[str]) -> dict[str, Any]:
@@ -68,23 +68,36 @@ def result_of(ledger: Ledger, differences: list[str]) -> dict[str, Any]:
     }
 
 
-async def perform(crew: Crew, screen: Screen) -> Ledger:
-    """Set the stage, play, and return the books; raises `DemoError` if it cannot be finished."""
-    stage = await set_stage(FOLDER, crew, screen.say)
+async def perform(crew: Crew, screen: Screen, audit: Audit | None = None) -> Ledger:
+    """Set the stage, play, and return the books, added up while the chain still runs.
+
+    Args:
+        crew: starts the processes; the caller ends them.
+        screen: what a person sees.
+        audit: another look at the settled stage, such as a test's.
+
+    Raises:
+        DemoError: if it cannot be finished or the books do not balance.
+
+    """
+    stage = await set_stage(crew.folder, crew, screen.say)
     rpc = stage.rpc()
     contracts = {name: stage.deployment.address(name) for name in stage.deployment.contracts}
     ledger = Ledger(rpc, contracts, stage.deployment.start_block)
     async with aiohttp.ClientSession() as session:
         await Story(stage, screen, ledger, rpc, session).play()
     differences = await ledger.differences()
-    RESULT.write_text(json.dumps(result_of(ledger, differences), indent=2) + "\n")
+    result = crew.folder.with_suffix(".json")
+    result.write_text(json.dumps(result_of(ledger, differences), indent=2) + "\n")
+    if audit is not None:
+        await audit(stage, ledger)
     await rpc.close()
     if stage.payer is not None:
         await stage.payer.close()
     for difference in differences:
         screen.say(f"[red]the books differ:[/] {difference}")
     if differences:
-        raise DemoError("the books do not balance; see build/demo.json")
+        raise DemoError(f"the books do not balance; see {result}")
     return ledger
 
 
@@ -93,9 +106,9 @@ def prepare(crew: Crew, screen: Screen) -> None:
     swept = crew.sweep()
     if swept:
         screen.say(f"ended {swept} processes of an earlier demo")
-    shutil.rmtree(FOLDER, ignore_errors=True)
-    RESULT.unlink(missing_ok=True)
-    FOLDER.mkdir(parents=True)
+    shutil.rmtree(crew.folder, ignore_errors=True)
+    crew.folder.with_suffix(".json").unlink(missing_ok=True)
+    crew.folder.mkdir(parents=True)
 
 
 async def interruptible(crew: Crew, screen: Screen) -> Ledger:
@@ -127,7 +140,7 @@ def main() -> int:
         screen.say("every process has ended" + (f", {killed} had to be killed" if killed else ""))
     if ledger is not None:
         screen.close(ledger)
-        screen.say(f"the books balance; figures in {RESULT.relative_to(Path.cwd())}")
+        screen.say(f"the books balance; figures in {crew.folder.with_suffix('.json')}")
     return code
 
 

@@ -206,7 +206,6 @@ def run_node(config: str) -> int:
 def run_keeper(config: str) -> int:
     """Run a keeper as `workdeed keeper run --config` does."""
     from workdeed.keeper.run import main
-
     from workdeed.keeper.settings import load_settings
 
     return main(load_settings(Path(config)))

@@ -159,7 +159,8 @@ def make_repository(path: Path) -> tuple[str, str]:
     shutil.copytree(EXAMPLE, path, ignore=shutil.ignore_patterns("__pycache__"))
     environment = {
         **{key: os.environ[key] for key in ("PATH", "HOME") if key in os.environ},
-        "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1",
+        "GIT_CONFIG_GLOBAL": os.devnull,
+        "GIT_CONFIG_NOSYSTEM": "1",
         **dict.fromkeys(("GIT_AUTHOR_NAME", "GIT_COMMITTER_NAME"), "payer"),
         **dict.fromkeys(("GIT_AUTHOR_EMAIL", "GIT_COMMITTER_EMAIL"), "payer@localhost"),
     }

@@ -276,7 +276,7 @@ class System:
             self.license_domain,
             license_id,
             node,
-            owner or self.licenses.ownerOf(license_id),
+            owner or self.operator_of(license_id),
             self.licenses.link_nonce(node) if nonce is None else nonce,
             deadline,
         )
@@ -285,7 +285,7 @@ class System:
     def link(self, license_id: int, key: bytes) -> None:
         """Link the node of a private key, sent by the license's owner."""
         signature = self.link_signature(license_id, key)
-        owner = self.licenses.ownerOf(license_id)
+        owner = self.operator_of(license_id)
         self.licenses.link_node(license_id, address_of(key), FOREVER, signature, sender=owner)
         self.node_keys[license_id] = key
 
@@ -298,6 +298,16 @@ class System:
     def node_of(self, license_id: int) -> str:
         """Return the node that `issue_node` linked."""
         return address_of(self.node_keys[license_id])
+
+    def target(self, license_id: int, which: str) -> int | str:
+        """Return what a standing is given to: the "license", its "owner" or its "node"."""
+        if which == "license":
+            return license_id
+        return self.operator_of(license_id) if which == "owner" else self.node_of(license_id)
+
+    def operator_of(self, license_id: int) -> str:
+        """Return the owner of a license."""
+        return str(self.licenses.ownerOf(license_id))
 
     # Jobs.
 

@@ -4,7 +4,7 @@ Every change is one transaction that also moves the cursor, and only from where 
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Final
 
 from sqlalchemy import delete, insert, select, update
@@ -67,6 +67,9 @@ class RawLog:
             tx_hash=self.tx_hash,
             log_index=self.log_index,
         )
+
+
+_COLUMNS: Final = tuple(field.name for field in fields(RawLog))
 
 
 class LogBook:
@@ -217,7 +220,10 @@ class LogBook:
         if logs:
             kind = session.get_bind().dialect.name
             into = postgresql.insert(LogRow) if kind == "postgresql" else sqlite.insert(LogRow)
-            values = [{"chain_id": self._chain_id} | asdict(log) for log in logs]
+            values = [
+                {"chain_id": self._chain_id} | {name: getattr(log, name) for name in _COLUMNS}
+                for log in logs
+            ]
             session.execute(into.on_conflict_do_nothing(), values)
 
     def _forget(self, session: Session, keep_from: int) -> None:
@@ -246,12 +252,4 @@ class LogBook:
 
 
 def _raw(row: LogRow) -> RawLog:
-    return RawLog(
-        block=row.block,
-        block_hash=row.block_hash,
-        tx_hash=row.tx_hash,
-        log_index=row.log_index,
-        address=row.address,
-        topics=row.topics,
-        data=row.data,
-    )
+    return RawLog(**{name: getattr(row, name) for name in _COLUMNS})

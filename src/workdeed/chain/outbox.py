@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Self
 
+from workdeed.chain.bindings.codec import Call
 from workdeed.chain.effects import (
     Attempt,
     Effect,
@@ -28,6 +29,7 @@ from workdeed.chain.lock import SenderLock
 from workdeed.chain.rpc import Head, RevertError, Rpc, RpcError
 from workdeed.chain.store import Store
 from workdeed.chain.transactions import (
+    Intent,
     Receipt,
     broadcast,
     parse_receipt,
@@ -37,6 +39,8 @@ from workdeed.chain.transactions import (
 )
 from workdeed.protocol.hashing import keccak
 
+_OWN: Final = "outbox:"
+_GAP: Final = f"{_OWN}gap:"
 _STALE_NONCE: Final = ("nonce too low", "replacement transaction underpriced", "underpriced")
 
 
@@ -64,6 +68,10 @@ class OutboxSettings:
 
 def _unobserved(stage: str, key: str) -> None:
     """Take no note of a stage."""
+
+
+def _no_result(_: bytes) -> None:
+    """Decode the answer of a call of an account without code."""
 
 
 class Outbox:
@@ -124,11 +132,13 @@ class Outbox:
         out to be done. After a restart, submit what is still wanted: `is_done` is not stored.
 
         Raises:
-            EffectError: if the key is empty or too long.
+            EffectError: if the key is empty, too long or reserved.
             RpcUnavailable, RpcError: if the chain has to be asked and does not answer.
 
         """
         self._check_open()
+        if effect.key.startswith(_OWN):
+            raise EffectError(f"key: {_OWN!r} begins the keys of the outbox itself; choose another")
         async with self._turn:
             self._effects[effect.key] = effect
             entry = await self._book.put(effect)
@@ -187,6 +197,7 @@ class Outbox:
         if not entries:
             return []
         count, receipts = await self._look_up(entries)
+        await self._close_gap(entries[0], count, head)
         settled = []
         for entry in entries:
             found = [receipts[item.tx_hash] for item in entry.attempts]
@@ -266,6 +277,31 @@ class Outbox:
         if used and not any(receipts.values()):
             await self._reopen(entry, "its nonce was used by another transaction")
 
+    async def _close_gap(self, first: OutboxEntry, count: int, head: Head) -> None:
+        """Fill a nonce below all of ours that the node knows no transaction for.
+
+        Whatever held it is lost: something sent from the same account by other means, or before the
+        database was deleted. Without it, nothing of ours is ever mined. Signing ours anew with that
+        nonce could do it twice; an empty transaction to oneself cannot.
+        """
+        latest = first.attempts[-1]
+        waited = head.number - latest.signed_at
+        if latest.nonce <= count or waited < self._settings.bump_after_blocks:
+            return
+        call = Call(to=self.sender, data=b"", name="outbox.gap", decode=_no_result)
+        fees = quote(head.base_fee or 0, self._settings.fees)
+        try:
+            found = await prepare(self._rpc, Intent(self.sender, call.to, call.data))
+        except RpcError:
+            return  # nothing is lost by waiting for a node that can tell
+        if found.nonce >= latest.nonce or fees is None:
+            return
+        entry = await self._book.put(Effect(key=f"{_GAP}{found.nonce}", call=call))
+        if entry.settled or entry.state is EffectState.INTENT:
+            entry = await self._reopen(entry, "")
+            gas = with_margin(found.gas, self._settings.fees)
+            await self._sign(entry, found.nonce, gas, fees, head)
+
     async def _hurry(self, entry: OutboxEntry, latest: Attempt, head: Head) -> None:
         """Replace a transaction that is stuck, or send it again where the cap allows no more."""
         fees = bump(latest.fees, head.base_fee or 0, self._settings.fees)
@@ -288,6 +324,8 @@ class Outbox:
 
     async def _start(self, entry: OutboxEntry, head: Head) -> OutboxEntry:
         """Take an intent as far as it goes."""
+        if entry.key.startswith(_GAP):  # only worth something with the nonce that it was for
+            return await self._settle(entry, EffectState.SUPERSEDED)
         fees = quote(head.base_fee or 0, self._settings.fees)
         try:
             if await self._is_done(entry.key):

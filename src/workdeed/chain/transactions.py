@@ -1,6 +1,6 @@
 """Building, simulating, sending and looking up transactions: what outbox and transactor share."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -176,9 +176,10 @@ def parse_receipt(rpc: Rpc, answer: object) -> Receipt | None:
 
 
 def _parse_log(rpc: Rpc, log: Any) -> ReceiptLog:
-    topics: Sequence[object] = log.get("topics", ())
+    if not isinstance(log, Mapping) or not isinstance(log.get("topics"), list):
+        raise RpcUnavailable(rpc.origin, "it sent a malformed receipt")
     return ReceiptLog(
         address=to_checksum(rpc.data(log.get("address"), 20)),
-        topics=tuple(rpc.data(topic, 32) for topic in topics),
+        topics=tuple(rpc.data(topic, 32) for topic in log["topics"]),
         data=rpc.data(log.get("data")),
     )

@@ -97,6 +97,7 @@ class Dispatcher:
         self._progress: dict[Delivery, _Progress] = {}
         self._accepted: set[Delivery] = set()
         self._running: dict[Delivery, asyncio.Task[None]] = {}
+        self._seen = (-1, -1)
 
     @property
     def accepted(self) -> frozenset[Delivery]:
@@ -105,17 +106,26 @@ class Dispatcher:
 
     async def run(self, view: View) -> None:
         """Start the attempts that are due; they go on in the background."""
-        wanted = deliveries(view.books, view.window)
-        self._forget(self._progress.keys() - wanted)
-        for delivery in sorted(wanted):
-            progress = self._progress.setdefault(delivery, _Progress(due=self._now()))
-            if delivery in self._running or progress.due > self._now():
+        self._update(view)
+        now = self._now()
+        for delivery, progress in self._progress.items():
+            if delivery in self._running or progress.due > now:
                 continue
             address = self._addresses.of_license(view.books, delivery.license_id)
             task = asyncio.create_task(self._attempt(delivery, address, progress))
             self._running[delivery] = task
             task.add_done_callback(partial(self._drop, delivery))
-        self._metrics.undelivered.set(len(wanted - self._accepted))
+        self._metrics.undelivered.set(len(self._progress) - len(self._accepted))
+
+    def _update(self, view: View) -> None:
+        """Take over what has to be delivered, if that may have changed."""
+        if self._seen == (view.version, view.window):
+            return
+        self._seen = view.version, view.window
+        wanted = deliveries(view.books, view.window)
+        self._forget(self._progress.keys() - wanted)
+        for delivery in sorted(wanted - self._progress.keys()):
+            self._progress[delivery] = _Progress(due=self._now())
 
     async def settle(self) -> None:
         """Wait for the attempts that are under way."""

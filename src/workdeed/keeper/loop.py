@@ -74,6 +74,7 @@ class Loop:
         self._metrics = metrics
         self._busy: dict[str, asyncio.Task[None]] = {}
         self._view: View | None = None
+        self._version = 0
         self._seen_at = 0.0
 
     @property
@@ -118,7 +119,10 @@ class Loop:
             self._desk.forget()
             self._on_rewound(update.rewound_to)
         self._clock.observe(update.head)
-        view = View(self._mirror.books, update.block, update.head, self._clock.windows)
+        self._version += bool(update.events or update.rewound_to is not None)
+        view = View(
+            self._mirror.books, update.block, update.head, self._clock.windows, self._version
+        )
         self._view, self._seen_at = view, time.monotonic()
         self._metrics.head_block.set(update.head.number)
         self._metrics.read_block.set(update.block)

@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Request, Response
 
 from workdeed.keeper.http import error_response, read_body
-from workdeed.keeper.placements import Following, NotLeaderError, TooEarlyError
+from workdeed.keeper.placements import TOO_EARLY, Following, NotLeaderError, TooEarlyError
 from workdeed.placement import PlacementError, PlacementRefusedError
 from workdeed.protocol.messages import PlacementProposal
 
@@ -21,7 +21,7 @@ def placement_routes(following: Following) -> APIRouter:
         except NotLeaderError as error:
             return error_response(403, str(error))
         except TooEarlyError as error:
-            return error_response(425, str(error))
+            return error_response(TOO_EARLY, str(error))
         except PlacementRefusedError as error:
             return error_response(409, str(error), error.field)
         except PlacementError as error:

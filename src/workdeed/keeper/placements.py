@@ -37,10 +37,16 @@ from workdeed.protocol.messages import PlacementProposal, PlacementSignature
 from workdeed.protocol.quorum import faults, quorum
 from workdeed.protocol.windows import leader
 from workdeed.sdk.endpoints import Endpoints
-from workdeed.sdk.errors import EndpointError
+from workdeed.sdk.errors import EndpointError, StatusError
 
 SIGNED_TURNS = 2
 """Turns that a member leaves to a placement which it signed, before it proposes one itself."""
+
+TOO_EARLY = 425
+"""HTTP status of a member that has not read so far."""
+
+EARLY_TRIES, EARLY_PAUSE = 4, 0.3
+"""How often such a member is asked again, and after how many seconds: members poll apart."""
 
 
 class NotLeaderError(KeeperError):
@@ -264,11 +270,22 @@ class Leading:
     async def _ask(
         self, address: str, signer: str, proposal: PlacementProposal
     ) -> tuple[str, bytes]:
-        body = await self.tools.endpoints.send("POST", address, "/placements", proposal.to_json())
+        body = await self._post(address, proposal.to_json())
         answer = PlacementSignature.parse(body)
         if answer.verify(self.member.domain, proposal) != signer:
             raise SignatureError(f"signature: {address} answered for another member")
         return signer, answer.signature
+
+    async def _post(self, address: str, body: bytes) -> bytes:
+        """Return a member's answer; one that has not read so far is asked again."""
+        for _ in range(EARLY_TRIES):
+            try:
+                return await self.tools.endpoints.send("POST", address, "/placements", body)
+            except StatusError as error:
+                if error.status != TOO_EARLY:
+                    raise
+                await asyncio.sleep(EARLY_PAUSE)
+        return await self.tools.endpoints.send("POST", address, "/placements", body)
 
     async def _send(self, view: View, proposal: PlacementProposal, packed: bytes) -> None:
         call = self.escrow.place(

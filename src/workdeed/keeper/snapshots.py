@@ -8,7 +8,7 @@ who may serve whom.
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
-from workdeed.chain.bindings import escrow, licenses, registry
+from workdeed.chain.bindings import committee, escrow, licenses, registry
 from workdeed.chain.bindings.codec import Event
 from workdeed.chain.books import Books
 from workdeed.chain.clock import last_block_before
@@ -35,8 +35,10 @@ CHANGES: tuple[type[Event], ...] = (
     registry.Attested,
     registry.AttestationRevoked,
     registry.IssuerSet,
+    committee.ReportSubmitted,
+    committee.ReportVetoed,
 )
-"""Events after which another license may have to be chosen."""
+"""Events after which another license may have to be chosen. A report brings strikes."""
 
 Strikes = Mapping[tuple[int, int], int]
 """By (job, license): reported windows in a row without units."""

@@ -17,6 +17,7 @@ class View:
         block: the last block that was read, at confirmation depth.
         head: the latest block of the RPC.
         calendar: the windows.
+        version: raised whenever the books change, so that what follows from them can be kept.
 
     """
 
@@ -24,6 +25,7 @@ class View:
     block: int
     head: Head
     calendar: WindowClock
+    version: int = 0
 
     @property
     def timestamp(self) -> int:

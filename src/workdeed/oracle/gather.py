@@ -92,7 +92,7 @@ async def gather(
 
 async def _ask_on(peer: Peer, question: Question[T], until: float, pace: Pace) -> list[T]:
     """Ask until there is an answer, a refusal, or no time left; return the answer if there is."""
-    pause = (until - pace.monotonic()) * _PAUSE_SHARE
+    pause, reason = (until - pace.monotonic()) * _PAUSE_SHARE, "no time left"
     while (left := until - pace.monotonic()) > 0:
         try:
             return [await question.ask(peer, left)]
@@ -103,6 +103,6 @@ async def _ask_on(peer: Peer, question: Question[T], until: float, pace: Pace) -
             reason = str(error)
         except (NotYetError, EndpointError) as error:
             reason = str(error)
-        _log.debug("oracle: asked in vain", member=peer.member, reason=reason)
         await pace.sleep(min(pause, left))
+    _log.info("oracle: asked in vain", member=peer.member, reason=reason)
     return []

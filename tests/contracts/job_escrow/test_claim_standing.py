@@ -26,12 +26,6 @@ def job_id(system: System, nodes: list[int]) -> int:
     return job_id
 
 
-def target(system: System, license_id: int, which: str) -> int | str:
-    """Return the license, its owner or its node."""
-    owner = system.licenses.ownerOf(license_id)
-    return {"license": license_id, "owner": owner, "node": system.node_of(license_id)}[which]
-
-
 @pytest.mark.parametrize(("hold", "reason"), REASONS)
 @pytest.mark.parametrize("which", ["license", "owner", "node"])
 def test_payee_in_bad_standing_waits(
@@ -42,14 +36,14 @@ def test_payee_in_bad_standing_waits(
     reason: str,
     which: str,
 ) -> None:
-    hold(system, target(system, nodes[0], which))
+    hold(system, system.target(nodes[0], which))
     before = Books.of(system)
 
     with boa.reverts(reason):
         system.claim(job_id, nodes[0])
     assert Books.of(system) == before
 
-    system.reinstate(target(system, nodes[0], which))
+    system.reinstate(system.target(nodes[0], which))
     assert system.claim(job_id, nodes[0]) == net(UNIT)
 
 
@@ -93,7 +87,7 @@ def test_operator_is_not_held_longer_by_freezing_in_turn(
 
     for which in ("license", "owner", "node"):
         with boa.reverts("trust: freeze cooldown"):
-            system.freeze(target(system, nodes[0], which))
+            system.freeze(system.target(nodes[0], which))
     assert system.claim(job_id, nodes[0]) == net(UNIT)
 
 

@@ -22,9 +22,9 @@ HOLDS = {FROZEN: System.freeze, SUSPENDED: System.suspend, BLACKLISTED: System.b
 
 def both(system: System, license_id: int) -> bool:
     """Return what the two views say, which must be the same."""
-    alone: bool = system.licenses.eligible(license_id)
+    alone = bool(system.licenses.eligible(license_id))
     good = system.issue_node(system.operators[3])
-    assert system.licenses.all_eligible([good, license_id, good]) is alone
+    assert bool(system.licenses.all_eligible([good, license_id, good])) == alone
     return alone
 
 
@@ -52,13 +52,8 @@ def test_not_a_license_that_does_not_exist(system: System, license_id: int) -> N
 @pytest.mark.parametrize("which", ["license", "owner", "node"])
 def test_not_in_bad_standing(system: System, hold: Callable[..., None], which: str) -> None:
     license_id = system.issue_node()
-    targets = {
-        "license": license_id,
-        "owner": system.operators[0],
-        "node": system.node_of(license_id),
-    }
 
-    hold(system, targets[which])
+    hold(system, system.target(license_id, which))
 
     assert not both(system, license_id)
     assert system.licenses.payee_of(license_id)[1] in HOLDS

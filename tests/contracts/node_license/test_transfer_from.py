@@ -114,7 +114,7 @@ def test_bad_standing_is_not_escaped(
     license_id = system.issue_node()
     owner, buyer = system.operators[:2]
     system.licenses.approve(system.stranger, license_id, sender=owner)
-    hold(system, {"license": license_id, "owner": owner, "node": system.node_of(license_id)}[which])
+    hold(system, system.target(license_id, which))
 
     for sender in (owner, system.stranger):
         with boa.reverts("license: not in good standing"):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import boa
 import pytest
 
@@ -62,15 +64,9 @@ def test_nothing_to_unlink(system: System) -> None:
 
 @pytest.mark.parametrize("hold", [System.freeze, System.suspend, System.blacklist])
 @pytest.mark.parametrize("which", ["license", "owner", "node"])
-def test_bad_standing_is_not_escaped(system: System, hold: object, which: str) -> None:
+def test_bad_standing_is_not_escaped(system: System, hold: Callable[..., None], which: str) -> None:
     license_id = system.issue_node()
-    target: dict[str, int | str] = {
-        "license": license_id,
-        "owner": system.operators[0],
-        "node": system.node_of(license_id),
-    }
-    assert callable(hold)
-    hold(system, target[which])
+    hold(system, system.target(license_id, which))
 
     with boa.reverts("license: not in good standing"):
         system.licenses.unlink_node(license_id, sender=system.operators[0])

@@ -24,19 +24,9 @@ def standing(system: System, target: int | str) -> int:
     return int(system.trust.standing_of(subject(target))[0])
 
 
-def member(system: System, license_id: int, which: str) -> int | str:
-    """Return the license, its owner or its node."""
-    members = {
-        "license": license_id,
-        "owner": system.licenses.ownerOf(license_id),
-        "node": system.node_of(license_id),
-    }
-    return members[which]
-
-
 @pytest.mark.parametrize("which", ["license", "owner", "node"])
 def test_guardian_freezes_for_the_period(system: System, which: str) -> None:
-    target = member(system, system.issue_node(), which)
+    target = system.target(system.issue_node(), which)
     now = boa.env.timestamp
 
     system.trust.freeze(subject(target), 7, EVIDENCE, sender=system.guardian)
@@ -71,17 +61,17 @@ def test_freeze_ends_by_itself(system: System) -> None:
 @pytest.mark.parametrize(("first", "second"), permutations(("license", "owner", "node"), 2))
 def test_license_owner_and_node_share_one_cooldown(system: System, first: str, second: str) -> None:
     license_id = system.issue_node()
-    system.freeze(member(system, license_id, first))
+    system.freeze(system.target(license_id, first))
 
     for seconds in (0, system.freeze_period, 3 * system.freeze_period - 1):
         system.wait(seconds)
         with boa.reverts("trust: freeze cooldown"):
-            system.freeze(member(system, license_id, second))
+            system.freeze(system.target(license_id, second))
 
     system.wait(1)
-    system.freeze(member(system, license_id, second))
+    system.freeze(system.target(license_id, second))
 
-    assert standing(system, member(system, license_id, second)) == FROZEN
+    assert standing(system, system.target(license_id, second)) == FROZEN
 
 
 def test_two_licenses_of_one_owner_share_the_owners_cooldown(system: System) -> None:

@@ -158,6 +158,21 @@ async def test_a_stranger_with_the_same_key_costs_a_nonce_and_nothing_else(
     assert await counter.count(1) == 1
 
 
+async def test_a_gap_below_our_nonces_is_filled(
+    rpc: RpcClient, counter: Counter, outbox: Outbox
+) -> None:
+    await rpc.call("evm_setAutomine", [False])
+    transfer = {"from": PAYER.address, "to": STRANGER.address, "value": "0x1"}
+    lost = await rpc.call("eth_sendTransaction", [transfer])
+    await outbox.submit(effect(counter, 1))
+    await outbox.step()
+    assert (await entry_of(outbox, 1)).nonce == 1
+    await rpc.call("anvil_dropTransaction", [lost])
+    await settle(rpc, outbox)
+    assert await counter.count(1) == 1
+    assert (await entry_of(outbox, 1)).nonce == 1
+
+
 @pytest.mark.parametrize("stage", ["stored", "signed", "broadcast", "sent", "mined"])
 async def test_a_process_killed_at_any_stage_loses_and_doubles_nothing(
     rpc: RpcClient, counter: Counter, anvil: str, tmp_path: Path, stage: str

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import shutil
+import signal
 import subprocess
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -25,9 +29,11 @@ from keeper_support import (
     signer_of,
 )
 
+from workdeed.chain.errors import ChainError
 from workdeed.chain.keys import LocalSigner
 from workdeed.chain.rpc import RpcClient
 from workdeed.intent import Spec, load_spec
+from workdeed.keeper.errors import KeeperError
 from workdeed.keeper.run import Keeper
 from workdeed.keeper.settings import KeeperSettings
 from workdeed.node.run import Node
@@ -243,3 +249,87 @@ async def test_a_job_is_placed_served_paid_and_closed(world: World, spec: Spec) 
     (job,) = books["jobs"]
     assert (job["state"], job["locked"]) == ("closed", "0")
     assert int(job["deposited"]) == sum(int(job[name]) for name in ("paid", "fees", "refunded"))
+
+
+async def test_a_keeper_that_lost_its_database_finishes_what_it_began(
+    world: World, spec: Spec
+) -> None:
+    await world.start_node()
+    payer = await world.client(PAYER)
+    await payer.faucet(10 * PRICE)
+    async with world.keeper():
+        payer.session.keepers = (f"http://127.0.0.1:{world.keeper_port}",)
+        job_id = await payer.open_job(spec, slots=1, windows=4)
+        await world.job(job_id, lambda view: view.job.claimed_units > 0)
+    for name in ("keeper.db", "keeper.db-wal", "keeper.db-shm"):
+        (world.folder / name).unlink(missing_ok=True)
+    shutil.rmtree(world.folder / "keeper-state" / "specs")
+    async with world.keeper() as keeper:
+        await world.job(job_id, lambda view: view.job.closed and view.locked == 0)
+        view = keeper.view
+    assert view is not None
+    job = view.books.jobs[job_id]
+    assert job.deposited == 4 * PRICE
+    assert job.deposited == job.paid + job.fees + job.refunded
+    assert job.round == 1
+
+
+async def test_a_process_starts_by_its_file_and_stops_at_a_signal(world: World) -> None:
+    settings = world.keeper_settings()
+    config = world.folder / "keeper.toml"
+    config.write_text(
+        f"""
+database = "keeper.db"
+state_dir = "keeper-state"
+allow_private_endpoints = true
+
+[chain]
+rpc_urls = ["{world.chain.url}"]
+chain_id = {CHAIN_ID}
+deployment = "{world.chain.file}"
+confirmations = 0
+poll_seconds = 0.2
+block_seconds = 0.5
+
+[keys]
+sender = {{ private_key_file = "sender.key" }}
+member = {{ private_key_file = "member.key" }}
+
+[http]
+port = 0
+
+[oracle]
+enabled = true
+turn_seconds = 1.0
+probe_interval = 0.3
+open_windows = 2
+"""
+    )
+    assert settings.oracle.enabled
+    command = [sys.executable, "-c", "from workdeed.cli import main; main()"]
+    process = await asyncio.create_subprocess_exec(
+        *command, "keeper", "run", "--config", str(config), stderr=asyncio.subprocess.PIPE
+    )
+    assert process.stderr is not None
+    lines: list[dict[str, object]] = []
+    async with asyncio.timeout(PATIENCE):
+        while not lines or lines[-1]["event"] != "keeper_opened":
+            lines.append(json.loads(await process.stderr.readline()))
+        world.keeper_port = int(str(lines[-1]["port"]))
+        assert (await world.get("/healthz"))[0] == 200
+        process.send_signal(signal.SIGTERM)
+        rest = await process.stderr.read()
+        assert await process.wait() == 0
+    lines += [json.loads(line) for line in rest.splitlines()]
+    assert lines[-1]["event"] == "keeper_stopped"
+    text = json.dumps(lines)
+    for index in (KEEPER, ORACLE_KEYS):
+        assert key_of(index).hex() not in text
+
+
+async def test_two_keepers_with_one_sender_do_not_run_side_by_side(world: World) -> None:
+    async with world.keeper():
+        with pytest.raises((ChainError, KeeperError), match="stop it first|another process"):
+            await Keeper.open(world.keeper_settings())
+        status, _ = await world.get("/healthz")
+        assert status == 200

@@ -104,9 +104,10 @@ async def test_stop_ends_what_does_not_listen(driver: ProcessDriver, app: Path, 
 
 @pytest.mark.parametrize("how", ["stopped", "ended by itself"])
 async def test_no_descendant_is_left(driver: ProcessDriver, app: Path, owner: str, how: str):
-    escape = "setsid sh -c 'trap \"\" TERM HUP; sleep 1001 & sleep 1002' &"
-    ending = "echo up" if how == "ended by itself" else "echo up; wait"
-    handle = await driver.start(task(app, f"{escape} (sleep 1003 &) ; sleep 0.3; {ending}"))
+    escape = "setsid sh -c 'trap \"\" TERM HUP; sleep 1001 & touch ready; sleep 1002' &"
+    ready = "while [ ! -e ready ]; do sleep 0.02; done; echo up"
+    ending = "" if how == "ended by itself" else "; wait"
+    handle = await driver.start(task(app, f"{escape} (sleep 1003 &) ; {ready}{ending}"))
     await printed(driver, "up")
     if how == "stopped":
         assert len(marked(owner)) > 4

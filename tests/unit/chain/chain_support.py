@@ -216,6 +216,8 @@ class FakeRpc(Rpc):
 class FakeNode(FakeRpc):
     """A node with one sender's account, a pool, and a contract that counts named effects.
 
+    A transaction without a name is a transfer, which always succeeds.
+
     Attributes:
         rule: the contract: returns the reason to revert for an effect's name, or None. It sees how
             often each effect was executed before.
@@ -236,7 +238,7 @@ class FakeNode(FakeRpc):
         for block in self.chain.blocks[: None if last is None else last + 1]:
             for transaction in block.transactions:
                 name = transaction.data.decode()
-                if self.rule(name, counts) is None:
+                if name and self.rule(name, counts) is None:
                     counts[name] = counts.get(name, 0) + 1
         return counts
 
@@ -280,7 +282,7 @@ class FakeNode(FakeRpc):
     def _eth_call(self, blocks: list[Block], call: Mapping[str, str], tag: str) -> str:
         last = len(blocks) - 1 if tag == "latest" else int(tag, 16)
         name = bytes.fromhex(call["data"][2:]).decode()
-        reason = self.rule(name, self.executed(last))
+        reason = self.rule(name, self.executed(last)) if name else None
         if reason is not None:
             raise RevertError(reason)
         return "0x"
@@ -316,7 +318,7 @@ class FakeNode(FakeRpc):
         before = self.executed(block.number - 1)
         for earlier in block.transactions:
             name = earlier.data.decode()
-            reason = self.rule(name, before)
+            reason = self.rule(name, before) if name else None
             if earlier.hash == transaction.hash:
                 break
             if reason is None:

@@ -568,6 +568,38 @@ async def test_a_nonce_used_by_another_is_given_up_only_when_that_is_settled(
     assert node.executed() == {"something else": 1, "pay": 1}
 
 
+async def test_a_nonce_that_got_lost_below_ours_is_filled(process: Process, node: FakeNode) -> None:
+    """Else nothing of ours would ever be mined; signing ours anew could do it twice."""
+    node.send_elsewhere("something else")
+    for name in ("pay", "refund"):
+        await process.outbox.submit(effect(name))
+    await process.outbox.step()
+    node.pool.clear()
+    await process.run(SETTINGS.bump_after_blocks - 1)
+    assert len(await process.outbox.pending()) == 2
+    await process.restart()
+    await process.run(16)
+    assert node.executed() == {"pay": 1, "refund": 1}
+    assert [(await process.state(name)).nonce for name in ("pay", "refund")] == [1, 2]
+    assert (await process.state("outbox:gap:0")).state is EffectState.FINAL
+
+
+async def test_a_gap_that_closed_by_itself_is_left_alone(process: Process, node: FakeNode) -> None:
+    node.send_elsewhere("something else")
+    await process.outbox.submit(effect("pay"))
+    await process.outbox.step()
+    stranger = node.pool[0]
+    node.pool.clear()
+    process.crasher.at("reopened")  # between storing what fills the gap and signing it
+    with pytest.raises(CrashError):
+        await process.run()
+    node.pool[0] = stranger
+    await process.restart()
+    await process.run()
+    assert node.executed() == {"something else": 1, "pay": 1}
+    assert (await process.state("outbox:gap:0")).state is EffectState.SUPERSEDED
+
+
 async def test_a_refused_transaction_keeps_its_place_and_says_why(
     process: Process, node: FakeNode
 ) -> None:
@@ -739,6 +771,11 @@ def test_no_reorg_and_no_other_sender_loses_or_doubles_an_effect(
     campaign = HostileCampaign(data, path)
     acts = ("submit", "step", "step", "block", "crash", "fault", "fees", "forget")
     asyncio.run(_campaign(campaign, (*acts, "reorg", "reorg", "stranger", "rival")))
+
+
+async def test_keys_of_the_outbox_itself_are_refused(process: Process) -> None:
+    with pytest.raises(EffectError, match="choose another"):
+        await process.outbox.submit(effect("outbox:gap:0"))
 
 
 async def test_waiting_for_a_turn_does_not_mix_steps(process: Process, node: FakeNode) -> None:

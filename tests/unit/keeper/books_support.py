@@ -82,7 +82,7 @@ class Chain:
     def view(self) -> View:
         """Return the view of now."""
         head = Head(number=self.block, hash=self.hash_of(self.block), timestamp=self.timestamp)
-        return View(self.books, self.block, head, CALENDAR)
+        return View(self.books, self.block, head, CALENDAR, version=len(self.events))
 
     def history(self) -> History:
         """Return all events as a history."""

@@ -141,6 +141,7 @@ def test_old_windows_are_forgotten(store: OracleStore) -> None:
     assert store.report(data_hash(header(3))) is not None
 
 
+@pytest.mark.filterwarnings("ignore:Pydantic serializer warnings")
 def test_a_batch_is_kept_as_a_whole_or_not_at_all(store: OracleStore) -> None:
     bad = observation(3, 1).model_copy(update={"member": ["nobody"]})
     with pytest.raises(StoreError, match="can't be written"):

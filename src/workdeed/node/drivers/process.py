@@ -40,6 +40,7 @@ DEFAULT_PATH = "/usr/local/bin:/usr/bin:/bin"
 DEFAULT_LOG_BYTES = 2 * 1024 * 1024
 
 _KILL_SECONDS = 10.0
+_LOOK_AGAIN_SECONDS = 0.02
 _MB = 1_000_000
 
 
@@ -109,7 +110,7 @@ class ProcessDriver:
         async with self._lock(key):
             handle = self._recorded(key)
             if handle is None or not ProcessIdentity.parse(handle.reference).alive():
-                self._end_leftovers(key)
+                await self._end_leftovers(key)
             return handle
 
     async def sweep(self) -> tuple[TaskKey, ...]:
@@ -125,7 +126,7 @@ class ProcessDriver:
             if ProcessIdentity.parse(handle.reference).alive():
                 living.add(key.name)
         for name in {name for _, name in self._marked()} - living:
-            self._end_strays(name)
+            await self._end_strays(name)
         return tuple(keys)
 
     async def inspect(self, handle: Handle) -> Inspection:
@@ -199,7 +200,7 @@ class ProcessDriver:
         async with self._lock(key):
             folder = self._folder(key)
             if folder.exists():
-                self._end_leftovers(key)
+                await self._end_leftovers(key)
                 await asyncio.to_thread(remove_tree, folder)
                 sync_directory(self._directory)
 
@@ -208,11 +209,11 @@ class ProcessDriver:
             handle = self._recorded(task.key)
             if handle is not None and ProcessIdentity.parse(handle.reference).alive():
                 return handle
-            self._end_leftovers(task.key)
+            await self._end_leftovers(task.key)
             return await asyncio.to_thread(self._launch, task.key, self._order(task, sandbox))
 
     async def _ended(self, handle: Handle) -> Inspection:
-        self._end_leftovers(handle.key)
+        await self._end_leftovers(handle.key)
         return await self.inspect(handle)
 
     async def _sandbox(self) -> Sandbox | str:
@@ -316,21 +317,40 @@ class ProcessDriver:
                     if item.startswith(prefix):
                         yield int(entry.name), item[len(prefix) :].decode(errors="replace")
 
-    def _end_leftovers(self, key: TaskKey) -> None:
+    async def _end_leftovers(self, key: TaskKey) -> None:
         """Kill what a task left whose supervisor is gone without having written how it ended.
 
         A supervisor that wrote it has ended everything before.
         """
         folder = self._folder(key)
         if folder.exists() and not (folder / "exit.json").exists():
-            self._end_strays(key.name)
+            await self._end_strays(key.name)
 
-    def _end_strays(self, name: str) -> None:
-        """Kill what carries the marker of the task `name`, whose supervisor is gone."""
-        for pid, marked in list(self._marked()):
-            stat = shim.read_stat(pid)
-            if marked == name and stat is not None:
-                shim.send_signal(pid, stat.start_ticks, signal.SIGKILL)
+    async def _end_strays(self, name: str) -> None:
+        """Kill what carries the marker of the task `name`, whose supervisor is gone.
+
+        Repeated until nothing carries it: a dying process may just have made another one.
+
+        Raises:
+            DriverError: if something is left after a long time; the task must not be started then.
+
+        """
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + _KILL_SECONDS
+        while True:
+            strays = [pid for pid, marked in self._marked() if marked == name]
+            if not strays:
+                return
+            if loop.time() > deadline:
+                raise DriverError(
+                    f"task: processes {strays} of {name} can't be ended; look at them"
+                )
+            for pid in strays:
+                stat = shim.read_stat(pid)
+                if stat is not None:
+                    shim.send_signal(pid, stat.start_ticks, signal.SIGKILL)
+            await asyncio.sleep(_LOOK_AGAIN_SECONDS)
+            for pid in strays:
                 self._reap(pid)
 
 

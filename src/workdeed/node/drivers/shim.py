@@ -127,6 +127,7 @@ class Supervisor:
 
     def __init__(self, order: dict[str, Any]) -> None:
         self._order = order
+        self._pid = os.getpid()
         self._log = Log(order["log"], order["log_bytes"])
         self._stopping = False
         self._killing = False
@@ -194,6 +195,8 @@ class Supervisor:
         for number in (signal.SIGINT, signal.SIGHUP, signal.SIGPIPE):
             signal.signal(number, signal.SIG_DFL)
         _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != self._pid:  # the supervisor died before its death could be noticed
+            os._exit(_CANNOT_EXECUTE)
         if self._order["sandbox"] is None:
             _prctl(_PR_SET_NO_NEW_PRIVS, 1)
 
