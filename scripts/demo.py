@@ -14,6 +14,7 @@ import shutil
 import signal
 import sys
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from typing import Any
 
 import aiohttp
@@ -80,25 +81,26 @@ async def perform(crew: Crew, screen: Screen, audit: Audit | None = None) -> Led
         DemoError: if it cannot be finished or the books do not balance.
 
     """
-    stage = await set_stage(crew.folder, crew, screen.say)
-    rpc = stage.rpc()
-    contracts = {name: stage.deployment.address(name) for name in stage.deployment.contracts}
-    ledger = Ledger(rpc, contracts, stage.deployment.start_block)
-    async with aiohttp.ClientSession() as session:
+    async with AsyncExitStack() as connections:
+        stage = await set_stage(crew, screen.say, connections)
+        session = await connections.enter_async_context(aiohttp.ClientSession())
+        rpc = stage.rpc()
+        contracts = {name: stage.deployment.address(name) for name in stage.deployment.contracts}
+        ledger = Ledger(rpc, contracts, stage.deployment.start_block)
         await Story(stage, screen, ledger, rpc, session).play()
+        await settle(crew, ledger)
+        if audit is not None:
+            await audit(stage, ledger)
+    return ledger
+
+
+async def settle(crew: Crew, ledger: Ledger) -> None:
+    """Write the result; raises `DemoError` if the books differ from the chain or the rules."""
     differences = await ledger.differences()
     result = crew.folder.with_suffix(".json")
     result.write_text(json.dumps(result_of(ledger, differences), indent=2) + "\n")
-    if audit is not None:
-        await audit(stage, ledger)
-    await rpc.close()
-    if stage.payer is not None:
-        await stage.payer.close()
-    for difference in differences:
-        screen.say(f"[red]the books differ:[/] {difference}")
     if differences:
-        raise DemoError(f"the books do not balance; see {result}")
-    return ledger
+        raise DemoError(f"the books do not balance: {differences[0]}; see {result}")
 
 
 def prepare(crew: Crew, screen: Screen) -> None:

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import ExitStack
+from contextlib import AsyncExitStack, ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -54,6 +54,7 @@ class Stage:
     """What the story plays on.
 
     Attributes:
+        open: closes every connection.
         nodes: endpoint of each node license, by license id.
         keepers: endpoint of each oracle license, by license id.
 
@@ -64,13 +65,16 @@ class Stage:
     rpc_url: str
     deployment: Deployment
     spec: Spec
+    open: AsyncExitStack
     nodes: dict[int, str] = field(default_factory=dict)
     keepers: dict[int, str] = field(default_factory=dict)
     payer: Client | None = None
 
     def rpc(self) -> RpcClient:
-        """Return a client of the chain; the caller closes it."""
-        return RpcClient(self.rpc_url)
+        """Return a client of the chain, closed with the stage."""
+        rpc = RpcClient(self.rpc_url)
+        self.open.push_async_callback(rpc.close)
+        return rpc
 
 
 def account_key(index: int) -> bytes:
@@ -90,14 +94,19 @@ def free_ports(count: int) -> list[int]:
         return [item.getsockname()[1] for item in sockets]
 
 
-async def set_stage(folder: Path, crew: Crew, say: Say) -> Stage:
+async def set_stage(crew: Crew, say: Say, connections: AsyncExitStack) -> Stage:
     """Start everything and return once all of it is ready.
+
+    Args:
+        crew: starts the processes.
+        say: tells the person in front of it.
+        connections: closes what is opened here.
 
     Raises:
         DemoError: if a part does not come up; the text names its log.
 
     """
-    port = free_ports(1)[0]
+    folder, port = crew.folder, free_ports(1)[0]
     rpc_url = f"http://127.0.0.1:{port}"
     start_chain(crew, port)
     crew.warm_up()
@@ -106,7 +115,7 @@ async def set_stage(folder: Path, crew: Crew, say: Say) -> Stage:
         deploy(folder, rpc_url), asyncio.to_thread(make_repository, folder / "hello.git")
     )
     say(f"contracts deployed; {EXAMPLE.name} served from git at commit {commit[:12]}")
-    stage = Stage(folder, crew, rpc_url, deployment, make_spec(url, commit))
+    stage = Stage(folder, crew, rpc_url, deployment, make_spec(url, commit), connections)
     announce_oracles(stage)
     start_oracles(stage)
     await onboard(stage, say)
@@ -225,7 +234,6 @@ async def onboard(stage: Stage, say: Say) -> None:
             for license_id, owner in enumerate(ORACLE_OWNERS, start=1)
         ),
     )
-    await issuer.close()
     say(f"1 payer verified and funded, {len(licenses)} nodes licensed, 4 oracles seated")
 
 
@@ -244,9 +252,11 @@ async def fund_payer(stage: Stage) -> None:
 async def connect(stage: Stage, account: int, keepers: Sequence[str] = ()) -> Client:
     """Return the client of a test account."""
     signer = LocalSigner(account_key(account))
-    return await Client.connect(
+    client = await Client.connect(
         stage.rpc(), stage.deployment, signer, keepers=keepers, allow_private=True
     )
+    stage.open.push_async_callback(client.close)
+    return client
 
 
 async def bring_node(stage: Stage, owner: int, license_id: int, port: int) -> None:
@@ -258,7 +268,6 @@ async def bring_node(stage: Stage, owner: int, license_id: int, port: int) -> No
     endpoint = f"http://127.0.0.1:{port}"
     await client.link_node(license_id, LocalSigner(_read_key(folder / "node.key")), FOREVER)
     await client.set_profile(license_id, endpoint, profile.profile_hash)
-    await client.close()
     stage.nodes[license_id] = endpoint
 
 
@@ -266,7 +275,6 @@ async def announce_oracle(stage: Stage, owner: int, license_id: int) -> None:
     """Announce where an oracle answers."""
     client = await connect(stage, owner)
     await client.set_profile(license_id, stage.keepers[license_id], bytes(32))
-    await client.close()
 
 
 def write_key(path: Path, key: bytes) -> None:

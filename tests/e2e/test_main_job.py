@@ -82,7 +82,6 @@ async def audit(stage: Stage, ledger: Ledger) -> None:
     assert await view(rpc, token, "balanceOf(address)", payer) == FUNDS - gross
     assert await view(rpc, token, "balanceOf(address)", int(escrow, 16)) == fees
     assert await view(rpc, escrow, "liabilities()") == fees
-    await rpc.close()
 
 
 def check_result(result: dict[str, Any]) -> None:

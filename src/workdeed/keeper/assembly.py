@@ -24,6 +24,7 @@ from workdeed.keeper.claims import ClaimRule
 from workdeed.keeper.dispatch import Dispatcher
 from workdeed.keeper.effects import EffectDesk
 from workdeed.keeper.errors import StartError
+from workdeed.keeper.gas import GasWatch
 from workdeed.keeper.journal import PlacementJournal
 from workdeed.keeper.logs import Log, OnceLog
 from workdeed.keeper.loop import Duty, Loop
@@ -309,6 +310,8 @@ class _Builder:
         own = oracle.service.archive.report if oracle is not None else None
         source = ReportSource(base.endpoints, base.addresses, own, base.member_address)
         duties.append(Duty("settling", self._settling(source, desk).run))
+        gas = GasWatch(base.rpc, base.sender.address, base.once, base.metrics)
+        duties.append(Duty("gas", gas.run))
         if base.settings.closes.own_unattested:
             grace: int = await read(base.rpc, base.suite.escrow.close_grace())
             closes = OwnCloses(base.suite.escrow, desk, base.sender.address, grace)

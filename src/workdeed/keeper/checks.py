@@ -18,6 +18,7 @@ from workdeed.chain.keys import KeySource, LocalSigner
 from workdeed.chain.rpc import Rpc, RpcClient
 from workdeed.chain.store import Store
 from workdeed.keeper.errors import KeeperError
+from workdeed.keeper.gas import LOW_BALANCE, balance_of
 from workdeed.keeper.settings import KeeperSettings
 from workdeed.sdk.endpoints import Endpoints
 from workdeed.sdk.errors import EndpointError, SdkError
@@ -25,9 +26,6 @@ from workdeed.sdk.session import check_chain
 
 MAX_HEAD_AGE = 120.0
 """Seconds by which the head may be older than this machine's clock says."""
-
-LOW_BALANCE = 10**16
-"""Wei below which a sender should be funded: some hundred transactions at moderate fees."""
 
 
 @dataclass(frozen=True)
@@ -193,7 +191,7 @@ def _key(name: str, source: KeySource | None, *, required: bool) -> tuple[str | 
 
 
 async def _balance(rpc: Rpc, sender: str) -> str:
-    wei = rpc.quantity(await rpc.call("eth_getBalance", [sender, "latest"]))
+    wei = await balance_of(rpc, sender)
     if wei < LOW_BALANCE:
         raise KeeperError(f"{sender} has {wei / 10**18:.6f} for gas; fund it")
     return f"{wei / 10**18:.4f}"

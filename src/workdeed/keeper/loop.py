@@ -99,18 +99,27 @@ class Loop:
     async def round(self) -> None:
         """Look at the chain, let every idle duty run, then let the outbox send."""
         with self._metrics.rounds.time():
-            try:
-                update = await self._mirror.refresh()
-            except ChainError as error:
-                self._once.trouble("chain", str(error))
+            view = await self._look()
+            if view is None:
                 return
-            self._once.fine("chain")
-            view = self._observe(update)
             self._start_duties(view)
             # A duty that waits for a peer goes on beside the next rounds.
             if self._busy:
                 await asyncio.wait(self._busy.values(), timeout=self._poll_seconds)
             await self._guard("outbox", self._desk.step(view))
+
+    async def _look(self) -> View | None:
+        """Return the chain as it is now, None if it cannot be read."""
+        try:
+            update = await self._mirror.refresh()
+        except ChainError as error:
+            self._once.trouble("chain", str(error))
+            return None
+        except Exception as error:  # a full disk or a locked database must not end the keeper
+            self._once.trouble("chain", f"{type(error).__name__}: {error}")
+            return None
+        self._once.fine("chain")
+        return self._observe(update)
 
     def _observe(self, update: MirrorUpdate) -> View:
         if update.rewound_to is not None:

@@ -116,6 +116,8 @@ class Job:
 
     async def _hand_over(self) -> None:
         await self.wanted.ready.wait()
+        # Where the new one may not be started, the old one is not to be ended either.
+        await self.wanted.permission()
         # Written first: a crash from here on resumes with the new revision alone, and what is left
         # of the old one is ended because no record names it.
         self.record = replace(self.record, revisions=self.record.revisions[-1:])

@@ -193,21 +193,21 @@ class Workload:
         return handle
 
     async def _start(self) -> Handle:
-        await self._permission()
+        await self.permission()
         self._lifecycle.note("fetching and building")
         plan = await self._tools.runner.prepare(self.spec, self.key)
         self.ready.set()
         if not self.turn.is_set():
             self._lifecycle.note("ready; waiting for the revision before it to end")
             await self.turn.wait()
-        await self._permission()
+        await self.permission()
         if self.spec.port is not None:
             self.port = self._tools.allot(self.port)
         handle = await self._tools.driver.start(self._order(plan))
         self._move(Event.LAUNCHED)
         return handle
 
-    async def _permission(self) -> None:
+    async def permission(self) -> None:
         """Wait until the chain can be read and wants this revision to be started."""
         while not (self._tools.gate.is_open and self.startable):
             closed = not self._tools.gate.is_open

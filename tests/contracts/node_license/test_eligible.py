@@ -23,6 +23,7 @@ HOLDS = {FROZEN: System.freeze, SUSPENDED: System.suspend, BLACKLISTED: System.b
 def both(system: System, license_id: int) -> bool:
     """Return what the two views say, which must be the same."""
     alone = bool(system.licenses.eligible(license_id))
+    alone = bool(system.licenses.eligible(license_id))
     good = system.issue_node(system.operators[3])
     assert bool(system.licenses.all_eligible([good, license_id, good])) == alone
     return alone

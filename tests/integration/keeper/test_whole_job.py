@@ -41,7 +41,8 @@ from workdeed.node.settings import NodeSettings
 from workdeed.protocol.figures import UNIT
 from workdeed.protocol.hashing import keccak
 from workdeed.sdk.client import Client
-from workdeed.sdk.jobs import JobView
+from workdeed.sdk.errors import NoProofError, SdkError
+from workdeed.sdk.jobs import JobView, gross
 
 pytestmark = pytest.mark.anvil
 
@@ -329,7 +330,39 @@ open_windows = 2
 
 async def test_two_keepers_with_one_sender_do_not_run_side_by_side(world: World) -> None:
     async with world.keeper():
-        with pytest.raises((ChainError, KeeperError), match="stop it first|another process"):
+        with pytest.raises((ChainError, KeeperError), match=r"stop it first|another process"):
             await Keeper.open(world.keeper_settings())
         status, _ = await world.get("/healthz")
         assert status == 200
+
+
+async def test_people_collect_and_close_themselves(world: World, spec: Spec) -> None:
+    await world.start_node()
+    payer, operator = await world.client(PAYER), await world.client(OPERATOR)
+    await payer.faucet(2 * PRICE)
+    async with world.keeper(duties={"claims": False, "closes": False}) as keeper:
+        for client in (payer, operator):
+            client.session.keepers = (f"http://127.0.0.1:{world.keeper_port}",)
+        job_id = await payer.open_job(spec, slots=1, windows=2)
+        with pytest.raises(NoProofError, match="nothing to collect"):
+            await operator.claim(job_id, world.license_id)
+        ended = await world.job(job_id, lambda view: view.state == "ended")
+        with pytest.raises(SdkError, match="is not in a final report yet"):
+            await payer.close_job(job_id)
+
+        async def reported() -> JobView | None:
+            view = keeper.view
+            return ended if view is not None and view.reported + 1 >= ended.job.end else None
+
+        await eventually(reported)
+        collected = await operator.claim(job_id, world.license_id)
+        assert collected is not None
+        assert collected.payee == operator.sender
+        assert await operator.balance() == collected.amount > 0
+        assert await operator.claim(job_id, world.license_id) is None
+        assert await operator.claim_license(world.license_id) == []
+        refund = await payer.close_job(job_id)
+        closed = await payer.job(job_id)
+        assert closed.state == "closed"
+        assert refund + gross(PRICE, closed.job.claimed_units) == 2 * PRICE
+        assert await payer.balance() == refund

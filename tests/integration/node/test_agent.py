@@ -948,6 +948,39 @@ async def test_an_agent_restarted_in_a_rollout_finishes_it(
     assert len(await second.workloads()) == 1
 
 
+async def test_without_the_chain_a_new_revision_does_not_take_over(
+    launch: Launch,
+    data: bytes,
+    placed: ChainJob,
+    repository: Repository,
+    hello: str,
+    rpcs: list[FakeRpc],
+    chain: Chain,
+    tmp_path: Path,
+):
+    client = await launch()
+    await client.dispatch(data)
+    old = await client.reaches("running")
+    gate = tmp_path / "gate"
+    build = [["sh", "-c", f"while [ ! -e {gate} ]; do sleep 0.05; done"]]
+    slow = spec_bytes(repository, hello, build=build)
+    revise(placed, slow)
+    await client.dispatch(slow, revision=1)
+    await client.reaches("pending", revision=1)
+    rpcs[0].down = True
+    await client.rounds()
+    gate.touch()
+    new = client.node.agent.workloads()[1]
+    await new.ready.wait()
+    await client.rounds(5)
+    assert alive(old["pid"])
+    assert [one["state"] for one in await client.workloads()] == ["running", "pending"]
+    rpcs[0].down = False
+    chain.go_on()
+    await client.reaches("running", revision=1)
+    assert not alive(old["pid"])
+
+
 async def test_what_no_record_names_is_ended_at_the_start(
     launch: Launch, data: bytes, placed: ChainJob, tmp_path: Path
 ):

@@ -22,7 +22,7 @@ from workdeed.keeper.view import View
 class FakeMirror:
     chain: Chain
     rewound_to: int | None = None
-    error: ChainError | None = None
+    error: Exception | None = None
 
     @property
     def books(self) -> Books:
@@ -183,6 +183,18 @@ async def test_without_the_chain_no_duty_runs(
         "trouble_goes_on",
         "trouble_over",
     ]
+
+
+async def test_a_fault_below_the_chain_does_not_end_the_loop(
+    loops: Loops, mirror: FakeMirror, log_lines: list[dict[str, object]]
+) -> None:
+    mirror.error = OSError("disk full")
+    loop = loops.of()
+    await loop.round()
+    assert log_lines[-1]["reason"] == "OSError: disk full"
+    mirror.error = None
+    await loop.round()
+    assert loop.view is not None
 
 
 async def test_a_stop_waits_for_duties_and_finishes_the_outbox(

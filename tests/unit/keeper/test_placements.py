@@ -24,6 +24,7 @@ from workdeed.keeper.metrics import Metrics
 from workdeed.keeper.peers import AddressBook
 from workdeed.keeper.placements import (
     SIGNED_TURNS,
+    TOO_EARLY,
     Following,
     Leading,
     Member,
@@ -40,7 +41,7 @@ from workdeed.protocol.eip712 import COMMITTEE_DOMAIN, ESCROW_DOMAIN, Domain, pl
 from workdeed.protocol.hashing import keccak
 from workdeed.protocol.messages import NodeProfile, PlacementProposal, Resources, sign
 from workdeed.protocol.signing import address_of, public_key_of, recover
-from workdeed.sdk.errors import EndpointError
+from workdeed.sdk.errors import EndpointError, StatusError
 
 CHAIN_ID = 31_337
 COMMITTEE = Domain(COMMITTEE_DOMAIN, CHAIN_ID, ESCROW)
@@ -135,9 +136,9 @@ class Network:
         key = ("POST", f"http://oracle{seat}/placements")
         self.endpoints.handlers.pop(key, None)
         if is_up:
-            self.endpoints.on(*key, self._answer(seat))
+            self.endpoints.on(*key, self.answer(seat))
 
-    def _answer(self, seat: int) -> Callable[[bytes], Awaitable[bytes]]:
+    def answer(self, seat: int) -> Callable[[bytes], Awaitable[bytes]]:
         async def answer(body: bytes) -> bytes:
             try:
                 proposal = PlacementProposal.parse(body)
@@ -246,6 +247,41 @@ async def test_the_leader_places_with_a_quorum(network: Network) -> None:
     network.chain.place(1, assign)
     assert effect.done(network.chain.books)
     assert await network.lead(turn=1) == []
+
+
+async def test_a_member_that_reads_later_is_asked_again(
+    network: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("workdeed.keeper.placements.EARLY_PAUSE", 0)
+    answer = network.answer(0)
+    early = [StatusError("too early", TOO_EARLY), StatusError("too early", TOO_EARLY)]
+
+    async def later(body: bytes) -> bytes:
+        if early:
+            raise early.pop()
+        return await answer(body)
+
+    network.member_up(2, False)
+    network.member_up(3, False)
+    network.endpoints.on("POST", "http://oracle0/placements", later)
+    assert await network.lead() == []
+    assert early == []
+    network.member_up(2)
+    network.member_up(3)
+    assert len(await network.lead(turn=1)) == 1
+
+
+async def test_a_refusal_is_not_asked_again(network: Network) -> None:
+    asked: list[bytes] = []
+
+    def refuse(body: bytes) -> bytes:
+        asked.append(body)
+        raise StatusError("round: another placement was signed", 409)
+
+    for seat in (0, 2, 3):
+        network.endpoints.on("POST", f"http://oracle{seat}/placements", refuse)
+    assert await network.lead() == []
+    assert len(asked) == 3
 
 
 async def test_two_operators_share_a_job(network: Network) -> None:

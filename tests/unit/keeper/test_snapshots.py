@@ -76,6 +76,16 @@ async def test_a_change_in_the_window_moves_it_and_a_claim_does_not(around: Arou
     assert view.books.assignments[1, 1].claimed_units == 0
 
 
+async def test_a_report_in_the_window_brings_its_strikes(around: Around) -> None:
+    around.chain.to_window(3)
+    around.chain.report(2)
+    accepted = around.chain.block
+    around.chain.mine()
+    view = await around.snapshots().current(3)
+    assert view.block_hash == around.chain.hash_of(accepted)
+    assert 2 in view.books.reports
+
+
 async def test_a_named_block_must_stand_and_be_recent(around: Around) -> None:
     chain = around.chain
     chain.license(1)

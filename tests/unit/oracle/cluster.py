@@ -1,10 +1,11 @@
-"""A committee in memory: whole oracles, a transport that can fail, and a chain that takes reports."""
+"""A committee in memory: whole oracles, a transport that fails, a chain that takes reports."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar, cast
 
@@ -35,9 +36,8 @@ from workdeed.protocol.messages import (
     Signatures,
 )
 from workdeed.protocol.quorum import quorum
-from workdeed.protocol.report import Leaf
 
-from .support import CLOCK, DOMAIN, RULES, Sim, View, oracle
+from .support import CLOCK, DOMAIN, RULES, Sim, View, oracle, until
 
 T = TypeVar("T")
 
@@ -108,7 +108,6 @@ class Wire:
             raise EndpointError(f"{peer.endpoint}: no connection")
         return service
 
-
     async def as_http(self, answer: Awaitable[T]) -> T:
         """Wait for an answer; turn errors into those that arrive over HTTP."""
         self.busy += 1
@@ -134,12 +133,14 @@ class FakePeers:
     ) -> Observations:
         service = self.wire.reach(self.own, peer, "observe")
         heard = ObservationRequest.parse(request.to_json())
-        return Observations.parse((await self.wire.as_http(service.answer_request(heard))).to_json())
+        answer = await self.wire.as_http(service.answer_request(heard))
+        return Observations.parse(answer.to_json())
 
     async def sign(self, peer: Peer, proposal: Proposal, *, seconds: float) -> ReportSignature:
         service = self.wire.reach(self.own, peer, "sign")
         heard = Proposal.parse(proposal.to_json())
-        return ReportSignature.parse((await self.wire.as_http(service.answer_proposal(heard))).to_json())
+        answer = await self.wire.as_http(service.answer_proposal(heard))
+        return ReportSignature.parse(answer.to_json())
 
     async def announce(self, peer: Peer, signatures: Signatures, *, seconds: float) -> None:
         service = self.wire.reach(self.own, peer, "announce")
@@ -212,9 +213,9 @@ class Cluster:
         """Return what a member measures: full service, unless `figures` says otherwise."""
         return lambda window, pair: self.figures.get((index, window, pair), UNIT)
 
-    def open(self, index: int, *, lag: int = 0) -> Seat:
+    def open(self, index: int, *, lag: int = 0, skew: float = 0.0) -> Seat:
         """Start a member, or start it again over what it left on disk."""
-        signer, view = oracle(index), View(self.sim, lag)
+        signer, view = oracle(index), View(self.sim, lag, skew)
         state = self.folder / f"oracle{index}"
         journal = SigningJournal.open(
             state / "signing.journal",
@@ -262,9 +263,11 @@ class Cluster:
     async def _sleep(self, seconds: float) -> None:
         """Let the clock go on, but not while somebody works on an answer."""
         await asyncio.sleep(0)
-        while self.wire.busy:
-            await asyncio.sleep(0)
-        self.sim.time += seconds
+        await until(lambda: self.wire.busy == 0)
+        time = self.sim.time + seconds
+        while self.sim.head.timestamp + 1 <= time:
+            self.sim.mine(self.sim.head.timestamp + 1)
+        self.sim.time = time
 
     async def tick(self) -> None:
         """Let all members do what is due, and finish it."""
@@ -282,8 +285,9 @@ class Cluster:
         time, self.sim.time = self.sim.time, float(CLOCK.start(self.sim.window + 1)) - 0.01
         try:
             for seat in self.seats.values():
-                await seat.service._measuring.observe_past()
-                await seat.service._measuring.watch()
+                with contextlib.suppress(NotYetError):
+                    await seat.service._measuring.observe_past()
+                    await seat.service._measuring.watch()
         finally:
             self.sim.time = time
 
@@ -360,6 +364,3 @@ def check_signatures(found: Submission, epoch: int) -> list[str]:
     signers = [recover(digest, part) for part in parts]
     assert sorted(set(signers), key=str.lower) == signers
     return signers
-
-
-__all__ = ["Cluster", "FakePeers", "FakeProber", "Leaf", "Seat", "Wire", "replace"]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 
@@ -47,6 +48,12 @@ def oracle(index: int) -> LocalSigner:
 def account(role: str, index: int = 0) -> str:
     """Return the address of a role."""
     return address_of(key_of(role, index))
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Let other tasks run until a condition holds."""
+    while not condition():  # noqa: ASYNC110 - the tests' time stands still meanwhile
+        await asyncio.sleep(0)
 
 
 @dataclass
@@ -155,9 +162,7 @@ class Sim:
         )
         return self.log(opened)
 
-    def place(
-        self, job_id: int, assign: Sequence[int] = (), release: Sequence[int] = ()
-    ) -> Head:
+    def place(self, job_id: int, assign: Sequence[int] = (), release: Sequence[int] = ()) -> Head:
         """Place licenses; they serve from the next window on."""
         job = self.books.jobs[job_id]
         end = job.end or self.window + 1 + job.funded_units // (job.slots * 10_000)
@@ -192,10 +197,11 @@ class Sim:
 
 @dataclass
 class View:
-    """The chain as one member reads it, `lag` blocks behind."""
+    """The chain as one member reads it, `lag` blocks and `skew` seconds behind."""
 
     sim: Sim
     lag: int = 0
+    skew: float = 0.0
 
     @property
     def windows(self) -> WindowClock:
@@ -210,7 +216,7 @@ class View:
         return self.sim.history.at(self.head.number)
 
     def now(self) -> float:
-        return self.sim.time - self.lag
+        return self.sim.time - self.skew
 
     async def snapshot(self, before: int) -> Snapshot:
         if self.head.timestamp < before:

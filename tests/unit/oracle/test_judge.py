@@ -118,7 +118,10 @@ class TestRevisions:
 
     def test_an_older_one_counts_as_long_as_nobody_runs_the_newer(self) -> None:
         judge = Judge(1)
-        assert judged(judge, 9, target(measured=1, since=5), [work(0), work(1, state="failed")]) == "ok"
+        assert (
+            judged(judge, 9, target(measured=1, since=5), [work(0), work(1, state="failed")])
+            == "ok"
+        )
 
     def test_nobody_is_blamed_at_once_for_a_spec_that_does_not_start(self) -> None:
         job = target(measured=1, since=5)

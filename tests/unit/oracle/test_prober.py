@@ -25,7 +25,7 @@ from workdeed.protocol.hashing import keccak
 from workdeed.protocol.messages import Probe
 
 from .servers import Handler, Node, as_json, replying, serving, workload
-from .support import CLOCK, DOMAIN, ESCROW, FIRST_NODE, SPEC_HASH, account, key_of
+from .support import CLOCK, DOMAIN, ESCROW, FIRST_NODE, SPEC_HASH, account, key_of, until
 
 BLOCK_HASH = keccak(b"settled block")
 W = 5
@@ -164,8 +164,7 @@ class TestGoodNode:
         await bench.node(node)
         prober = await bench.open()
         sent = asyncio.create_task(prober.probe_all())
-        while not node.probes:
-            await asyncio.sleep(0)
+        await until(lambda: bool(node.probes))
         bench.watch(W + 1)
         node.release.set()
         await sent
@@ -177,8 +176,7 @@ class TestGoodNode:
         await bench.node(node)
         prober = await bench.open()
         sent = asyncio.create_task(prober.probe_all())
-        while not node.probes:
-            await asyncio.sleep(0)
+        await until(lambda: bool(node.probes))
         assert bench.close(W).figures == (UNKNOWN,)
         node.release.set()
         await sent
@@ -313,9 +311,7 @@ class TestBadNode:
 
 
 class TestDoubles:
-    async def test_one_agent_that_answers_for_two_licenses_is_paid_once(
-        self, bench: Bench
-    ) -> None:
+    async def test_one_agent_that_answers_for_two_licenses_is_paid_once(self, bench: Bench) -> None:
         for index in (1, 0):
             await bench.node(Node(index, instance=b"i" * 16))
         prober = await bench.open()
@@ -374,9 +370,7 @@ class TestWorkload:
         return await bench.figure()
 
     @pytest.mark.parametrize(("status", "figure"), [(200, UNIT), (204, UNIT), (500, 0), (302, 0)])
-    async def test_its_health_check_decides(
-        self, bench: Bench, status: int, figure: int
-    ) -> None:
+    async def test_its_health_check_decides(self, bench: Bench, status: int, figure: int) -> None:
         handlers = {"GET /healthz": replying(status, {"Location": "/ok"}), "GET /ok": replying(200)}
         assert await self.with_workload(bench, handlers, spec()) == figure
 
@@ -473,8 +467,7 @@ class FakeTime:
 async def run_until_over(prober: Prober, time: FakeTime) -> None:
     task = asyncio.create_task(prober.run())
     await time.over.wait()
-    while prober._running:
-        await asyncio.sleep(0)
+    await until(lambda: not prober._running)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
 
@@ -574,9 +567,7 @@ class TestRun:
         assert 0 < asked <= 12
         assert bench.close().figures == (figure,)
 
-    async def test_while_nodes_answer_the_control_target_is_left_alone(
-        self, bench: Bench
-    ) -> None:
+    async def test_while_nodes_answer_the_control_target_is_left_alone(self, bench: Bench) -> None:
         async def control() -> bool:
             raise AssertionError("asked")
 

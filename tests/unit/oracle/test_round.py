@@ -370,9 +370,7 @@ class TestProposals:
         proposed = proposal_of(facts, [*known, *unknown])
         assert self.check(proposed, facts, held=[other_story]) == ""
 
-    def _with(
-        self, facts: RoundFacts, told: Sequence[SignedObservation], header: object
-    ) -> str:
+    def _with(self, facts: RoundFacts, told: Sequence[SignedObservation], header: object) -> str:
         return self.check(proposal_of(facts, told).model_copy(update={"header": header}), facts)
 
 

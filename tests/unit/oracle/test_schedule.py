@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -23,9 +24,9 @@ def times(seed: int, until: float = 100.0) -> list[float]:
 @given(st.integers(0, 1_000))
 def test_pauses_stay_within_half_and_one_and_a_half_intervals(seed: int) -> None:
     found = times(seed)
-    pauses = [b - a for a, b in zip(found, found[1:], strict=False)]
+    pauses = [b - a for a, b in pairwise(found)]
     assert found[0] <= 1.1
-    assert all(0.4 < pause + 0.01 and pause < 1.61 for pause in pauses)
+    assert all(pause + 0.01 > 0.4 and pause < 1.61 for pause in pauses)
     assert 80 <= len(found) <= 115
 
 

@@ -12,7 +12,6 @@ from workdeed.chain.bindings import committee
 from workdeed.oracle.errors import (
     EquivocationError,
     ForbiddenError,
-    JournalError,
     NotYetError,
     OracleError,
     RefusedError,
@@ -21,17 +20,15 @@ from workdeed.oracle.errors import (
 from workdeed.oracle.peers import Peer
 from workdeed.oracle.settings import RoundRules
 from workdeed.protocol.figures import UNIT, UNKNOWN, Pair
-from workdeed.protocol.hashing import keccak
 from workdeed.protocol.messages import Proofs, Proposal, Signatures, sign
-from workdeed.protocol.quorum import faults, quorum
-from workdeed.protocol.report import Leaf, OpenPair
+from workdeed.protocol.quorum import faults
+from workdeed.protocol.report import OpenPair
 
 from .cluster import Cluster, check_signatures
-from .support import CLOCK, DOMAIN, ESCROW, FIRST_NODE, RULES, Sim, account, key_of, oracle
+from .support import CLOCK, DOMAIN, ESCROW, FIRST_NODE, Sim, account, key_of, oracle
 
 NODE = FIRST_NODE
 PAIR = Pair(ESCROW, 1, NODE)
-OTHER = Pair(ESCROW, 1, NODE + 1)
 
 
 def with_job(sim: Sim, windows: int = 20) -> Sim:
@@ -130,9 +127,7 @@ class TestAgreement:
         await cluster.settle(3)
         assert cluster.leaves() == {(1, NODE): 2 * UNIT, (1, NODE + 1): 2 * UNIT}
 
-    async def test_members_that_lag_are_asked_again_within_the_turn(
-        self, cluster: Cluster
-    ) -> None:
+    async def test_members_that_lag_are_asked_again_within_the_turn(self, cluster: Cluster) -> None:
         cluster.wire.not_yet = {cluster.member(index): 3 for index in (0, 1, 3)}
         found = await cluster.settle(2)
         assert found.turn == 0
@@ -143,16 +138,14 @@ class TestAgreement:
     ) -> None:
         cluster = Cluster(tmp_path, sim=with_job(Sim()))
         for index in range(4):
-            cluster.open(index, lag=1 if index in (0, 1) else 0)
+            cluster.open(index, lag=1 if index in (0, 1) else 0, skew=0.2 * index)
         await cluster.to_window(3)
         found = await cluster.round(2)
         assert found is not None
         assert found.turn <= 1
         await cluster.close()
 
-    async def test_nothing_placed_and_nothing_changed_is_not_reported(
-        self, tmp_path: Path
-    ) -> None:
+    async def test_nothing_placed_and_nothing_changed_is_not_reported(self, tmp_path: Path) -> None:
         cluster = Cluster(tmp_path)
         cluster.open_all()
         await cluster.to_window(3)
@@ -226,7 +219,8 @@ class TestRestarts:
         await cluster.tick_quietly()
         facts = await again.service._facts.round(2)
         theirs = [
-            await cluster.seats[i].service._desk.observation(facts.windows[0], 4) for i in (0, 2, 3)
+            await cluster.seats[i].service._desk.observation(facts.windows[-1], 4)
+            for i in (0, 2, 3)
         ]
         lower = theirs[0].model_copy(update={"figures": (1, 1)})
         theirs[0] = sign(lower, DOMAIN, key_of("oracle", 0))
@@ -268,6 +262,7 @@ class TestRestarts:
         await cluster.to_window(3)
         await cluster.crash(1)
         (tmp_path / "oracle1" / "signing.journal").unlink()
+        cluster.sim.mine(cluster.sim.head.timestamp + 1)
         cluster.open(1)
         await cluster.settle(2)
         assert not cluster.seats[1].journal.has_window(2)
@@ -394,9 +389,7 @@ class TestLostLeaves:
         await cluster.settle(6)
         assert cluster.leaves() == {(1, NODE): 4 * UNIT, (1, NODE + 1): 3 * UNIT}
 
-    async def test_members_share_what_they_recover(
-        self, cluster: Cluster, tmp_path: Path
-    ) -> None:
+    async def test_members_share_what_they_recover(self, cluster: Cluster, tmp_path: Path) -> None:
         await cluster.settle(2)
         report = cluster.sim.books.latest_report
         assert report is not None
@@ -422,7 +415,7 @@ class TestAnswers:
         leader = cluster.seats[2].service
         facts = await leader._facts.round(2)
         told = [
-            await cluster.seats[i].service._desk.observation(facts.windows[0], 4) for i in range(4)
+            await cluster.seats[i].service._desk.observation(facts.windows[-1], 4) for i in range(4)
         ]
         return leader._member.proposal(leader._member.draft(facts, turn, told))
 
@@ -550,7 +543,7 @@ class TestAnswers:
     async def test_those_of_another_epoch_too(self, ready: Cluster) -> None:
         found = await self.proposal(ready)
         signatures = self._signed(ready, found, [0, 1, 3], epoch=3)
-        with pytest.raises(RefusedError, match="no quorum"):
+        with pytest.raises(RefusedError, match="signatures"):
             ready.seats[1].service.take_signatures(signatures)
 
     def _signed(
@@ -609,8 +602,8 @@ class TestSubmission:
         assert found is not None
         cluster.sim.advance(CLOCK.end(3) - 1)
         cluster.accept(found)
-        second = await cluster.round(3)
-        assert second is None  # complete, but the contract would not take it yet
+        await cluster.turn(3, 0)
+        assert cluster.complete() is None  # it is, but the contract would not take it yet
         ready = {seat.service.status.ready for seat in cluster.seats.values()}
         assert ready == {3}
         pending = cluster.sim.books.latest_report
@@ -718,9 +711,7 @@ class TestArchive:
         cluster.sim.veto(2)
         assert await cluster.seats[1].service.archive.report(2) is None
 
-    async def test_observations_are_served_once_their_round_is_over(
-        self, cluster: Cluster
-    ) -> None:
+    async def test_observations_are_served_once_their_round_is_over(self, cluster: Cluster) -> None:
         archive = cluster.seats[1].service.archive
         with pytest.raises(NotYetError):
             await archive.observations(2)
@@ -733,7 +724,6 @@ class TestArchive:
         found = await archive.observations(2)
         assert found is not None
         assert len(found.observations) == 4
-        assert await archive.observations(1) is None
 
     async def test_not_while_a_pair_is_open(self, cluster: Cluster) -> None:
         for index in (0, 1):
@@ -744,12 +734,3 @@ class TestArchive:
         cluster.sim.advance(report.final_at)
         with pytest.raises(NotYetError, match="open"):
             await cluster.seats[1].service.archive.observations(2)
-
-
-def test_quorums_are_those_of_the_contract() -> None:
-    assert [quorum(n) for n in (1, 2, 3, 4, 5, 6, 7, 10)] == [1, 2, 3, 3, 4, 5, 5, 7]
-    assert RULES.turn_seconds * 7 <= CLOCK.window
-    assert Leaf(ESCROW, 1, 2, 3) < Leaf(ESCROW, 1, 2, 4)
-    assert OTHER > PAIR
-    assert keccak(b"") != bytes(32)
-    assert issubclass(EquivocationError, JournalError)

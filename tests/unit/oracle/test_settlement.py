@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -342,7 +343,7 @@ def test_claims_between_reports_change_no_total(story: Story, data: st.DataObjec
 @given(stories())
 def test_leaves_never_fall(story: Story) -> None:
     reports = run(story, list(range(1, len(story.windows) + 1)))
-    for earlier, later in zip(reports, reports[1:], strict=False):
+    for earlier, later in pairwise(reports):
         units = {leaf[:3]: leaf.units for leaf in later.leaves}
         assert all(units[leaf[:3]] >= leaf.units for leaf in earlier.leaves)
 
@@ -359,9 +360,7 @@ def test_a_higher_figure_never_lowers_a_leaf(story: Story, data: st.DataObject) 
 def _raised(one: WindowFigures, data: st.DataObject) -> WindowFigures:
     """Return the figures, some known ones raised; what is unknown stays so."""
     rows = tuple(
-        tuple(
-            value if value == UNKNOWN else data.draw(st.integers(value, UNIT)) for value in row
-        )
+        tuple(value if value == UNKNOWN else data.draw(st.integers(value, UNIT)) for value in row)
         for row in one.rows
     )
     return replace(one, rows=rows)
