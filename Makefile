@@ -24,8 +24,9 @@ $(VENV)/.ready: requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
+# Not `npm ci`: it refuses a lock file without the binaries of other platforms, which are optional.
 node_modules/.ready: package.json package-lock.json
-	npm ci --silent --no-audit --no-fund
+	npm install --no-save --no-audit --no-fund --loglevel=error
 	@touch $@
 
 $(VYPER_LINT)/.ready: requirements-vyper-lint.lock

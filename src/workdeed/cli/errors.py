@@ -39,10 +39,21 @@ def _own_errors() -> tuple[type[Exception], ...]:
     from workdeed.intent.errors import SpecError
     from workdeed.keeper.errors import KeeperError
     from workdeed.node.errors import NodeError
+    from workdeed.oracle.errors import OracleError
+    from workdeed.placement.errors import PlacementError
     from workdeed.protocol.errors import ProtocolError
     from workdeed.sdk.errors import SdkError
 
-    return ChainError, SpecError, KeeperError, NodeError, ProtocolError, SdkError
+    return (
+        ChainError,
+        SpecError,
+        KeeperError,
+        NodeError,
+        OracleError,
+        PlacementError,
+        ProtocolError,
+        SdkError,
+    )
 
 
 def _one_line(text: str) -> str:

@@ -143,8 +143,8 @@ class Leading:
     desk: EffectDesk
     signed: dict[tuple[int, int, int], int] = field(default_factory=dict)
     """The turn in which this member last signed for (job, round, window)."""
-    _turn: tuple[int, int] = (0, -1)
-    _tried: set[tuple[int, int]] = field(default_factory=set)
+    _turn: tuple[int, int] = field(default=(0, -1), init=False)
+    _tried: set[tuple[int, int]] = field(default_factory=set, init=False)
 
     async def run(self, view: View) -> None:
         """Propose for every job that needs it, if this member leads now; once a turn and round."""

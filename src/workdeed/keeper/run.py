@@ -35,12 +35,15 @@ class Keeper:
 
         """
         log = get_log()
-        async with AsyncExitStack() as stack:
+        stack = AsyncExitStack()
+        try:
             base = await open_base(settings, stack, log, Metrics())
             parts = await assemble(base, stack)
-            log.info("keeper_opened", settings=settings.public(), port=parts.server.port)
-            return cls(base, parts, stack.pop_all())
-        raise AssertionError  # the stack swallows no exception
+        except BaseException:
+            await stack.aclose()
+            raise
+        log.info("keeper_opened", settings=settings.public(), port=parts.server.port)
+        return cls(base, parts, stack)
 
     @property
     def port(self) -> int:

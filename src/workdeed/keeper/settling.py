@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from workdeed.chain.bindings.escrow import JobEscrow
 from workdeed.keeper.claims import ClaimRule, claim_effects, due_claims
@@ -35,7 +35,7 @@ class Settling:
     desk: EffectDesk
     claims: ClaimRule | None
     closes: Stagger | None
-    _next: float = 0.0
+    _next: float = field(default=0.0, init=False)
 
     async def run(self, view: View) -> None:
         """Leave what is due under the final report to be sent.

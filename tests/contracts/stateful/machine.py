@@ -207,7 +207,7 @@ class WorkdeedMachine(RuleBasedStateMachine):
         self.verified = {self.system.payer, *self.system.operators}
         self.floor = 0
         self.vetoes = 0
-        self.seats = {index: key for index, key in enumerate(self.system.oracle_keys)}
+        self.seats = dict(enumerate(self.system.oracle_keys))
         for operator in self.system.operators[:3]:
             self._issue(operator)
         self.open_job(2, 4, 1, data)
@@ -706,10 +706,12 @@ class WorkdeedMachine(RuleBasedStateMachine):
             self.payouts.pop(license_id, None)
 
     def judge(self, data: st.DataObject) -> None:
-        """L22, L23: change a standing; one cooldown binds the freezer for license, owner and node."""
+        """L22, L23: change a standing; license, owner and node share one freeze cooldown."""
         license_id = self.license(data)
         target = data.draw(st.sampled_from(self.targets(license_id)), label="target")
-        act = data.draw(st.sampled_from(["freeze", "suspend", "blacklist", "reinstate", "reinstate"]))
+        act = data.draw(
+            st.sampled_from(["freeze", "suspend", "blacklist", "reinstate", "reinstate"])
+        )
         now, reason, standing = boa.env.timestamp, None, (GOOD, FOREVER)
         if act == "freeze":
             self._freeze(license_id, target)
@@ -780,7 +782,9 @@ class WorkdeedMachine(RuleBasedStateMachine):
             "attest": self.attest,
         }[act](data)
 
-    @rule(data=st.data(), act=st.sampled_from(["judge", "judge", "veto", "price", "policy", "seats"]))
+    @rule(
+        data=st.data(), act=st.sampled_from(["judge", "judge", "veto", "price", "policy", "seats"])
+    )
     def govern(self, data: st.DataObject, act: str) -> None:
         """Governor and guardian act."""
         {

@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 from eth_account import Account
-from tests.integration.deploy.conftest import Chain, Deploy, Fault, Rpc, Standing, StartChain
 from web3 import Web3
 from web3.contract import Contract
 
+from tests.integration.deploy.conftest import Chain, Deploy, Fault, Rpc, Standing, StartChain
 from workdeed.chain.deployment import Deployment, load_deployment
 
 pytestmark = pytest.mark.anvil

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.integration.deploy.conftest import Chain, Deploy
 
+from tests.integration.deploy.conftest import Chain, Deploy
 from workdeed.chain.deployment import Deployment, load_deployment
 from workdeed.protocol.eip712 import (
     COMMITTEE_DOMAIN,

@@ -213,6 +213,13 @@ class Cluster:
         """Return what a member measures: full service, unless `figures` says otherwise."""
         return lambda window, pair: self.figures.get((index, window, pair), UNIT)
 
+    def peers_of(self, member: str) -> Peers:
+        """Return how a member reaches the others."""
+        return cast("Peers", FakePeers(member, self.wire))
+
+    def settings(self) -> ServiceSettings:
+        return ServiceSettings(self.rules, DOMAIN)
+
     def open(self, index: int, *, lag: int = 0, skew: float = 0.0) -> Seat:
         """Start a member, or start it again over what it left on disk."""
         signer, view = oracle(index), View(self.sim, lag, skew)
@@ -231,12 +238,12 @@ class Cluster:
             store=store,
             prober=cast("Prober", prober),
             evidence=EvidenceLog(state / "evidence"),
-            peers=cast("Peers", FakePeers(signer.address, self.wire)),
+            peers=self.peers_of(signer.address),
         )
         pace = Pace(monotonic=lambda: self.sim.time, sleep=self._sleep)
         service = OracleService(
             parts,
-            ServiceSettings(self.rules, DOMAIN),
+            self.settings(),
             pace=pace,
             wall=lambda: float(view.head.timestamp),
         )

@@ -11,7 +11,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workdeed.oracle import journal as journal_module
 from workdeed.oracle.errors import EquivocationError, JournalError
 from workdeed.oracle.journal import Entry, SigningJournal
 from workdeed.protocol.hashing import keccak
@@ -192,14 +191,14 @@ class TestWriting:
         self, path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         calls: list[str] = []
-        monkeypatch.setattr(journal_module.os, "fsync", lambda _: calls.append("fsync"))
+        monkeypatch.setattr("os.fsync", lambda _: calls.append("fsync"))
         real = os.write
 
         def write(handle: int, data: bytes) -> int:
             calls.append("write")
             return real(handle, data)
 
-        monkeypatch.setattr(journal_module.os, "write", write)
+        monkeypatch.setattr("os.write", write)
         journal = opened(path)
         calls.clear()
         journal.record(entry(), window_start=LATER)
@@ -211,7 +210,7 @@ class TestWriting:
     ) -> None:
         journal = opened(path)
         with monkeypatch.context() as patched:
-            patched.setattr(journal_module.os, "write", lambda *_: 3)
+            patched.setattr("os.write", lambda *_: 3)
             with pytest.raises(JournalError, match="can't be written"):
                 journal.record(entry(), window_start=LATER)
         with pytest.raises(JournalError):

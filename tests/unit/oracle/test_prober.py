@@ -245,7 +245,8 @@ class TestBadNode:
         node = Node()
 
         async def other(request: web.Request) -> web.StreamResponse:
-            return as_json(node.answer(await node.read(request), **change))
+            changes: dict[str, Any] = dict(change)
+            return as_json(node.answer(await node.read(request), **changes))
 
         await bench.node(node, other)
         await self.zero(bench)

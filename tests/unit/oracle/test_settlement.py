@@ -369,7 +369,7 @@ def _raised(one: WindowFigures, data: st.DataObject) -> WindowFigures:
 @given(stories())
 def test_no_job_earns_more_than_its_windows_allow(story: Story) -> None:
     found = run(story, list(range(1, len(story.windows) + 1)))[-1]
-    served = {}
+    served: dict[Pair, int] = {}
     for one in story.windows:
         for pair in one.pairs:
             served[pair] = served.get(pair, 0) + UNIT
