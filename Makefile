@@ -44,7 +44,8 @@ demo: setup .cache/.ready
 	$(BIN)/python -m scripts.demo
 
 test: setup .cache/.ready
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
+	$(BIN)/python -m pytest --numprocesses 2 -m "not e2e"
+	$(BIN)/python -m pytest -m e2e
 
 gas: setup
 	$(BIN)/python scripts/gas.py

@@ -1,6 +1,7 @@
 """Gathers from the chain what a round rests on; see `round` for what follows from it."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import Final
 
 from workdeed.chain.books import Books, ReportState
@@ -17,6 +18,7 @@ from workdeed.protocol.limits import MAX_WINDOWS
 
 _CACHED: Final = 2 * MAX_WINDOWS
 _CACHED_REPORTS: Final = 4
+_AT_ONCE: Final = 16
 
 
 class FactFinder:
@@ -73,7 +75,7 @@ class FactFinder:
         self.check_due(window)
         books = self._chain.books
         base = await asyncio.to_thread(self._base, books.latest_report, window)
-        asked = [await self.window(one) for one in windows_asked(base, window)]
+        asked = await self._several(windows_asked(base, window))
         return RoundFacts(
             window=window,
             committee=Committee.of(books),
@@ -106,6 +108,16 @@ class FactFinder:
                 break
             reports.append(units)
         return count_strikes(books, reports, most=most)
+
+    async def _several(self, windows: Sequence[int]) -> list[WindowFacts]:
+        """Return the facts of many windows, some at a time: the first time each takes calls."""
+        slots = asyncio.Semaphore(_AT_ONCE)
+
+        async def find(window: int) -> WindowFacts:
+            async with slots:
+                return await self.window(window)
+
+        return list(await asyncio.gather(*map(find, windows)))
 
     def _base(self, report: ReportState | None, window: int) -> Base:
         base = self._bases.load(report)

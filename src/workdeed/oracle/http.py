@@ -95,13 +95,13 @@ def _add_rounds(router: APIRouter, service: OracleService) -> None:
 
     @router.post("/rounds/{window}/proposal")
     async def proposal(window: str, http: Request) -> Response:
-        found = await _read(http, Proposal)
+        found = await _read(http, Proposal, service.max_body)
         _check_window(window, found.header.window)
         return _body(await service.answer_proposal(found))
 
     @router.post("/rounds/{window}/signatures")
     async def signatures(window: str, http: Request) -> Response:
-        found = await _read(http, Signatures)
+        found = await _read(http, Signatures, service.max_body)
         _check_window(window, found.header.window)
         service.take_signatures(found)
         return Response(status_code=202)
@@ -132,16 +132,17 @@ def _add_archive(router: APIRouter, service: OracleService) -> None:
         return _body_or_404(found, f"page: no such leaves of {window} were recovered")
 
 
-async def _read(http: Request, kind: type[B]) -> B:
-    """Read a message, and stop reading at its limit."""
+async def _read(http: Request, kind: type[B], max_bytes: int | None = None) -> B:
+    """Read a message, and stop reading at its limit, or at a lower one."""
+    limit = kind.MAX_BYTES if max_bytes is None else min(max_bytes, kind.MAX_BYTES)
     media = http.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media != _JSON:
         raise _BodyError(415, f"body: it must be {_JSON}")
     body = bytearray()
     async for chunk in http.stream():
         body += chunk
-        if len(body) > kind.MAX_BYTES:
-            raise _BodyError(413, f"body: it exceeds {kind.MAX_BYTES} bytes; send less")
+        if len(body) > limit:
+            raise _BodyError(413, f"body: it exceeds {limit} bytes; send less")
     return kind.parse(bytes(body))
 
 

@@ -21,8 +21,10 @@ class Measuring:
         prober: probes what it is told to.
         facts: reads what serves.
         desk: observes.
-        max_skew: seconds by which this machine's clock and the head may differ.
+        max_skew: seconds by which this machine's clock and the head may differ, and for which
+            nobody may look at the chain.
         wall: Unix seconds of this machine.
+        monotonic: seconds of a clock that never goes back.
 
     """
 
@@ -35,6 +37,7 @@ class Measuring:
         *,
         max_skew: float,
         wall: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._chain = chain
         self._prober = prober
@@ -42,6 +45,8 @@ class Measuring:
         self._desk = desk
         self._max_skew = max_skew
         self._wall = wall
+        self._monotonic = monotonic
+        self._looked_at = monotonic()
         self._watched: tuple[int, Books | None] = (0, None)
         self._observed = 0
 
@@ -66,6 +71,7 @@ class Measuring:
         if window >= 1:
             self._prober.mark_unknown(window, "this oracle started within the window")
         self._observed = max(window - 1, 0)
+        self._looked_at = self._monotonic()
 
     async def watch(self) -> None:
         """Tell the prober whom to probe, if that changed.
@@ -78,9 +84,7 @@ class Measuring:
         window, books = self.window, self._chain.books
         if window < 1:
             return
-        skew = abs(self._wall() - self._chain.head.timestamp)
-        if skew > self._max_skew:
-            self._prober.mark_unknown(window, f"clock and chain differ by {skew:.0f} s")
+        self._check_time(window)
         if self._watched[0] == window and self._watched[1] is books:
             return
         start = await self._chain.snapshot(self._chain.windows.start(window))
@@ -105,3 +109,14 @@ class Measuring:
             else:
                 self._prober.close_window(facts.window, facts.pairs)
             self._observed += 1
+
+    def _check_time(self, window: int) -> None:
+        """Make unknown what was measured with a clock that is off, or blind to the chain."""
+        skew = abs(self._wall() - self._chain.head.timestamp)
+        if skew > self._max_skew:
+            self._prober.mark_unknown(window, f"clock and chain differ by {skew:.0f} s")
+        looked_at, self._looked_at = self._looked_at, self._monotonic()
+        gap = self._looked_at - looked_at
+        if gap > self._max_skew:
+            for one in {self.watched or window, window}:
+                self._prober.mark_unknown(one, f"the chain was not read for {gap:.0f} s")

@@ -164,7 +164,7 @@ class Member:
             as `check_proposal`.
 
         """
-        held = [one for asked in facts.windows for one in self._store.observations(asked.window)]
+        held = (one for asked in facts.windows for one in self._store.observations(asked.window))
         mine = {one.window: one for one in own}
         return check_proposal(proposal, facts, self._rules, self._domain, own=mine, held=held)
 

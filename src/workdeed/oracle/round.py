@@ -6,6 +6,7 @@ the time that the caller names. `member` adds what must last, `service` the netw
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import NamedTuple
 
 from workdeed.oracle.committee import Committee
@@ -262,7 +263,8 @@ def check_proposal(
         rules: of the round.
         domain: the committee's.
         own: this member's observations, by window.
-        held: observations of others that this member has, wherever from.
+        held: observations of others that this member has, wherever from; not looked at where
+            nothing stays open.
 
     Raises:
         NotYetError: if it builds on a report that was not read here yet.
@@ -285,7 +287,7 @@ def check_proposal(
         raise RefusedError("open", "other pairs stay open by these observations")
     if draft.leaves != proposal.leaves:
         raise RefusedError("leaves", "others follow from these observations")
-    _check_nothing_held_back(draft, facts, [*own.values(), *held], domain)
+    _check_nothing_held_back(draft, facts, chain(own.values(), held), domain)
     return draft
 
 

@@ -41,7 +41,7 @@ from workdeed.oracle.store import OracleStore
 from workdeed.oracle.submission import ReadyReport, Submission, fits, is_my_time, merged
 from workdeed.protocol.eip712 import Domain
 from workdeed.protocol.errors import SignatureError
-from workdeed.protocol.limits import MAX_WINDOWS
+from workdeed.protocol.limits import MAX_PEER_BYTES, MAX_WINDOWS
 from workdeed.protocol.messages import (
     EnvelopeMessage,
     ObservationRequest,
@@ -55,6 +55,7 @@ _log = structlog.get_logger(__name__)
 
 _ANNOUNCE_SECONDS: Final = 10.0
 _KEPT_WINDOWS: Final = 2 * MAX_WINDOWS
+_FRAME_BYTES: Final = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +163,7 @@ class OracleService:
             self._desk,
             max_skew=settings.max_skew,
             wall=wall,
+            monotonic=self._pace.monotonic,
         )
         self._leading = Leading(parts.member, self._desk, parts.peers, rules, domain, self._pace)
         self.archive = Archive(parts.chain, self._bases, parts.store)
@@ -255,6 +257,17 @@ class OracleService:
 
         """
         return await self._facts.strikes(books, most)
+
+    @property
+    def max_body(self) -> int:
+        """The longest proposal that can make sense by now, in bytes.
+
+        A stranger could otherwise make this process read `MAX_PEER_BYTES` at every request.
+        """
+        books = self._chain.books
+        observations = (len(books.members) + 1) * MAX_WINDOWS
+        pairs = len(books.assignments) + len(books.jobs)
+        return min(MAX_PEER_BYTES, _FRAME_BYTES + observations * (_FRAME_BYTES // 64 + 128 * pairs))
 
     # --- For other members -----------------------------------------------------------------------
 

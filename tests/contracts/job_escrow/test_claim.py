@@ -149,6 +149,19 @@ def test_only_windows_that_are_reported_are_paid(system: System, nodes: list[int
     assert system.escrow.assignment(job_id, nodes[0]).claimed_units == 4 * UNIT
 
 
+def test_job_is_paid_out_to_its_last_unit(system: System, nodes: list[int]) -> None:
+    """What is left is less than what was paid before, and still due."""
+    job_id = system.start_job(nodes[:1], windows=3)
+    paid = []
+    for windows in (1, 2, 3):
+        system.advance_windows()
+        system.report({(job_id, nodes[0]): windows * UNIT})
+        paid.append(system.claim(job_id, nodes[0]))
+
+    assert sum(paid) == net(3 * UNIT)
+    assert system.escrow.job(job_id).claimed_units == 3 * UNIT
+
+
 def test_report_of_the_window_before_the_start_pays_nothing(
     system: System, nodes: list[int]
 ) -> None:

@@ -101,6 +101,15 @@ def test_pending_report_that_is_vetoed_after_a_change_never_counts(system: Syste
     assert lanes(system) == [1, 1, 1, 0, 1]
 
 
+def test_vetoed_report_does_not_count_when_a_seat_changes_after_the_veto(system: System) -> None:
+    sign_next(system, [0, 1, 2])
+    veto(system)
+
+    system.committee.remove_seat(3, sender=system.governor)
+
+    assert lanes(system) == [0, 0, 0, 0, 0]
+
+
 def test_transfer_of_an_oracles_license_settles_too(system: System) -> None:
     sign_next(system, [0, 1, 2])
     system.wait(system.challenge)

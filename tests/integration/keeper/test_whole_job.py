@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 import aiohttp
 import pytest
@@ -29,6 +30,7 @@ from keeper_support import (
     signer_of,
 )
 
+from workdeed.chain.books import JobState
 from workdeed.chain.errors import ChainError
 from workdeed.chain.keys import LocalSigner
 from workdeed.chain.rpc import RpcClient
@@ -50,6 +52,7 @@ PATIENCE = 120
 """Seconds after which a test gives up: many times what it takes."""
 
 NODE_KEY = keccak(b"node key")
+T = TypeVar("T")
 HELLO = ROOT / "examples" / "hello-service" / "server.py"
 
 
@@ -176,7 +179,13 @@ class World:
             return response.status, await response.json()
 
 
-async def eventually(find: Callable[[], Awaitable[JobView | None]]) -> JobView:
+async def settled(keeper: Keeper, job_id: int) -> JobState | None:
+    """Return a job once the keeper's books have nothing left to do for it."""
+    job = keeper.view.books.jobs.get(job_id) if keeper.view else None
+    return job if job is not None and job.closed and job.locked == 0 else None
+
+
+async def eventually(find: Callable[[], Awaitable[T | None]]) -> T:
     """Return what `find` finds at last."""
     async with asyncio.timeout(PATIENCE):
         while True:
@@ -223,7 +232,7 @@ def spec(tmp_path: Path) -> Spec:
 
 async def test_a_job_is_placed_served_paid_and_closed(world: World, spec: Spec) -> None:
     await world.start_node()
-    async with world.keeper():
+    async with world.keeper() as keeper:
         payer = await world.client(PAYER)
         payer.session.keepers = (f"http://127.0.0.1:{world.keeper_port}",)
         await payer.faucet(10 * PRICE)
@@ -240,6 +249,8 @@ async def test_a_job_is_placed_served_paid_and_closed(world: World, spec: Spec) 
             200,
             {"ready": True, "troubles": {"chain": "", "committee": ""}},
         )
+        # The keeper sees at its next poll what the chain shows already.
+        await eventually(lambda: settled(keeper, job_id))
         _, books = await world.get("/status")
     operator = signer_of(OPERATOR).address
     earned, refunded = await payer.balance(operator), await payer.balance() - 7 * PRICE
@@ -266,10 +277,7 @@ async def test_a_keeper_that_lost_its_database_finishes_what_it_began(
         (world.folder / name).unlink(missing_ok=True)
     shutil.rmtree(world.folder / "keeper-state" / "specs")
     async with world.keeper() as keeper:
-        await world.job(job_id, lambda view: view.job.closed and view.locked == 0)
-        view = keeper.view
-    assert view is not None
-    job = view.books.jobs[job_id]
+        job = await eventually(lambda: settled(keeper, job_id))
     assert job.deposited == 4 * PRICE
     assert job.deposited == job.paid + job.fees + job.refunded
     assert job.round == 1
@@ -350,9 +358,9 @@ async def test_people_collect_and_close_themselves(world: World, spec: Spec) -> 
         with pytest.raises(SdkError, match="is not in a final report yet"):
             await payer.close_job(job_id)
 
-        async def reported() -> JobView | None:
+        async def reported() -> int | None:
             view = keeper.view
-            return ended if view is not None and view.reported + 1 >= ended.job.end else None
+            return view.reported if view and view.reported + 1 >= ended.job.end else None
 
         await eventually(reported)
         collected = await operator.claim(job_id, world.license_id)

@@ -114,3 +114,9 @@ def test_a_spec_over_the_limit_is_not_encoded():
     env = {f"A{number}": "x" * 4000 for number in range(80)}
     with pytest.raises(SpecError, match=str(MAX_SPEC_BYTES)):
         encode_spec(load_spec(document(env=env)))
+
+
+def test_text_that_no_json_can_hold_is_refused():
+    spec = load_spec(document())
+    with pytest.raises(SpecError, match="canonical"):
+        encode_spec(spec.model_copy(update={"env": {"A": "\ud800"}}))

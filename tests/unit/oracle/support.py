@@ -223,3 +223,10 @@ class View:
             raise NotYetError("not settled yet")
         found = [one for one in self.sim.blocks if one.timestamp < before][-1]
         return Snapshot(found, self.sim.history.at(found.number))
+
+
+def with_job(sim: Sim, windows: int = 20) -> Sim:
+    """Return a chain with a job of two licenses that serves from window 2 on."""
+    sim.open_job(1, slots=2, windows=windows)
+    sim.place(1, [FIRST_NODE, FIRST_NODE + 1])
+    return sim

@@ -23,8 +23,7 @@ from workdeed.protocol.figures import UNIT
 from workdeed.protocol.messages import ErrorBody, Observations, Proofs, Report
 
 from .cluster import Cluster, Seat, check_signatures
-from .support import CLOCK, DOMAIN, FIRST_NODE, Sim
-from .test_service import with_job
+from .support import CLOCK, DOMAIN, FIRST_NODE, Sim, with_job
 
 NODE = FIRST_NODE
 PATIENCE = 20.0
@@ -71,9 +70,9 @@ class HttpCluster(Cluster):
         return seat
 
     async def close(self) -> None:
-        for server, task in self.servers:
+        for server, _ in self.servers:
             server.should_exit = True
-            await task
+        await asyncio.gather(*(task for _, task in self.servers))
         await super().close()
         await self.client.close()
 
@@ -139,7 +138,7 @@ class TestArchive:
         status, body = await call(cluster.url(1), "GET", f"/reports/2/proofs/1/{NODE}")
         assert status == 200
         Proofs.parse(body).check(found.root)
-        status, error = await refusal(cluster, "GET", "/observations/2")
+        status, _ = await refusal(cluster, "GET", "/observations/2")
         assert status == 425
         report = cluster.sim.books.latest_report
         assert report is not None
@@ -255,6 +254,16 @@ class TestStatuses:
         )
         assert status == 413
 
+    async def test_a_proposal_longer_than_any_could_be_is_not_either(
+        self, ready: HttpCluster
+    ) -> None:
+        limit = ready.seats[1].service.max_body
+        assert limit < 2_000_000
+        for what in ("proposal", "signatures"):
+            status, error = await refusal(ready, "POST", f"/rounds/2/{what}", bytes(limit + 1))
+            assert status == 413
+            assert str(limit) in error.error
+
     async def test_another_media_type_is_refused(self, ready: HttpCluster) -> None:
         status, _ = await refusal(
             ready, "POST", "/rounds/2/observation", self.request(ready), media="text/plain"
@@ -288,6 +297,10 @@ class TestPeers:
         assert await peers.is_up(ready.peer(1), seconds=PATIENCE)
         nobody = ready.peer(1)._replace(endpoint="http://127.0.0.1:1")
         assert not await peers.is_up(nobody, seconds=PATIENCE)
-        for others, up in (((nobody,), False), ((nobody, ready.peer(1)), True), ((), True)):
-            control = PeerControl(peers, lambda others=others: others, seconds=PATIENCE)
-            assert await control() is up
+        others: list[Peer] = []
+        control = PeerControl(peers, lambda: others, seconds=PATIENCE)
+        assert await control()  # without others, nothing can be told
+        others.append(nobody)
+        assert not await control()
+        others.append(ready.peer(1))
+        assert await control()

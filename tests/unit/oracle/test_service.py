@@ -25,17 +25,10 @@ from workdeed.protocol.quorum import faults
 from workdeed.protocol.report import OpenPair
 
 from .cluster import Cluster, check_signatures
-from .support import CLOCK, DOMAIN, ESCROW, FIRST_NODE, Sim, account, key_of, oracle
+from .support import CLOCK, DOMAIN, ESCROW, FIRST_NODE, Sim, account, key_of, oracle, with_job
 
 NODE = FIRST_NODE
 PAIR = Pair(ESCROW, 1, NODE)
-
-
-def with_job(sim: Sim, windows: int = 20) -> Sim:
-    """Return a chain with a job of two licenses that serves from window 2 on."""
-    sim.open_job(1, slots=2, windows=windows)
-    sim.place(1, [NODE, NODE + 1])
-    return sim
 
 
 @pytest.fixture
@@ -632,6 +625,17 @@ class TestMeasuring:
         seat.service._measuring._wall = lambda: float(cluster.sim.head.timestamp + 37)
         await seat.service.tick()
         assert "differ by 37 s" in seat.prober.reasons[3]
+
+    async def test_a_chain_that_nobody_looked_at_makes_the_windows_unknown(
+        self, cluster: Cluster
+    ) -> None:
+        await cluster.to_window(3)
+        seat = cluster.seats[0]
+        cluster.sim.to_window(4)
+        seat.service._measuring._looked_at = cluster.sim.time - 37
+        await seat.service.tick()
+        assert set(seat.prober.reasons) == {1, 3, 4}
+        assert "not read for 37 s" in seat.prober.reasons[3]
 
     async def test_a_chain_that_cannot_be_read_makes_the_window_unknown(
         self, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
