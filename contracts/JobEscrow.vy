@@ -175,6 +175,7 @@ def __init__(
     vault.__init__(token)
     tariff.__init__(classes, policy)
     assert close_grace > 0, "escrow: zero close grace"
+    assert staticcall committee.LICENSES() == licenses.address, "escrow: committee of others"
     CLOSE_GRACE = close_grace
     COMMITTEE = committee
     LICENSES = licenses

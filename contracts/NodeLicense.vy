@@ -9,7 +9,7 @@
         linked to it, and its rewards go to its payout address, the owner unless set.
 @custom:security snekmate's `transferFrom` and `safeTransferFrom` are wrapped, not exported: a transfer is refused
         out of good standing, unlinks the node and clears endpoint and payout. `burn` is not exported.
-        The wrapped transfers are not payable, as `implements: IERC721` would demand: no ether can get stuck in them.
+        What is wrapped is not payable, as `implements: IERC721` would demand: no ether can get stuck.
         Views that money waits for are open during other calls: nothing here calls out before its state is written.
 @custom:kill Dropping every issuer in the trust registry stops new licenses. Nothing stops the transfer
         of a license in good standing, nor payments to it.
@@ -46,11 +46,10 @@ initializes: roles
 from modules import signature
 
 exports: (
-    # ERC-721, less the transfers, which are wrapped below.
+    # ERC-721, less approval and transfers, which are wrapped below.
     erc721.supportsInterface,
     erc721.balanceOf,
     erc721.ownerOf,
-    erc721.approve,
     erc721.getApproved,
     erc721.setApprovalForAll,
     erc721.isApprovedForAll,
@@ -187,6 +186,19 @@ def issue(owner: address, kind: uint256) -> uint256:
 
 
 @external
+def approve(to: address, token_id: uint256):
+    """
+    @notice Lets an account transfer one license.
+    @param to The account; the zero address takes an approval back.
+    @param token_id The caller's license, or one of an owner whose operator the caller is.
+    """
+    owner: address = erc721._owner_of(token_id)
+    allowed: bool = msg.sender == owner or erc721.isApprovedForAll[owner][msg.sender]
+    assert allowed, "license: not owner or operator"
+    erc721._approve(to, token_id)
+
+
+@external
 def transferFrom(owner: address, to: address, token_id: uint256):
     """
     @notice Transfers a license without asking the receiver.
@@ -207,7 +219,8 @@ def safeTransferFrom(owner: address, to: address, token_id: uint256, data: Bytes
     @param data What the receiver is told.
     """
     self._transfer(owner, to, token_id)
-    assert erc721._check_on_erc721_received(owner, to, token_id, data), "license: receiver refused"
+    # It returns true or reverts with a reason of its own.
+    accepted: bool = erc721._check_on_erc721_received(owner, to, token_id, data)
 
 
 @external
@@ -321,7 +334,8 @@ def payee_of(license_id: uint256) -> (address, uint256):
     @return uint256 The worst standing of license, owner and node.
     """
     link: uint256 = self._links[license_id]
-    owner: address = erc721._owner_of(license_id)
+    # Read as it stands: snekmate's own reader reverts where there is no license, and would take a batch down.
+    owner: address = erc721._owners[license_id]
     payout: address = owner
     if link & link_word.PAYOUT_FLAG != 0:
         payout = self._payouts[license_id]

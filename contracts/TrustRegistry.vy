@@ -403,6 +403,7 @@ def _related(subject: uint256) -> (uint256, address, address):
     @return address The license's owner; zero if there is no license.
     @return address The license's node; zero if none is linked.
     """
+    assert subject != LICENSE_SUBJECT, "trust: zero subject"
     license_id: uint256 = 0
     if subject > LICENSE_SUBJECT:
         license_id = subject - LICENSE_SUBJECT

@@ -85,7 +85,8 @@ def __init__(classes: DynArray[ClassTerms, MAX_FIRST_CLASSES], policy: PolicyTer
 @external
 def set_class(class_id: uint256, terms: ClassTerms):
     """
-    @notice Sets what a class costs and gives, for jobs opened from now on. A retired class comes back.
+    @notice Adds a class, or changes what it costs jobs opened from now on. A retired class comes back.
+            What a class gives is fixed when it is added: other resources take another class.
     @param class_id The class, from 1.
     @param terms Its price and resources.
     """
@@ -286,6 +287,13 @@ def _set_class(class_id: uint256, terms: ClassTerms, retired: bool):
     @param retired Whether it refuses new money.
     """
     assert class_id > 0 and class_id <= MAX_CLASSES, "tariff: class out of range"
+    before: class_word.Offer = class_word._unpack(self._classes[class_id])
+    # Open jobs of the class were promised its resources: only its price may change.
+    assert not before.exists or (
+        before.cpu_milli == terms.cpu_milli
+        and before.memory_mb == terms.memory_mb
+        and before.storage_mb == terms.storage_mb
+    ), "tariff: resources are fixed"
     self._classes[class_id] = class_word._pack(
         class_word.Offer(
             price=terms.price,

@@ -17,14 +17,12 @@ class Committee:
         epoch: the committee epoch that messages name.
         members: signers in the order of their seats, in which leaders are counted.
         seats: the seat of each.
-        licenses: the license of each, whose endpoint is the member's.
 
     """
 
     epoch: int
     members: tuple[str, ...]
     seats: tuple[int, ...]
-    licenses: tuple[int, ...]
 
     @classmethod
     def of(cls, books: Books) -> Self:
@@ -34,7 +32,6 @@ class Committee:
             epoch=books.committee_epoch,
             members=tuple(seat.signer for seat in taken),
             seats=tuple(seat.seat for seat in taken),
-            licenses=tuple(seat.license_id for seat in taken),
         )
 
     @property

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.contracts.job_escrow.books import FEE_BPS, Books, fee, gross, net
-from tests.contracts.system import JOB_LEAF, UNIT, System, deploy_system
+from tests.contracts.system import CLASSES, JOB_LEAF, UNIT, System, deploy_system
 
 WINDOWS = 6
 PRICES = st.one_of(st.integers(1, 30), st.integers(1, 10**7), st.integers(1, 2**80))
@@ -24,7 +24,7 @@ relaxed = settings(
 
 def run(system: System, price: int) -> tuple[int, list[int]]:
     """Run a job of three licenses at `price` to its end; return the job and the licenses."""
-    system.escrow.set_class(1, (price, 1, 1, 1), sender=system.governor)
+    system.escrow.set_class(1, (price, *CLASSES[0][1:]), sender=system.governor)
     nodes = [system.issue_node(operator) for operator in system.operators[:3]]
     job_id = system.start_job(nodes, windows=WINDOWS)
     system.to_window(2 + WINDOWS)

@@ -219,8 +219,7 @@ def test_job_leaf_never_pays(system: System, nodes: list[int]) -> None:
     report = system.report({(job_id, JOB_LEAF): UNIT})
     proof = report.proof(job_id, JOB_LEAF)
 
-    with boa.reverts():
-        system.escrow.claim(job_id, JOB_LEAF, UNIT, proof)
+    assert system.escrow.claim(job_id, JOB_LEAF, UNIT, proof) == 0
     assert system.escrow.job(job_id).claimed_units == 0
 
 
@@ -386,3 +385,14 @@ def test_shares_are_those_of_the_policy(fees: tuple[int, int, int]) -> None:
 
     assert system.claim(job_id, node) == gross(9_999) - shares
     assert system.escrow.ledger_of(1)[0] == shares
+
+
+def test_no_accepted_deposit_locks_a_claim() -> None:
+    """M6: fees beyond what the ledger can count are paid all the same."""
+    system = deploy_system(oracles=1, classes=[(2**96 - 1, 1, 1, 1)], policy=(6_000, 0, 0, 0, 0))
+    node = system.issue_node()
+    job_id = system.start_job([node], windows=127)
+    system.to_window(129)
+    system.report({(job_id, node): 127 * UNIT})
+
+    assert system.claim(job_id, node) > 0

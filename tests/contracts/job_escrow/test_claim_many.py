@@ -172,3 +172,17 @@ def test_largest_batch(system: System) -> None:
     assert system.escrow.claim_many(system.operators[0], entries(report, pairs)) == 16 * net(UNIT)
     with boa.reverts():
         system.escrow.claim_many(system.operators[0], entries(report, [*pairs, pairs[0]]))
+
+
+def test_license_that_does_not_exist_is_skipped(system: System, fleet: list[int]) -> None:
+    """Neither an unknown id nor the job leaf's 0 takes a batch down."""
+    job_id = system.start_job(fleet[:1])
+    system.advance_windows()
+    pairs = [(job_id, 0), (job_id, fleet[0]), (job_id, 1_000)]
+    report = system.report(dict.fromkeys(pairs, UNIT))
+
+    total = system.escrow.claim_many(system.operators[0], entries(report, pairs))
+
+    assert total > 0
+    assert system.escrow.job(job_id).claimed_units == UNIT
+    assert system.licenses.payee_of(1_000)[0] == ZERO_ADDRESS

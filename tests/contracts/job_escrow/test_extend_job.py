@@ -8,7 +8,7 @@ import boa
 import pytest
 
 from tests.contracts.job_escrow.books import Books, net
-from tests.contracts.system import PRICE, UNIT, System, deploy_system, event
+from tests.contracts.system import CLASSES, PRICE, UNIT, System, deploy_system, event
 
 
 def test_started_job_ends_later(system: System, nodes: list[int]) -> None:
@@ -93,10 +93,10 @@ def test_dearer_class_is_refused_and_a_cheaper_one_does_not_reprice(
     system: System, nodes: list[int]
 ) -> None:
     job_id = system.start_job(nodes[:1])
-    system.escrow.set_class(1, (PRICE + 1, 1, 1, 1), sender=system.governor)
+    system.escrow.set_class(1, (PRICE + 1, *CLASSES[0][1:]), sender=system.governor)
     with boa.reverts("escrow: class dearer"):
         system.escrow.extend_job(job_id, 1, sender=system.payer)
-    system.escrow.set_class(1, (PRICE - 1, 1, 1, 1), sender=system.governor)
+    system.escrow.set_class(1, (PRICE - 1, *CLASSES[0][1:]), sender=system.governor)
 
     system.escrow.extend_job(job_id, 1, sender=system.payer)
 

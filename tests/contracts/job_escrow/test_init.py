@@ -95,3 +95,10 @@ def test_policy_out_of_bounds_is_refused(
 def test_class_out_of_bounds_is_refused(system: System) -> None:
     with boa.reverts("class: price out of range"):
         deploy(system, classes=[(0, 1, 1, 1)])
+
+
+def test_committee_over_other_licenses_is_refused(system: System) -> None:
+    other = deployer("NodeLicense").deploy(system.trust, 0, 0, [])
+
+    with boa.reverts("escrow: committee of others"):
+        deploy(system, licenses=other)

@@ -8,7 +8,7 @@ import pytest
 from tests.contracts.job_escrow.books import gross
 from tests.contracts.system import CLASSES, POLICY, PRICE, System, event
 
-DEARER = (PRICE + 1, 2, 3, 4)
+DEARER = (PRICE + 1, *CLASSES[0][1:])
 
 
 def test_governor_sets_a_class(system: System) -> None:
@@ -17,9 +17,9 @@ def test_governor_sets_a_class(system: System) -> None:
     assert event(system.escrow, "ClassSet") == {
         "class_id": 255,
         "price": PRICE + 1,
-        "cpu_milli": 2,
-        "memory_mb": 3,
-        "storage_mb": 4,
+        "cpu_milli": 1_000,
+        "memory_mb": 1_024,
+        "storage_mb": 4_096,
         "retired": False,
     }
     assert tuple(system.escrow.class_of(255)) == (*DEARER, True, False)
@@ -77,7 +77,19 @@ def test_terms_that_do_not_fit_are_refused(
     system: System, terms: tuple[int, ...], reason: str
 ) -> None:
     with boa.reverts(reason):
-        system.escrow.set_class(1, terms, sender=system.governor)
+        system.escrow.set_class(9, terms, sender=system.governor)
+
+
+@pytest.mark.parametrize("changed", [1, 2, 3])
+def test_resources_of_an_open_job_do_not_change(system: System, changed: int) -> None:
+    """G27: only the price of a class may change; open jobs were promised its resources."""
+    terms = list(CLASSES[0])
+    terms[changed] += 1
+
+    with boa.reverts("tariff: resources are fixed"):
+        system.escrow.set_class(1, tuple(terms), sender=system.governor)
+
+    assert tuple(system.escrow.class_of(1)) == (*CLASSES[0], True, False)
 
 
 def test_class_that_was_never_set_reads_as_nothing(system: System) -> None:

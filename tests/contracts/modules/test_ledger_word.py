@@ -90,9 +90,19 @@ def test_claim_of_more_than_is_owed_is_refused(words: VyperContract) -> None:
         words.ledger_with_claim(packed, 10, 0)
 
 
-def test_fee_that_does_not_fit_is_refused(words: VyperContract) -> None:
+def test_count_of_fees_stops_at_its_bound_instead_of_refusing_a_claim(
+    words: VyperContract,
+) -> None:
+    packed = words.ledger_pack(tuple(HIGHEST.values()))
+
+    booked = words.ledger_unpack(words.ledger_with_claim(packed, 7, 1))._asdict()
+
+    assert booked == HIGHEST | {"liabilities": HIGHEST["liabilities"] - 7}
+
+
+def test_fees_that_do_not_fit_are_not_packed(words: VyperContract) -> None:
     with boa.reverts("ledger: fees too large"):
-        words.ledger_with_claim(words.ledger_pack(tuple(HIGHEST.values())), 0, 1)
+        words.ledger_pack(tuple((HIGHEST | {"fees": 2**102}).values()))
 
 
 @settings(deadline=None)

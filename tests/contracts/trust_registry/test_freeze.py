@@ -190,3 +190,8 @@ def test_unknown_license_is_refused(system: System) -> None:
 def test_reason_that_does_not_fit_is_refused(system: System) -> None:
     with boa.reverts("standing: reason too large"):
         system.trust.freeze(subject(system.payer), 2**32, EVIDENCE, sender=system.guardian)
+
+
+def test_zero_license_is_refused_with_a_reason(system: System) -> None:
+    with boa.reverts("trust: zero subject"):
+        system.trust.freeze(2**160, 1, EVIDENCE, sender=system.guardian)

@@ -38,9 +38,19 @@ async def test_a_quorum_must_answer(committee: Chain) -> None:
     endpoints.on("GET", "http://oracle3/healthz", b"{}")
     await mesh.run(view)
     assert len(endpoints.asked) == 3
-    clock.now += 10
+    clock.now += 1
     await mesh.run(view)
     assert mesh.trouble(view) == ""
+    endpoints.on("GET", "http://oracle2/healthz", b"{}")
+    clock.now += 1
+    await mesh.run(view)
+    asked = len(endpoints.asked)
+    clock.now += 9
+    await mesh.run(view)
+    assert len(endpoints.asked) == asked
+    clock.now += 1
+    await mesh.run(view)
+    assert len(endpoints.asked) == asked + 3
 
 
 async def test_a_member_without_a_seat_is_told(committee: Chain, chain: Chain) -> None:

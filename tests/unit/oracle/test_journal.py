@@ -37,6 +37,8 @@ def path(tmp_path: Path) -> Path:
 
 
 class TestOneRootATurn:
+    """O19: an honest member never signs two roots for one window, turn and epoch."""
+
     def test_another_root_for_the_same_turn_is_refused(self, path: Path) -> None:
         journal = opened(path)
         journal.record(entry(root="a"), window_start=LATER)
@@ -69,6 +71,8 @@ class TestOneRootATurn:
 
 
 class TestAfterARestart:
+    """O19, K29: nor after a restart."""
+
     def test_it_knows_what_was_signed(self, path: Path) -> None:
         journal = opened(path)
         journal.record(entry(root="a"), window_start=LATER)

@@ -68,6 +68,6 @@ def test_the_committee_is_that_of_the_books() -> None:
     committee = Committee.of(Sim(members=7).books)
     assert committee.members == tuple(oracle(index).address for index in range(7))
     assert (committee.size, committee.quorum, committee.faults, committee.epoch) == (7, 5, 2, 7)
-    assert committee.licenses == tuple(range(1, 8))
+    assert committee.seats == tuple(range(7))
     assert committee.leader(5, 3) == oracle(1).address
     assert committee.rank(oracle(3).address, 5, 3) == 2

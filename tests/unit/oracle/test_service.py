@@ -48,6 +48,8 @@ def signed_roots(cluster: Cluster) -> Iterator[tuple[int, tuple[int, int, int], 
 
 
 class TestAgreement:
+    """O19, O20: agreement within the turns, and never two roots of one member for a turn."""
+
     async def test_windows_are_settled_one_after_the_other(self, cluster: Cluster) -> None:
         for window in (2, 3, 4):
             found = await cluster.settle(window)
@@ -201,6 +203,8 @@ class TestOpenPairs:
 
 
 class TestRestarts:
+    """O19, K29: what a member signed and observed outlasts it."""
+
     async def test_a_member_that_restarts_within_the_round_signs_no_second_root(
         self, cluster: Cluster
     ) -> None:
@@ -291,6 +295,8 @@ class TestRestarts:
 
 
 class TestVetoes:
+    """O17: what was signed before a veto counts for nothing after it."""
+
     async def test_after_a_veto_only_a_window_that_begins_later_is_signed(
         self, cluster: Cluster
     ) -> None:

@@ -236,6 +236,7 @@ def worlds(draw: st.DrawFn) -> World:
 
 @given(worlds())
 def test_the_contract_would_take_it(world: World) -> None:
+    """P13: never more than the slots, none twice, all eligible."""
     view = world.view()
     found = choose(view, 1)
     if found is None:
