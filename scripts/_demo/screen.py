@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from types import TracebackType
 from typing import Self
@@ -15,6 +16,11 @@ from scripts._demo.ledger import Account, Ledger
 DECIMALS = 6
 
 
+def _width() -> int | None:
+    """Return None on a terminal, which knows its own width; elsewhere no table is cut."""
+    return None if sys.stdout.isatty() else 120
+
+
 def money(amount: int) -> str:
     """Return base units as dollars."""
     return f"{amount / 10**DECIMALS:,.6f}".rstrip("0").rstrip(".")
@@ -24,7 +30,7 @@ class Screen:
     """Prints lines with the time since the start; on a terminal a table stays below them."""
 
     def __init__(self, console: Console | None = None) -> None:
-        self.console = console or Console(highlight=False)
+        self.console = console or Console(highlight=False, width=_width())
         self._start = time.monotonic()
         self._live: Live | None = None
 

@@ -43,6 +43,9 @@ def claim(license_id: int, job_id: int | None, as_json: bool, network: Network, 
                 ]
             )
             return
+        if not collected:
+            click.echo(f"license {license_id}: nothing to collect; the final report is claimed")
+            return
         rows = [(one.job_id, format_amount(one.amount, decimals), one.payee) for one in collected]
         emit_table(f"Collected for license {license_id}", ("job", "amount", "payee"), rows)
 

@@ -105,7 +105,7 @@ def deploy(
         from workdeed.sdk.jobs import check_fits
 
         decimals = await client.decimals()
-        limit = parse_amount(max_price, decimals, "--max-price") if max_price else None
+        limit = parse_amount(max_price, decimals, "--max-price") if max_price is not None else None
         found = await client.quote(spec.class_id, slots, windows)
         check_fits(spec, found.offer)
         deposit = format_amount(found.deposit, decimals)

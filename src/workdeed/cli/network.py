@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 T = TypeVar("T")
 
-NETWORKS = {"local": 31_337}
+NETWORKS = {"local": 31_337, "sepolia": 11_155_111, "base-sepolia": 84_532}
 """Names of networks; every other one is given by its chain id or its deployment file."""
 
 LOCAL_RPC = "http://127.0.0.1:8545"

@@ -25,6 +25,7 @@ from workdeed.oracle.errors import (
     NotYetError,
     OracleError,
     RefusedError,
+    RoundOverError,
 )
 from workdeed.oracle.evidence import EvidenceLog
 from workdeed.oracle.facts import FactFinder
@@ -441,6 +442,8 @@ class OracleService:
             self._led = led  # the next tick tries again, while the turn lasts
             self._problem = str(error)
             return
+        except RoundOverError as error:
+            _log.debug("oracle: turn not needed", turn=turn, reason=str(error))
         except (OracleError, ChainError) as error:
             self._problem = str(error)
             _log.warning("oracle: turn failed", turn=turn, reason=self._problem)

@@ -43,6 +43,9 @@ class Earnings:
         keepers = await self.session.keeper_addresses()
         key = (suite.escrow.address, job_id, license_id)
         leaf = await prove_leaf(self.session.endpoints, keepers, window, root, key)
+        served = await self.session.read(suite.escrow.assignment(job_id, license_id))
+        if leaf.units <= served.claimed_units:
+            return None
         receipt = await self.session.sender.send(
             suite.escrow.claim(job_id, license_id, leaf.units, leaf.proof)
         )
@@ -64,13 +67,24 @@ class Earnings:
         payee, standing = await self.session.read(suite.licenses.payee_of(license_id))
         if standing:
             raise SdkError(f"license {license_id}: it is held; see `workdeed license show`")
-        entries = _entries(leaves, suite.escrow.address, license_id)
+        entries = await self._new(_entries(leaves, suite.escrow.address, license_id))
         collected: list[Collected] = []
         for start in range(0, len(entries), MAX_CLAIMS):
             part = entries[start : start + MAX_CLAIMS]
             receipt = await self.session.sender.send(suite.escrow.claim_many(payee, part))
             collected += [_collected(one) for one in receipt.events if isinstance(one, Claimed)]
         return collected
+
+    async def _new(self, entries: Sequence[ClaimEntry]) -> list[ClaimEntry]:
+        """Leave out what was claimed already: sending it would cost gas and move nothing."""
+        escrow = self.session.suite.escrow
+        calls = [escrow.assignment(entry.job_id, entry.license_id) for entry in entries]
+        served = await self.session.read_all(calls)
+        return [
+            entry
+            for entry, one in zip(entries, served, strict=True)
+            if entry.units > one.claimed_units
+        ]
 
     async def _final_report(self) -> tuple[int, bytes]:
         window, root = await self.session.read(self.session.suite.committee.final_report())

@@ -254,6 +254,8 @@ class Jobs:
         suite = self.session.suite
         window, root = await self.session.read(suite.committee.final_report())
         job = (await self.job(job_id)).job
+        if job.closed:
+            raise SdkError(f"job {job_id}: it is closed already")
         if job.end == 0 or window + 1 < job.end:
             raise SdkError(f"job {job_id}: its last window is not in a final report yet; try later")
         keepers = await self.session.keeper_addresses()

@@ -51,6 +51,19 @@ class LicenseView:
     profile_hash: bytes
     seated: bool
 
+    @property
+    def obstacle(self) -> str:
+        """Why no job is placed on the license; empty if nothing stands in the way."""
+        if self.eligible:
+            return ""
+        if self.kind == ORACLE:
+            return "an oracle license serves no jobs"
+        if self.node == ZERO_ADDRESS:
+            return "no node is linked"
+        if self.standing:
+            return f"license, owner or node is {STANDINGS[self.standing]}"
+        return "the owner is not attested; an issuer runs `workdeed trust attest`"
+
     def to_json(self) -> dict[str, Any]:
         """Return the license for JSON."""
         return {
@@ -61,6 +74,7 @@ class LicenseView:
             "payout": self.payout,
             "standing": STANDINGS[self.standing],
             "eligible": self.eligible,
+            "obstacle": self.obstacle,
             "endpoint": self.endpoint,
             "profile_hash": to_hex(self.profile_hash),
             "seated": self.seated,
