@@ -216,8 +216,11 @@ class WorkdeedMachine(RuleBasedStateMachine):
             self._issue(operator)
         self.open_job(2, 3, 1, data)
         self.open_job(1, 1, 2, data)
-        for _ in range(2 * bool(self.jobs)):
+        if self.jobs:
             self.place(data)
+            self.place(data)
+            self.serve(data, 2)
+            self.settle(data)
 
     def _issue(self, owner: str) -> int:
         license_id = self.system.issue(owner)
