@@ -18,6 +18,7 @@ import aiohttp
 
 from scripts._demo.processes import Crew, run_keeper, run_node
 from workdeed.chain.deployment import Deployment, load_deployment
+from workdeed.chain.errors import ChainError
 from workdeed.chain.keys import LocalSigner
 from workdeed.chain.rpc import RpcClient
 from workdeed.intent.spec import Spec
@@ -416,7 +417,7 @@ async def _answers(rpc_url: str) -> bool:
     rpc = RpcClient(rpc_url)
     try:
         return await rpc.chain_id() == CHAIN_ID
-    except Exception:
+    except ChainError:
         return False
     finally:
         await rpc.close()
