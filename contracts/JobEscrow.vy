@@ -370,7 +370,7 @@ def extend_job(job_id: uint256, windows: uint256):
     """
     money: money_word.Money = money_word._unpack(self._money[job_id])
     terms: terms_word.Terms = terms_word._unpack(self._terms[job_id])
-    self._check_open(job_id, money, terms)
+    self._check_open(money, terms)
     self._check_windows(windows)
     assert tariff._class(terms.class_id).price <= money.price, "escrow: class dearer"
     added: uint256 = terms.slots * windows * UNIT
@@ -393,7 +393,7 @@ def revise_job(job_id: uint256, spec_hash: bytes32):
     @param job_id The caller's job.
     @param spec_hash keccak256 of the canonical new spec.
     """
-    self._check_open(job_id, money_word._unpack(self._money[job_id]), terms_word._unpack(self._terms[job_id]))
+    self._check_open(money_word._unpack(self._money[job_id]), terms_word._unpack(self._terms[job_id]))
     lifecycle: lifecycle_word.Lifecycle = lifecycle_word._unpack(self._lifecycle[job_id])
     window: uint256 = clock._now()
     assert lifecycle.revised_in != window, "escrow: revised this window"
@@ -414,7 +414,7 @@ def cancel_job(job_id: uint256) -> uint256:
     """
     money: money_word.Money = money_word._unpack(self._money[job_id])
     terms: terms_word.Terms = terms_word._unpack(self._terms[job_id])
-    self._check_open(job_id, money, terms)
+    self._check_open(money, terms)
     unserved: uint256 = money.funded
     money.cancelled = True
     if money.end == 0:
@@ -732,10 +732,9 @@ def _is_covered(end: uint256) -> bool:
 
 @internal
 @view
-def _check_open(job_id: uint256, money: money_word.Money, terms: terms_word.Terms):
+def _check_open(money: money_word.Money, terms: terms_word.Terms):
     """
     @dev Reverts unless the caller is the payer of a job that is neither over nor cancelled.
-    @param job_id The job.
     @param money Its money word.
     @param terms Its terms word.
     """

@@ -13,11 +13,15 @@ from dataclasses import dataclass, field
 from importlib import resources
 from typing import Any
 
+from eth_abi.codec import ABICodec
 from eth_utils.abi import event_abi_to_log_topic
+from hexbytes import HexBytes
+from web3._utils.abi import build_strict_registry
 from web3._utils.events import get_event_data
 from web3.types import LogReceipt
 
 from workdeed.chain.rpc import RpcClient
+from workdeed.protocol.hashing import keccak
 
 UNIT = 10_000
 FULL_BPS = 10_000
@@ -216,8 +220,6 @@ class Ledger:
         return [f"{a} {x} is not {b} {y}" for a, x, b, y in pairs if x != y]
 
     async def _view(self, contract: str, signature: str, *words: int) -> int:
-        from workdeed.protocol.hashing import keccak
-
         data = keccak(signature.encode())[:4] + b"".join(word.to_bytes(32) for word in words)
         return int.from_bytes(await self._rpc.eth_call(contract, data))
 
@@ -233,15 +235,10 @@ def _event_table(contracts: Mapping[str, str]) -> dict[tuple[str, str], Any]:
 
 
 def _codec() -> Any:
-    from eth_abi.codec import ABICodec
-    from web3._utils.abi import build_strict_registry
-
     return ABICodec(build_strict_registry())
 
 
 def _receipt(log: dict[str, Any]) -> LogReceipt:
-    from hexbytes import HexBytes
-
     raw: Any = {
         **log,
         "topics": [HexBytes(topic) for topic in log["topics"]],
