@@ -17,10 +17,12 @@ help:
 
 setup: $(VENV)/.ready node_modules/.ready
 
+# The lock files are complete, so `--no-deps`: pip would otherwise look for newer versions of what a
+# package asks for with extras, and stop at the first one that the lock file has no hash of.
 $(VENV)/.ready: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed; name one with PYTHON=...") if sys.version_info < (3, 11) else None'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --requirement requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
@@ -31,7 +33,7 @@ node_modules/.ready: package.json package-lock.json
 
 $(VYPER_LINT)/.ready: requirements-vyper-lint.lock
 	$(PYTHON) -m venv $(VYPER_LINT)
-	$(VYPER_LINT)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements-vyper-lint.lock
+	$(VYPER_LINT)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --requirement requirements-vyper-lint.lock
 	@touch $@
 
 # Compiling is part of the set-up: what follows is timed without it.
