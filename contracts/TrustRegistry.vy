@@ -77,6 +77,10 @@ licenses: public(INodeLicense)
 guardian: public(address)
 
 
+# @dev Who receives the treasury's shares and the price of new licenses.
+treasury: public(address)
+
+
 # @dev Whether an account is an active issuer.
 is_issuer: public(HashMap[address, bool])
 
@@ -91,12 +95,17 @@ _attestations: HashMap[address, uint256]
 
 @deploy
 def __init__(
-    governor_: address, guardian_: address, issuers: DynArray[address, MAX_FIRST_ISSUERS], freeze_period: uint256
+    governor_: address,
+    guardian_: address,
+    treasury_: address,
+    issuers: DynArray[address, MAX_FIRST_ISSUERS],
+    freeze_period: uint256,
 ):
     """
     @notice Hands every role over at once; the deployer keeps none.
     @param governor_ Who may suspend, blacklist, reinstate and set policy.
     @param guardian_ Who may freeze.
+    @param treasury_ Who receives the treasury's shares and the price of new licenses.
     @param issuers Who may attest accounts and issue licenses.
     @param freeze_period How long a freeze lasts, in seconds.
     """
@@ -107,6 +116,7 @@ def __init__(
     ownable._transfer_ownership(governor_)
     self.guardian = guardian_
     log ITrustRegistry.GuardianSet(guardian=guardian_)
+    self._set_treasury(treasury_)
     for issuer: address in issuers:
         self.is_issuer[issuer] = True
         log ITrustRegistry.IssuerSet(issuer=issuer, active=True)
@@ -140,6 +150,16 @@ def set_guardian(guardian_: address):
 
 
 @external
+def set_treasury(treasury_: address):
+    """
+    @notice Names the treasury. What is pulled from now on goes there; what is booked but not pulled as well.
+    @param treasury_ The new treasury.
+    """
+    ownable._check_owner()
+    self._set_treasury(treasury_)
+
+
+@external
 def set_issuer(issuer: address, active: bool):
     """
     @notice Adds or drops an issuer. Dropping it voids all of its attestations at once.
@@ -155,6 +175,8 @@ def set_issuer(issuer: address, active: bool):
 def freeze(subject: uint256, reason: uint256, evidence_hash: bytes32):
     """
     @notice Freezes a subject for `FREEZE_PERIOD`. License, owner and node share one cooldown.
+    @dev A cooldown stays with the accounts of its time. A license that moves to another wallet after its owner was
+         frozen can be frozen there once more: the new owner may be another person, and only the owner can move it.
     @param subject The subject.
     @param reason The reason code.
     @param evidence_hash The hash of the evidence.
@@ -380,6 +402,17 @@ def attestation_of(account: address) -> (address, uint256, uint256):
     """
     word: attestation_word.Attestation = attestation_word._unpack(self._attestations[account])
     return word.issuer, word.level, word.expires_at
+
+
+@internal
+def _set_treasury(treasury_: address):
+    """
+    @dev Writes the treasury.
+    @param treasury_ The treasury.
+    """
+    assert treasury_ != empty(address), "trust: zero treasury"
+    self.treasury = treasury_
+    log ITrustRegistry.TreasurySet(treasury=treasury_)
 
 
 @internal

@@ -4,7 +4,7 @@
 @title Link word
 @custom:contract-name link_word
 @notice One storage word with what a claim and a placement ask of a license.
-        Bits: node 160 | kind 8 | custom payout 8 | relink_at 64.
+        Bits: node 160 | kind 8 | custom payout 8 | relink_at 40 | bonded 8.
 """
 
 
@@ -13,6 +13,11 @@ NODE_MASK: constant(uint256) = 2**160 - 1
 KIND_SHIFT: constant(uint256) = 160
 KIND_MASK: constant(uint256) = 2**8 - 1
 PAYOUT_FLAG: constant(uint256) = 2**168
+
+
+# @dev What the word of a license that can be placed holds under `PLACEABLE_MASK`: kind 1, bonded.
+PLACEABLE_MASK: constant(uint256) = (2**8 - 1) << 160 | (2**8 - 1) << 216
+PLACEABLE: constant(uint256) = 1 << 160 | 1 << 216
 
 
 struct Link:
@@ -24,6 +29,8 @@ struct Link:
     has_payout: bool
     # The Unix time in seconds before which no node may be linked again.
     relink_at: uint256
+    # Whether its bond reaches the minimum of its kind.
+    bonded: bool
 
 
 @internal
@@ -35,12 +42,13 @@ def _pack(word: Link) -> uint256:
     @return uint256 The word.
     """
     assert word.kind < 2**8, "link: unknown kind"
-    assert word.relink_at < 2**64, "link: relink too late"
+    assert word.relink_at < 2**40, "link: relink too late"
     return (
         convert(word.node, uint256)
         | (word.kind << 160)
         | (convert(word.has_payout, uint256) << 168)
         | (word.relink_at << 176)
+        | (convert(word.bonded, uint256) << 216)
     )
 
 
@@ -56,5 +64,6 @@ def _unpack(packed: uint256) -> Link:
         node=convert(packed & (2**160 - 1), address),
         kind=(packed >> 160) & (2**8 - 1),
         has_payout=((packed >> 168) & (2**8 - 1)) != 0,
-        relink_at=(packed >> 176) & (2**64 - 1),
+        relink_at=(packed >> 176) & (2**40 - 1),
+        bonded=((packed >> 216) & (2**8 - 1)) != 0,
     )

@@ -74,6 +74,21 @@ class PlacementArguments(NamedTuple):
     signatures: bytes
 
 
+class BondTerms(NamedTuple):
+    """What `NodeLicense` holds bonds to, in its constructor's order."""
+
+    min_node_bond: int = 0
+    min_oracle_bond: int = 0
+    unbond_delay: int = 32_400
+    slash_cap_bps: int = 5_000
+    slash_payer_bps: int = 4_000
+    slash_burn_bps: int = 3_000
+
+
+BOND_TERMS = BondTerms()
+"""Nothing is asked, so that a license is placed as soon as its node is linked."""
+
+
 class ReportArguments(NamedTuple):
     """What `OracleCommittee.submit_report` takes, in its order."""
 
@@ -169,6 +184,7 @@ class System:
     """
 
     trust: VyperContract
+    vault: VyperContract
     licenses: VyperContract
     committee: VyperContract
     escrow: VyperContract
@@ -181,6 +197,8 @@ class System:
     governor: str = field(default_factory=lambda: account("governor"))
     guardian: str = field(default_factory=lambda: account("guardian"))
     issuer: str = field(default_factory=lambda: account("issuer"))
+    treasury: str = field(default_factory=lambda: account("treasury"))
+    auction: str = field(default_factory=lambda: account("auction"))
     deployer: str = field(default_factory=lambda: account("deployer"))
     payer: str = field(default_factory=lambda: account("payer"))
     stranger: str = field(default_factory=lambda: account("stranger"))
@@ -308,6 +326,15 @@ class System:
     def operator_of(self, license_id: int) -> str:
         """Return the owner of a license."""
         return str(self.licenses.ownerOf(license_id))
+
+    # Bonds.
+
+    def post_bond(self, license_id: int, amount: int, *, sender: str | None = None) -> None:
+        """Mint what a bond takes to its payer, the owner unless given, who posts it."""
+        sender = sender or self.operator_of(license_id)
+        self.token.mint(sender, amount)
+        self.token.approve(self.licenses.address, amount, sender=sender)
+        self.licenses.post_bond(license_id, amount, sender=sender)
 
     # Jobs.
 
@@ -472,6 +499,7 @@ def deploy_system(
     freeze_period: int = FREEZE_PERIOD,
     relink_delay: int = 0,
     owner_level: int = VERIFIED,
+    bond_terms: BondTerms = BOND_TERMS,
     classes: Sequence[tuple[int, int, int, int]] = CLASSES,
     policy: tuple[int, int, int, int, int] = POLICY,
     token: VyperContract | None = None,
@@ -481,12 +509,18 @@ def deploy_system(
     The token is a `PlainToken` of `decimals` unless given. Every role is an account of its own.
     """
     governor, guardian, issuer = account("governor"), account("guardian"), account("issuer")
+    treasury, auction = account("treasury"), account("auction")
     keys = [private_key(f"oracle {index}") for index in range(oracles)]
     owners = [account(f"owner of oracle {index}") for index in range(oracles)]
     with boa.env.sender(account("deployer")):
         token = token or deployer("testing/PlainToken").deploy(decimals)
-        trust = deployer("TrustRegistry").deploy(governor, guardian, [issuer], freeze_period)
-        licenses = deployer("NodeLicense").deploy(trust, relink_delay, owner_level, owners)
+        trust = deployer("TrustRegistry").deploy(
+            governor, guardian, treasury, [issuer], freeze_period
+        )
+        vault = deployer("FeeVault").deploy(token, trust, auction)
+        licenses = deployer("NodeLicense").deploy(
+            trust, vault, relink_delay, owner_level, bond_terms, owners
+        )
         trust.bind_licenses(licenses)
         seats = [(index + 1, address_of(key)) for index, key in enumerate(keys)]
         committee = deployer("OracleCommittee").deploy(
@@ -498,6 +532,7 @@ def deploy_system(
         )
     system = System(
         trust=trust,
+        vault=vault,
         licenses=licenses,
         committee=committee,
         escrow=escrow,
