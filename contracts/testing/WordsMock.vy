@@ -11,6 +11,7 @@
 """
 
 from ..modules import attestation_word
+from ..modules import bond_word
 from ..modules import class_word
 from ..modules import head_word
 from ..modules import lanes
@@ -46,6 +47,28 @@ def attestation_unpack(packed: uint256) -> attestation_word.Attestation:
     @return Attestation The fields.
     """
     return attestation_word._unpack(packed)
+
+
+@external
+@pure
+def bond_pack(word: bond_word.Bond) -> uint256:
+    """
+    @notice Packs a bond.
+    @param word The fields.
+    @return uint256 The word.
+    """
+    return bond_word._pack(word)
+
+
+@external
+@pure
+def bond_unpack(packed: uint256) -> bond_word.Bond:
+    """
+    @notice Unpacks a bond.
+    @param packed The word.
+    @return Bond The fields.
+    """
+    return bond_word._unpack(packed)
 
 
 @external

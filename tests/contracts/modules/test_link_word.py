@@ -14,7 +14,8 @@ WORD = Fields(
         ("node", 160, str),
         ("kind", 8, int),
         ("has_payout", 8, bool),
-        ("relink_at", 64, int),
+        ("relink_at", 40, int),
+        ("bonded", 8, bool),
     ),
 )
 
@@ -37,7 +38,7 @@ def test_highest_values_fit(words: VyperContract) -> None:
     ("field", "value", "reason"),
     [
         ("kind", 2**8, "link: unknown kind"),
-        ("relink_at", 2**64, "link: relink too late"),
+        ("relink_at", 2**40, "link: relink too late"),
     ],
 )
 def test_field_that_does_not_fit_is_refused(

@@ -6,13 +6,15 @@ import boa
 import pytest
 from boa.contracts.vyper.vyper_contract import VyperContract
 
-from tests.contracts.system import ZERO_ADDRESS, System, deployer, event
+from tests.contracts.system import BOND_TERMS, ZERO_ADDRESS, System, deployer, event
 
 
 @pytest.fixture
 def licenses(system: System) -> VyperContract:
     """A license contract that knows no committee yet."""
-    return deployer("NodeLicense").deploy(system.trust, 0, 0, [], sender=system.deployer)
+    return deployer("NodeLicense").deploy(
+        system.trust, system.vault, 0, 0, BOND_TERMS, [], sender=system.deployer
+    )
 
 
 def test_deployer_binds(system: System, licenses: VyperContract) -> None:

@@ -5,7 +5,17 @@ from __future__ import annotations
 import boa
 import pytest
 
-from tests.contracts.system import ORACLE, ZERO_ADDRESS, System, account, deployer, events
+from tests.contracts.system import (
+    BOND_TERMS,
+    ORACLE,
+    ZERO_ADDRESS,
+    BondTerms,
+    System,
+    account,
+    deployer,
+    event,
+    events,
+)
 
 NEVER_EXPORTED = (
     "burn",
@@ -22,7 +32,7 @@ NEVER_EXPORTED = (
 def test_first_oracles_get_licenses_from_1(system: System) -> None:
     owners = [account(f"first owner {index}") for index in range(3)]
 
-    licenses = deployer("NodeLicense").deploy(system.trust, 60, 2, owners)
+    licenses = deployer("NodeLicense").deploy(system.trust, system.vault, 60, 2, BOND_TERMS, owners)
 
     issued = [
         (entry.license_id, entry.owner, entry.kind) for entry in events(licenses, "LicenseIssued")
@@ -31,10 +41,50 @@ def test_first_oracles_get_licenses_from_1(system: System) -> None:
     assert [licenses.ownerOf(index + 1) for index in range(3)] == owners
     assert [licenses.kind_of(index + 1) for index in range(3)] == [ORACLE] * 3
     assert licenses.totalSupply() == 3
+    assert licenses.oracle_licenses_of(owners[0]) == 1
     assert licenses.RELINK_DELAY() == 60
     assert licenses.OWNER_LEVEL() == 2
     assert licenses.TRUST() == system.trust.address
     assert licenses.committee() == ZERO_ADDRESS
+
+
+def test_bond_terms_are_fixed_and_the_split_is_the_first(system: System) -> None:
+    terms = BondTerms(1, 2, 3, 4_000, 5_000, 5_000)
+
+    licenses = deployer("NodeLicense").deploy(system.trust, system.vault, 0, 0, terms, [])
+
+    assert event(licenses, "SlashSplitSet") == {"payer_bps": 5_000, "burn_bps": 5_000}
+    assert (licenses.MIN_NODE_BOND(), licenses.MIN_ORACLE_BOND()) == (1, 2)
+    assert (licenses.UNBOND_DELAY(), licenses.SLASH_CAP_BPS()) == (3, 4_000)
+    assert (licenses.slash_payer_bps(), licenses.slash_burn_bps()) == (5_000, 5_000)
+    assert licenses.VAULT() == system.vault.address
+    assert licenses.TOKEN() == system.token.address
+    assert licenses.bonds_held() == 0
+
+
+@pytest.mark.parametrize(
+    ("relink_delay", "terms", "reason"),
+    [
+        (2**32, BOND_TERMS, "license: relink delay too long"),
+        (0, BOND_TERMS._replace(unbond_delay=2**32), "license: unbond delay too long"),
+        (0, BOND_TERMS._replace(slash_cap_bps=10_001), "license: slash cap too high"),
+        (0, BOND_TERMS._replace(slash_burn_bps=6_001), "license: slash split too high"),
+        (0, BOND_TERMS._replace(slash_payer_bps=2**256 - 1), "license: slash split too high"),
+    ],
+)
+def test_terms_out_of_their_bounds_are_refused(
+    system: System, relink_delay: int, terms: BondTerms, reason: str
+) -> None:
+    with boa.reverts(reason):
+        deployer("NodeLicense").deploy(system.trust, system.vault, relink_delay, 0, terms, [])
+
+
+def test_terms_at_their_bounds_are_taken(system: System) -> None:
+    terms = BondTerms(0, 0, 2**32 - 1, 10_000, 10_000, 0)
+
+    licenses = deployer("NodeLicense").deploy(system.trust, system.vault, 2**32 - 1, 0, terms, [])
+
+    assert licenses.RELINK_DELAY() == licenses.UNBOND_DELAY() == 2**32 - 1
 
 
 def test_it_is_an_erc721_with_metadata(system: System) -> None:
@@ -61,4 +111,4 @@ def test_functions_that_would_bypass_the_rules_are_not_exported(
 
 def test_zero_owner_is_refused(system: System) -> None:
     with boa.reverts("license: zero owner"):
-        deployer("NodeLicense").deploy(system.trust, 0, 0, [ZERO_ADDRESS])
+        deployer("NodeLicense").deploy(system.trust, system.vault, 0, 0, BOND_TERMS, [ZERO_ADDRESS])

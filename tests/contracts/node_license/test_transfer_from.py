@@ -7,7 +7,16 @@ from collections.abc import Callable
 import boa
 import pytest
 
-from tests.contracts.system import NODE, ORACLE, ZERO_ADDRESS, System, deployer, event, events
+from tests.contracts.system import (
+    BOND_TERMS,
+    NODE,
+    ORACLE,
+    ZERO_ADDRESS,
+    System,
+    deployer,
+    event,
+    events,
+)
 
 Transfer = Callable[[System, str, str, int, str], None]
 
@@ -173,19 +182,60 @@ def test_oracle_license_without_a_seat_moves(system: System, transfer: Transfer)
     assert system.committee.committee_epoch() == epoch
 
 
-@both
-def test_license_moves_before_a_committee_is_bound(system: System, transfer: Transfer) -> None:
+@pytest.fixture
+def unbound(system: System) -> System:
+    """A license contract with one oracle license, of `operators[0]`, and no committee yet."""
     trust = deployer("TrustRegistry").deploy(
-        system.governor, system.guardian, [], 1, sender=system.deployer
+        system.governor,
+        system.guardian,
+        system.treasury,
+        [system.issuer],
+        1,
+        sender=system.deployer,
     )
-    owner = system.operators[0]
-    licenses = deployer("NodeLicense").deploy(trust, 0, 0, [owner])
-    trust.bind_licenses(licenses, sender=system.deployer)
-    system.licenses = licenses
+    system.trust = trust
+    system.licenses = deployer("NodeLicense").deploy(
+        trust, system.vault, 0, 0, BOND_TERMS, [system.operators[0]], sender=system.deployer
+    )
+    trust.bind_licenses(system.licenses, sender=system.deployer)
+    return system
 
-    transfer(system, owner, system.operators[1], 1, owner)
 
-    assert licenses.ownerOf(1) == system.operators[1]
+@both
+def test_node_license_moves_before_a_committee_is_bound(
+    unbound: System, transfer: Transfer
+) -> None:
+    owner, buyer = unbound.operators[:2]
+    license_id = unbound.issue(owner)
+
+    transfer(unbound, owner, buyer, license_id, owner)
+
+    assert unbound.licenses.ownerOf(license_id) == buyer
+
+
+@both
+def test_oracle_license_moved_before_the_committee_was_bound_kept_its_seat(
+    unbound: System, transfer: Transfer
+) -> None:
+    owner, buyer = unbound.operators[:2]
+    second = unbound.issue(owner, ORACLE)
+    committee = deployer("OracleCommittee").deploy(
+        unbound.trust,
+        unbound.licenses,
+        boa.env.timestamp,
+        unbound.window,
+        unbound.challenge,
+        [(1, unbound.payer), (second, unbound.stranger)],
+    )
+    with boa.reverts("license: committee not bound"):
+        transfer(unbound, owner, buyer, second, owner)
+
+    unbound.licenses.bind_committee(committee, sender=unbound.deployer)
+    transfer(unbound, owner, buyer, second, owner)
+
+    assert not committee.is_seated(second)
+    assert unbound.licenses.oracle_licenses_of(owner) == 1
+    assert unbound.licenses.oracle_licenses_of(buyer) == 1
 
 
 def test_receiving_contract_must_accept_a_safe_transfer(system: System) -> None:

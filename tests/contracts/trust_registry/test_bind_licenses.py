@@ -13,7 +13,7 @@ from tests.contracts.system import ZERO_ADDRESS, System, deployer, event
 def trust(system: System) -> VyperContract:
     """A registry that knows no licenses yet."""
     return deployer("TrustRegistry").deploy(
-        system.governor, system.guardian, [], 1, sender=system.deployer
+        system.governor, system.guardian, system.treasury, [], 1, sender=system.deployer
     )
 
 

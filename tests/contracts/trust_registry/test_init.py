@@ -11,14 +11,21 @@ def test_roles_are_handed_over_at_once(system: System) -> None:
     second = boa.env.generate_address()
 
     trust = deployer("TrustRegistry").deploy(
-        system.governor, system.guardian, [system.issuer, second], 700, sender=system.deployer
+        system.governor,
+        system.guardian,
+        system.treasury,
+        [system.issuer, second],
+        700,
+        sender=system.deployer,
     )
 
     assert event(trust, "GuardianSet") == {"guardian": system.guardian}
+    assert event(trust, "TreasurySet") == {"treasury": system.treasury}
     assert [entry.issuer for entry in events(trust, "IssuerSet")] == [system.issuer, second]
     assert all(entry.active for entry in events(trust, "IssuerSet"))
     assert trust.governor() == system.governor
     assert trust.guardian() == system.guardian
+    assert trust.treasury() == system.treasury
     assert trust.is_issuer(system.issuer)
     assert trust.is_issuer(second)
     assert trust.FREEZE_PERIOD() == 700
@@ -37,12 +44,17 @@ def test_deployer_keeps_no_role(system: System) -> None:
 
 def test_zero_governor_is_refused(system: System) -> None:
     with boa.reverts("trust: zero governor"):
-        deployer("TrustRegistry").deploy(ZERO_ADDRESS, system.guardian, [], 1)
+        deployer("TrustRegistry").deploy(ZERO_ADDRESS, system.guardian, system.treasury, [], 1)
 
 
 def test_zero_freeze_period_is_refused(system: System) -> None:
     with boa.reverts("trust: zero freeze period"):
-        deployer("TrustRegistry").deploy(system.governor, system.guardian, [], 0)
+        deployer("TrustRegistry").deploy(system.governor, system.guardian, system.treasury, [], 0)
+
+
+def test_zero_treasury_is_refused(system: System) -> None:
+    with boa.reverts("trust: zero treasury"):
+        deployer("TrustRegistry").deploy(system.governor, system.guardian, ZERO_ADDRESS, [], 1)
 
 
 def test_governor_cannot_renounce(system: System) -> None:
