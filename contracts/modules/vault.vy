@@ -45,3 +45,18 @@ def _push(receiver: address, amount: uint256):
     if amount == 0:
         return
     assert extcall TOKEN.transfer(receiver, amount, default_return_value=True), "vault: transfer refused"
+
+
+@internal
+def _forward(payer: address, receiver: address, amount: uint256):
+    """
+    @dev Moves tokens by the payer's allowance past this contract; reverts unless all of them arrive.
+    @param payer Who pays.
+    @param receiver Who is paid, another account than the payer.
+    @param amount Base units of the token; 0 moves nothing.
+    """
+    if amount == 0:
+        return
+    before: uint256 = staticcall TOKEN.balanceOf(receiver)
+    assert extcall TOKEN.transferFrom(payer, receiver, amount, default_return_value=True), "vault: transfer refused"
+    assert staticcall TOKEN.balanceOf(receiver) == before + amount, "vault: fee on transfer"
