@@ -8,7 +8,8 @@
 @notice Holds what payers lock for jobs, pays operators what a final report proves, refunds the rest to the payer.
 @custom:security Claims are clamped, never trusted: a license is paid for the windows that it was placed in and a job
         for what was funded, whatever the oracles sign. State is written before tokens move.
-@custom:kill Retiring every class stops new jobs. Nothing stops claims, closes, cancels and refunds of those that stand.
+@custom:kill The guardian can pause opening and placing for `FREEZE_PERIOD`, the governor can retire every class of
+        the tariff. Nothing stops claims, closes, cancels and refunds of the jobs that stand.
 """
 
 from interfaces import IJobEscrow
@@ -16,33 +17,35 @@ from interfaces import IJobEscrow
 implements: IJobEscrow
 
 from ethereum.ercs import IERC20
+from interfaces import IFeeVault
 from interfaces import INodeLicense
 from interfaces import IOracleCommittee
+from interfaces import ITariff
 from interfaces import ITrustRegistry
 
 from snekmate.utils import eip712_domain_separator
 
 initializes: eip712_domain_separator
 
-from modules import class_word
 from modules import clock
 
 initializes: clock
 
-from modules import lifecycle_word
+from modules import head_word
+from modules import ledger_word
 from modules import merkle
 from modules import money_word
+
+from modules import rates
+
+initializes: rates
 
 from modules import roles
 
 initializes: roles
 
 from modules import service_word
-
-from modules import tariff
-
-initializes: tariff[roles := roles]
-
+from modules import shares
 from modules import terms_word
 
 from modules import vault
@@ -50,17 +53,15 @@ from modules import vault
 initializes: vault
 
 exports: (
-    # Price classes and policies.
-    tariff.set_class,
-    tariff.retire_class,
-    tariff.add_policy,
-    tariff.class_of,
-    tariff.policy_of,
-    tariff.policy_version,
-    tariff.job_count,
     # Books.
-    tariff.ledger_of,
-    tariff.liabilities,
+    rates.job_count,
+    rates.ledger_of,
+    rates.liabilities,
+    rates.price_of,
+    # For the tariff.
+    rates.TARIFF,
+    rates.add_policy,
+    rates.set_class,
     # What the contract rests on.
     clock.GENESIS,
     clock.WINDOW,
@@ -78,12 +79,9 @@ struct ClaimEntry:
     proof: DynArray[bytes32, MAX_DEPTH]
 
 
-# @dev Units of one slot served for one window at full availability.
-UNIT: constant(uint256) = 10_000
-
-
 # @dev The kinds of a job.
 SERVICE: constant(uint256) = 0
+BATCH: constant(uint256) = 1
 
 
 # @dev The license id of a job's own leaf.
@@ -94,6 +92,7 @@ JOB_LEAF: constant(uint256) = 0
 GOOD: constant(uint256) = 0
 FROZEN: constant(uint256) = 1
 SUSPENDED: constant(uint256) = 2
+BLACKLISTED: constant(uint256) = 3
 
 
 # @dev Windows that one call may buy.
@@ -117,16 +116,25 @@ _PLACEMENT_TYPE_HASH: constant(bytes32) = keccak256(
 )
 
 
-# @dev Windows between the request and an unattested close.
-CLOSE_GRACE: public(immutable(uint256))
-
-
 # @dev The committee that signs placements and reports.
 COMMITTEE: public(immutable(IOracleCommittee))
 
 
+# @dev The contract through which payers and their delegates change jobs.
+DESK: public(immutable(address))
+
+
 # @dev The licenses that are placed and paid.
 LICENSES: public(immutable(INodeLicense))
+
+
+# @dev How long a pause lasts and how long after its start there can't be another, in seconds: those of a freeze.
+PAUSE_PERIOD: public(immutable(uint256))
+PAUSE_COOLDOWN: public(immutable(uint256))
+
+
+# @dev Where fees and forfeited shares go.
+VAULT: public(immutable(IFeeVault))
 
 
 # @dev Packed price, units, end and flags of each job: what claims need.
@@ -137,12 +145,12 @@ _money: HashMap[uint256, uint256]
 _terms: HashMap[uint256, uint256]
 
 
-# @dev Packed revisions and close request of each job.
-_lifecycle: HashMap[uint256, uint256]
+# @dev Revisions of the spec of each job.
+revision_of: public(HashMap[uint256, uint256])
 
 
 # @dev keccak256 of the canonical spec of each job.
-_spec_hash: HashMap[uint256, bytes32]
+spec_hash_of: public(HashMap[uint256, bytes32])
 
 
 # @dev Packed windows and units of each license in each job.
@@ -151,34 +159,32 @@ _service: HashMap[uint256, HashMap[uint256, uint256]]
 
 @deploy
 def __init__(
-    token: IERC20,
     trust: ITrustRegistry,
     licenses: INodeLicense,
     committee: IOracleCommittee,
-    close_grace: uint256,
-    classes: DynArray[tariff.ClassTerms, tariff.MAX_FIRST_CLASSES],
-    policy: tariff.PolicyTerms,
+    tariff: ITariff,
+    desk: address,
 ):
     """
-    @notice Takes the calendar from the committee.
-    @param token The settlement token.
+    @notice Takes the calendar from the committee, the vault from the licenses and the token from the vault.
     @param trust The trust registry.
     @param licenses The license contract.
     @param committee The oracle committee.
-    @param close_grace Windows between the request and an unattested close.
-    @param classes The first price classes, ids from 1.
-    @param policy Policy version 1.
+    @param tariff The contract that sets prices and policies.
+    @param desk The contract through which payers change jobs.
     """
     eip712_domain_separator.__init__("JobEscrow", "1")
     clock.__init__(staticcall committee.GENESIS(), staticcall committee.WINDOW())
+    rates.__init__(tariff)
     roles.__init__(trust)
-    vault.__init__(token)
-    tariff.__init__(classes, policy)
-    assert close_grace > 0, "escrow: zero close grace"
     assert staticcall committee.LICENSES() == licenses.address, "escrow: committee of others"
-    CLOSE_GRACE = close_grace
+    VAULT = IFeeVault(staticcall licenses.VAULT())
+    vault.__init__(IERC20(staticcall IFeeVault(staticcall licenses.VAULT()).TOKEN()))
     COMMITTEE = committee
+    DESK = desk
     LICENSES = licenses
+    PAUSE_PERIOD = staticcall trust.FREEZE_PERIOD()
+    PAUSE_COOLDOWN = staticcall trust.FREEZE_COOLDOWN()
 
 
 @external
@@ -192,61 +198,45 @@ def open_job(
     max_price: uint256,
 ) -> uint256:
     """
-    @notice Opens a job and pulls its deposit, `price * slots * windows`, from the caller. Windows are counted
-            from the first placement.
+    @notice Opens a job and pulls its deposit from the caller: `price * slots * windows` for a service job,
+            `price * slots` for a batch job. Windows are counted from the first placement.
     @param spec_hash keccak256 of the canonical spec.
     @param class_id The price class.
-    @param kind 0 for a service job.
-    @param slots Replicas to pay for.
+    @param kind 0 for a service job, 1 for a batch job.
+    @param slots Replicas, or shards, to pay for.
     @param min_slots Licenses that the first placement must bring.
-    @param windows Windows to pay for.
-    @param max_price The highest price of a slot and window that the caller accepts, in base units of the token.
+    @param windows Windows to pay for; the deadline of a batch job.
+    @param max_price The highest price of a slot and window, or shard, that is accepted, in base units of the token.
     @return uint256 The job's id.
     """
-    offer: class_word.Offer = tariff._class(class_id)
-    assert offer.price <= max_price, "escrow: price above maximum"
-    assert kind == SERVICE, "escrow: unknown kind"
-    assert slots > 0, "escrow: zero slots"
-    assert min_slots > 0 and min_slots <= min(slots, MAX_PLACEMENT), "escrow: min slots out of range"
-    self._check_windows(windows)
-    job_id: uint256 = 0
-    version: uint256 = 0
-    job_id, version = tariff._next_job()
-    self._check_payer(msg.sender, tariff._payer_level(version))
-    funded: uint256 = slots * windows * UNIT
-    self._money[job_id] = money_word._pack(
-        money_word.Money(
-            price=offer.price,
-            funded=funded,
-            claimed=0,
-            end=0,
-            policy=version,
-            kind=kind,
-            cancelled=False,
-            closed=False,
-        )
-    )
-    self._terms[job_id] = terms_word._pack(
-        terms_word.Terms(payer=msg.sender, slots=slots, seated=min_slots, start=0, round=0, class_id=class_id)
-    )
-    self._spec_hash[job_id] = spec_hash
-    deposit: uint256 = self._gross(offer.price, funded)
-    tariff._owe(version, deposit)
-    log IJobEscrow.JobOpened(
-        job_id=job_id,
-        payer=msg.sender,
-        spec_hash=spec_hash,
-        kind=kind,
-        class_id=class_id,
-        policy_version=version,
-        price=offer.price,
-        slots=slots,
-        min_slots=min_slots,
-        windows=windows,
-        deposit=deposit,
-    )
-    vault._pull(msg.sender, deposit)
-    return job_id
+    return self._open(msg.sender, spec_hash, class_id, kind, slots, min_slots, windows, max_price)
+
+
+@external
+def open_job_for(
+    payer: address,
+    spec_hash: bytes32,
+    class_id: uint256,
+    kind: uint256,
+    slots: uint256,
+    min_slots: uint256,
+    windows: uint256,
+    max_price: uint256,
+) -> uint256:
+    """
+    @notice Opens a job of a payer and pulls its deposit from the payer's allowance; for the desk.
+    @param payer Who pays and gets every refund.
+    @param spec_hash keccak256 of the canonical spec.
+    @param class_id The price class.
+    @param kind 0 for a service job, 1 for a batch job.
+    @param slots Replicas, or shards, to pay for.
+    @param min_slots Licenses that the first placement must bring.
+    @param windows Windows to pay for; the deadline of a batch job.
+    @param max_price The highest price of a slot and window, or shard, that is accepted, in base units of the token.
+    @return uint256 The job's id.
+    """
+    self._check_desk()
+    return self._open(payer, spec_hash, class_id, kind, slots, min_slots, windows, max_price)
 
 
 @external
@@ -270,13 +260,21 @@ def place(
     @param assign The licenses that begin.
     @param signatures Concatenated signatures in strictly ascending signer order.
     """
-    money: money_word.Money = money_word._unpack(self._money[job_id])
-    terms: terms_word.Terms = terms_word._unpack(self._terms[job_id])
-    assert terms.payer != empty(address), "escrow: unknown job"
-    assert not money.cancelled, "escrow: cancelled"
-    assert round == terms.round, "escrow: wrong round"
+    # Works on the packed words: placing is the dearest call of all.
+    money: uint256 = self._money[job_id]
+    terms: uint256 = self._terms[job_id]
+    slots: uint256 = 0
+    seated: uint256 = 0
+    start: uint256 = 0
+    rounds: uint256 = 0
+    slots, seated, start, rounds = terms_word._placement(terms)
+    assert money != 0, "escrow: unknown job"
+    assert money & money_word.CANCELLED == 0, "escrow: cancelled"
+    assert money & money_word.COMPLETED == 0, "escrow: completed"
+    assert block.timestamp >= head_word._paused_until(rates._head), "escrow: paused"
+    assert round == rounds, "escrow: wrong round"
     assert window == clock._now(), "escrow: wrong window"
-    assert revision == lifecycle_word._unpack(self._lifecycle[job_id]).revision, "escrow: wrong revision"
+    assert revision == self.revision_of[job_id], "escrow: wrong revision"
     assert len(release) + len(assign) > 0, "escrow: empty placement"
     digest: bytes32 = self._placement_digest(
         job_id, round, window, revision, self._hash_ids(release), self._hash_ids(assign)
@@ -284,27 +282,27 @@ def place(
     # The bitmap of the signers is of no use here: a placement earns no share.
     signers: uint256 = staticcall COMMITTEE.verify(digest, signatures)
     assert staticcall LICENSES.all_eligible(assign), "escrow: license not eligible"
-    if terms.start == 0:
-        assert len(assign) >= terms.seated, "escrow: too few licenses"
-        terms.seated = 0
-        terms.start = window + 1
-        money.end = window + 1 + money.funded // (terms.slots * UNIT)
-        self._money[job_id] = money_word._pack(money)
-    assert window + 1 < money.end, "escrow: job over"
+    end: uint256 = money_word._end(money)
+    if end == 0:
+        assert len(assign) >= seated, "escrow: too few licenses"
+        end = window + 1 + start
+        self._money[job_id] = money_word._with_end(money, end)
+        start = window + 1
+        seated = 0
+    assert window + 1 < end, "escrow: job over"
     for license_id: uint256 in release:
         self._release(job_id, license_id, window + 1)
     for license_id: uint256 in assign:
-        self._assign(job_id, license_id, window + 1, money.end)
-    terms.seated = terms.seated + len(assign) - len(release)
-    assert terms.seated <= terms.slots, "escrow: too many licenses"
-    terms.round += 1
-    self._terms[job_id] = terms_word._pack(terms)
+        self._assign(job_id, license_id, window + 1, end)
+    seated = seated + len(assign) - len(release)
+    assert seated <= slots, "escrow: too many licenses"
+    self._terms[job_id] = terms_word._with_placement(terms, seated, start)
     log IJobEscrow.Placed(
         job_id=job_id,
         round=round,
         window=window,
         revision=revision,
-        end=money.end,
+        end=end,
         release=release,
         assign=assign,
     )
@@ -330,7 +328,7 @@ def claim(job_id: uint256, license_id: uint256, units: uint256, proof: DynArray[
     if standing != GOOD:
         self._refuse(standing)
     assert merkle._is_member(proof, root, merkle._leaf(self, job_id, license_id, units)), "escrow: wrong proof"
-    amount: uint256 = self._credit(job_id, license_id, units, reported, payee)
+    amount: uint256 = self._claim(job_id, license_id, units, reported, payee)
     vault._push(payee, amount)
     return amount
 
@@ -356,77 +354,124 @@ def claim_many(payee: address, claims: DynArray[ClaimEntry, MAX_CLAIMS]) -> uint
             continue
         leaf: bytes32 = merkle._leaf(self, entry.job_id, entry.license_id, entry.units)
         assert merkle._is_member(entry.proof, root, leaf), "escrow: wrong proof"
-        total += self._credit(entry.job_id, entry.license_id, entry.units, reported, payee)
+        total += self._claim(entry.job_id, entry.license_id, entry.units, reported, payee)
     vault._push(payee, total)
     return total
 
 
 @external
-def extend_job(job_id: uint256, windows: uint256):
+def forfeit(job_id: uint256, license_id: uint256, units: uint256, proof: DynArray[bytes32, MAX_DEPTH]) -> uint256:
     """
-    @notice Buys more windows at the job's own price, while its class is on sale and not dearer.
-    @param job_id The caller's job.
-    @param windows Windows to add.
+    @notice Takes what the final report proves from a license that is blacklisted, or whose owner or node is: by the
+            job's policy it goes back to the payer, is burned, or is the treasury's. Anyone may send it.
+    @param job_id The job.
+    @param license_id The license.
+    @param units The cumulative units of the leaf.
+    @param proof The leaf's proof.
+    @return uint256 What the license lost, in base units of the token.
     """
-    money: money_word.Money = money_word._unpack(self._money[job_id])
-    terms: terms_word.Terms = terms_word._unpack(self._terms[job_id])
-    self._check_open(money, terms)
-    self._check_windows(windows)
-    assert tariff._class(terms.class_id).price <= money.price, "escrow: class dearer"
-    added: uint256 = terms.slots * windows * UNIT
-    money.funded += added
-    if money.end > 0:
-        money.end += windows
-    self._money[job_id] = money_word._pack(money)
-    deposit: uint256 = self._gross(money.price, added)
-    tariff._owe(money.policy, deposit)
-    log IJobEscrow.JobExtended(
-        job_id=job_id, windows=windows, end=money.end, funded_units=money.funded, deposit=deposit
+    reported: uint256 = 0
+    root: bytes32 = empty(bytes32)
+    reported, root = staticcall COMMITTEE.final_report()
+    payee: address = empty(address)
+    standing: uint256 = 0
+    payee, standing = staticcall LICENSES.payee_of(license_id)
+    assert standing == BLACKLISTED, "escrow: not blacklisted"
+    assert merkle._is_member(proof, root, merkle._leaf(self, job_id, license_id, units)), "escrow: wrong proof"
+    money: uint256 = self._money[job_id]
+    claimed: uint256 = self._service[job_id][license_id] // service_word.ONE_CLAIMED
+    amount: uint256 = 0
+    credited: uint256 = 0
+    amount, credited = self._credit(job_id, license_id, units, reported)
+    if amount == 0:
+        return 0
+    refund: uint256 = 0
+    burned: uint256 = 0
+    refund, burned = rates._forfeited(
+        money_word._policy(money), shares._gross(money_word._price(money), claimed), amount
     )
-    vault._pull(msg.sender, deposit)
+    payer: address = terms_word._payer(self._terms[job_id])
+    log IJobEscrow.Forfeited(
+        job_id=job_id,
+        license_id=license_id,
+        payer=payer,
+        units=credited,
+        refund=refund,
+        burned=burned,
+        treasury=amount - refund - burned,
+    )
+    vault._push(payer, refund)
+    self._hand_over(0, burned, amount - refund - burned)
+    return amount
 
 
 @external
-def revise_job(job_id: uint256, spec_hash: bytes32):
+def flush_fees(version: uint256) -> uint256:
     """
-    @notice Replaces the spec, once a window; service is measured on it from the next window.
-    @param job_id The caller's job.
-    @param spec_hash keccak256 of the canonical new spec.
+    @notice Hands the fees of a policy version to the vault, split between oracles, burn and treasury. Anyone may send it.
+    @param version The policy version.
+    @return uint256 What was handed on, in base units of the token.
     """
-    self._check_open(money_word._unpack(self._money[job_id]), terms_word._unpack(self._terms[job_id]))
-    lifecycle: lifecycle_word.Lifecycle = lifecycle_word._unpack(self._lifecycle[job_id])
-    window: uint256 = clock._now()
-    assert lifecycle.revised_in != window, "escrow: revised this window"
-    lifecycle.revision += 1
-    lifecycle.revised_in = window
-    self._lifecycle[job_id] = lifecycle_word._pack(lifecycle)
-    self._spec_hash[job_id] = spec_hash
-    log IJobEscrow.JobRevised(job_id=job_id, revision=lifecycle.revision, window=window, spec_hash=spec_hash)
+    oracles: uint256 = 0
+    burned: uint256 = 0
+    treasury: uint256 = 0
+    oracles, burned, treasury = rates._flush(version)
+    log IJobEscrow.FeesFlushed(policy_version=version, oracles=oracles, burned=burned, treasury=treasury)
+    self._hand_over(oracles, burned, treasury)
+    return oracles + burned + treasury
 
 
 @external
-def cancel_job(job_id: uint256) -> uint256:
+def amend(
+    job_id: uint256, money: uint256, terms: uint256, release: DynArray[uint256, MAX_PLACEMENT]
+) -> (uint256, uint256):
     """
-    @notice Ends a job for good. Before its start everything comes back; afterwards the current window is the last
-            and the windows behind it come back.
-    @param job_id The caller's job.
+    @notice Rewrites what may change of a job; for the desk, which knows when it may. Whatever the desk says, price,
+            policy, payer and claimed units stay, and money moves between the job and its payer only: what the funded
+            units grow by is pulled, what they shrink by is refunded.
+    @param job_id The job.
+    @param money Its money word as it shall be.
+    @param terms Its terms word as it shall be.
+    @param release Licenses that stop with the current window.
+    @return uint256 The deposit in base units of the token.
     @return uint256 The refund in base units of the token.
     """
-    money: money_word.Money = money_word._unpack(self._money[job_id])
-    terms: terms_word.Terms = terms_word._unpack(self._terms[job_id])
-    self._check_open(money, terms)
-    unserved: uint256 = money.funded
-    money.cancelled = True
-    if money.end == 0:
-        money.closed = True
-    else:
-        end: uint256 = min(money.end, clock._now() + 1)
-        unserved = terms.slots * (money.end - end) * UNIT
-        money.end = end
-    refund: uint256 = self._shrink(job_id, money, money.funded - unserved)
-    log IJobEscrow.JobCancelled(job_id=job_id, end=money.end, funded_units=money.funded - unserved, refund=refund)
-    vault._push(terms.payer, refund)
-    return refund
+    self._check_desk()
+    before: uint256 = self._money[job_id]
+    assert (before ^ money) & money_word.FIXED == 0, "escrow: fixed money"
+    assert (self._terms[job_id] ^ terms) & terms_word.FIXED == 0, "escrow: fixed terms"
+    price: uint256 = money_word._price(money)
+    paid: uint256 = shares._gross(price, money_word._funded(before))
+    due: uint256 = shares._gross(price, money_word._funded(money))
+    assert money_word._funded(money) >= money_word._claimed(money), "escrow: below claimed"
+    self._money[job_id] = money
+    self._terms[job_id] = terms
+    for license_id: uint256 in release:
+        self._release(job_id, license_id, clock._now() + 1)
+    payer: address = terms_word._payer(terms)
+    policy: uint256 = money_word._policy(money)
+    if due > paid:
+        rates._owe(policy, due - paid)
+        vault._pull(payer, due - paid)
+        return due - paid, 0
+    rates._refund(policy, paid - due)
+    vault._push(payer, paid - due)
+    return 0, paid - due
+
+
+@external
+def revise(job_id: uint256, spec_hash: bytes32) -> uint256:
+    """
+    @notice Replaces the spec of a job; for the desk.
+    @param job_id The job.
+    @param spec_hash keccak256 of the canonical new spec.
+    @return uint256 The new revision.
+    """
+    self._check_desk()
+    revision: uint256 = self.revision_of[job_id] + 1
+    self.revision_of[job_id] = revision
+    self.spec_hash_of[job_id] = spec_hash
+    return revision
 
 
 @external
@@ -439,92 +484,50 @@ def close_job(job_id: uint256, total_units: uint256, proof: DynArray[bytes32, MA
     @param proof The leaf's proof.
     @return uint256 The refund in base units of the token.
     """
-    money: money_word.Money = money_word._unpack(self._money[job_id])
-    assert money.end > 0, "escrow: not started"
+    money: uint256 = self._money[job_id]
+    end: uint256 = money_word._end(money)
+    assert end > 0, "escrow: not started"
     reported: uint256 = 0
     root: bytes32 = empty(bytes32)
     reported, root = staticcall COMMITTEE.final_report()
-    assert reported + 1 >= money.end, "escrow: end not reported"
+    assert reported + 1 >= end, "escrow: end not reported"
     assert merkle._is_member(proof, root, merkle._leaf(self, job_id, JOB_LEAF, total_units)), "escrow: wrong proof"
-    kept: uint256 = min(money.funded, max(total_units, money.claimed))
-    if money.closed and kept == money.funded:
+    funded: uint256 = money_word._funded(money)
+    kept: uint256 = min(funded, max(total_units, money_word._claimed(money)))
+    if kept == funded and money & money_word.CLOSED != 0:
         return 0
-    return self._close(job_id, money, kept, True)
+    price: uint256 = money_word._price(money)
+    refund: uint256 = shares._gross(price, funded) - shares._gross(price, kept)
+    self._money[job_id] = money_word._with_close(money, kept)
+    rates._refund(money_word._policy(money), refund)
+    log IJobEscrow.JobClosed(job_id=job_id, funded_units=kept, refund=refund)
+    vault._push(terms_word._payer(self._terms[job_id]), refund)
+    return refund
 
 
 @external
-def request_close(job_id: uint256):
+def pause():
     """
-    @notice Starts the grace after which a job closes without a report; for its payer, after its end.
-            Asking again starts anew.
-    @param job_id The caller's job.
+    @notice Stops opening and placing for `PAUSE_PERIOD`, once in every `PAUSE_COOLDOWN`; for the guardian. It ends by
+            itself, and by nothing else.
     """
-    money: money_word.Money = money_word._unpack(self._money[job_id])
-    self._check_job_payer(terms_word._unpack(self._terms[job_id]))
-    window: uint256 = clock._now()
-    assert money.end > 0, "escrow: not started"
-    assert window >= money.end, "escrow: job not over"
-    assert not money.closed, "escrow: closed"
-    lifecycle: lifecycle_word.Lifecycle = lifecycle_word._unpack(self._lifecycle[job_id])
-    lifecycle.close_requested = window
-    lifecycle.covered = self._is_covered(money.end)
-    self._lifecycle[job_id] = lifecycle_word._pack(lifecycle)
-    log IJobEscrow.CloseRequested(job_id=job_id, window=window, covered=lifecycle.covered)
-
-
-@external
-def close_unattested(job_id: uint256) -> uint256:
-    """
-    @notice Refunds what is unclaimed, `CLOSE_GRACE` windows after the payer's request. Where reports caught up with
-            the job's end since the request, operators get a grace of their own: the payer asks again.
-    @param job_id The job.
-    @return uint256 The refund in base units of the token.
-    """
-    money: money_word.Money = money_word._unpack(self._money[job_id])
-    lifecycle: lifecycle_word.Lifecycle = lifecycle_word._unpack(self._lifecycle[job_id])
-    assert lifecycle.close_requested > 0, "escrow: close not requested"
-    assert not money.closed, "escrow: closed"
-    assert clock._now() >= lifecycle.close_requested + CLOSE_GRACE, "escrow: close grace"
-    assert lifecycle.covered or not self._is_covered(money.end), "escrow: request anew"
-    return self._close(job_id, money, money.claimed, False)
+    roles._check_guardian()
+    assert block.timestamp >= head_word._pause_again_at(rates._head), "escrow: pause cooldown"
+    until: uint256 = block.timestamp + PAUSE_PERIOD
+    rates._head = head_word._with_pause(rates._head, until, block.timestamp + PAUSE_COOLDOWN)
+    log IJobEscrow.Paused(guardian=msg.sender, until=until)
 
 
 @external
 @view
-def job(job_id: uint256) -> IJobEscrow.Job:
+def words_of(job_id: uint256) -> (uint256, uint256):
     """
-    @notice Returns a job.
+    @notice Returns the packed words of a job, as the desk rewrites them.
     @param job_id The job.
-    @return Job What it is; a zero payer if there is no such job.
+    @return uint256 Its money word.
+    @return uint256 Its terms word.
     """
-    money: money_word.Money = money_word._unpack(self._money[job_id])
-    terms: terms_word.Terms = terms_word._unpack(self._terms[job_id])
-    lifecycle: lifecycle_word.Lifecycle = lifecycle_word._unpack(self._lifecycle[job_id])
-    min_slots: uint256 = terms.seated
-    active: uint256 = 0
-    if terms.start > 0:
-        min_slots = 0
-        active = terms.seated
-    return IJobEscrow.Job(
-        payer=terms.payer,
-        spec_hash=self._spec_hash[job_id],
-        revision=lifecycle.revision,
-        kind=money.kind,
-        class_id=terms.class_id,
-        policy_version=money.policy,
-        price=money.price,
-        slots=terms.slots,
-        min_slots=min_slots,
-        active=active,
-        round=terms.round,
-        start=terms.start,
-        end=money.end,
-        funded_units=money.funded,
-        claimed_units=money.claimed,
-        cancelled=money.cancelled,
-        closed=money.closed,
-        close_requested=lifecycle.close_requested,
-    )
+    return self._money[job_id], self._terms[job_id]
 
 
 @external
@@ -544,6 +547,17 @@ def assignment(job_id: uint256, license_id: uint256) -> IJobEscrow.Assignment:
 
 @external
 @view
+def pause_of() -> (uint256, uint256):
+    """
+    @notice Returns the state of the pause.
+    @return uint256 When it ends or ended, in Unix seconds; 0 if there was none.
+    @return uint256 From when the guardian may pause (again), in Unix seconds.
+    """
+    return head_word._paused_until(rates._head), head_word._pause_again_at(rates._head)
+
+
+@external
+@view
 def current_window() -> uint256:
     """
     @notice Returns the current window.
@@ -553,10 +567,82 @@ def current_window() -> uint256:
 
 
 @internal
-def _credit(job_id: uint256, license_id: uint256, units: uint256, reported: uint256, payee: address) -> uint256:
+def _open(
+    payer: address,
+    spec_hash: bytes32,
+    class_id: uint256,
+    kind: uint256,
+    slots: uint256,
+    min_slots: uint256,
+    windows: uint256,
+    max_price: uint256,
+) -> uint256:
     """
-    @dev Credits a license with the least of its leaf, its cap and what the job has left. Works on the packed words:
-         this is the call that is paid for most often.
+    @dev Opens a job and pulls its deposit.
+    @param payer Who pays and gets every refund.
+    @param spec_hash keccak256 of the canonical spec.
+    @param class_id The price class.
+    @param kind The kind.
+    @param slots Replicas, or shards, to pay for.
+    @param min_slots Licenses that the first placement must bring.
+    @param windows Windows to pay for.
+    @param max_price The highest price that is accepted, in base units of the token.
+    @return uint256 The job's id.
+    """
+    price: uint256 = rates._price_of(class_id)
+    assert price <= max_price, "escrow: price above maximum"
+    assert kind <= BATCH, "escrow: unknown kind"
+    assert slots > 0, "escrow: zero slots"
+    assert min_slots > 0 and min_slots <= min(slots, MAX_PLACEMENT), "escrow: min slots out of range"
+    self._check_windows(windows)
+    assert block.timestamp >= head_word._paused_until(rates._head), "escrow: paused"
+    job_id: uint256 = 0
+    version: uint256 = 0
+    job_id, version = rates._next_job()
+    self._check_payer(payer, rates._ledgers[version])
+    funded: uint256 = slots * shares.UNIT
+    if kind == SERVICE:
+        funded *= windows
+    self._money[job_id] = money_word._pack(
+        money_word.Money(
+            price=price,
+            funded=funded,
+            claimed=0,
+            end=0,
+            policy=version,
+            kind=kind,
+            cancelled=False,
+            closed=False,
+            completed=False,
+        )
+    )
+    self._terms[job_id] = terms_word._pack(
+        terms_word.Terms(payer=payer, slots=slots, seated=min_slots, start=windows, round=0, class_id=class_id)
+    )
+    self.spec_hash_of[job_id] = spec_hash
+    deposit: uint256 = shares._gross(price, funded)
+    rates._owe(version, deposit)
+    log IJobEscrow.JobOpened(
+        job_id=job_id,
+        payer=payer,
+        spec_hash=spec_hash,
+        kind=kind,
+        class_id=class_id,
+        policy_version=version,
+        price=price,
+        slots=slots,
+        min_slots=min_slots,
+        windows=windows,
+        deposit=deposit,
+    )
+    vault._pull(payer, deposit)
+    return job_id
+
+
+@internal
+def _claim(job_id: uint256, license_id: uint256, units: uint256, reported: uint256, payee: address) -> uint256:
+    """
+    @dev Credits a license and books what its payee gets; the caller sends it.
     @param job_id The job.
     @param license_id The license.
     @param units The cumulative units of a leaf that was checked.
@@ -564,26 +650,49 @@ def _credit(job_id: uint256, license_id: uint256, units: uint256, reported: uint
     @param payee Who will be paid.
     @return uint256 What to pay, in base units of the token.
     """
+    amount: uint256 = 0
+    credited: uint256 = 0
+    amount, credited = self._credit(job_id, license_id, units, reported)
+    if credited > 0:
+        log IJobEscrow.Claimed(job_id=job_id, license_id=license_id, payee=payee, units=credited, amount=amount)
+    return amount
+
+
+@internal
+def _credit(job_id: uint256, license_id: uint256, units: uint256, reported: uint256) -> (uint256, uint256):
+    """
+    @dev Credits a license with the least of its leaf, its cap and what the job has left. Works on the packed words:
+         this is the call that is paid for most often.
+    @param job_id The job.
+    @param license_id The license.
+    @param units The cumulative units of a leaf that was checked.
+    @param reported The window of the final report.
+    @return uint256 What the license earned, in base units of the token.
+    @return uint256 Its cumulative units from now on; 0 if nothing moves.
+    """
     # License 0, whose leaf is the job's own, does not exist: it has no payee and was never placed.
     money: uint256 = self._money[job_id]
     price: uint256 = 0
     left: uint256 = 0
     end: uint256 = 0
     policy: uint256 = 0
-    price, left, end, policy = money_word._claim_terms(money)
+    kind: uint256 = 0
+    price, left, end, policy, kind = money_word._claim_terms(money)
     service: uint256 = self._service[job_id][license_id]
     claimed: uint256 = service // service_word.ONE_CLAIMED
     # Windows have 32 bits and units 56: nothing here overflows.
-    cap: uint256 = unsafe_mul(service_word._windows(service, end, reported), UNIT)
+    cap: uint256 = unsafe_mul(service_word._windows(service, end, reported), shares.UNIT)
+    if kind == BATCH and cap > 0:
+        # One reported window opens all shards of a batch job: what the job has left is the bound.
+        cap = max_value(uint256)
     credited: uint256 = min(min(units, cap), unsafe_add(claimed, left))
     if credited <= claimed:
-        return 0
-    amount: uint256 = tariff._pay(policy, self._gross(price, claimed), self._gross(price, credited))
+        return 0, 0
+    amount: uint256 = rates._pay(policy, shares._gross(price, claimed), shares._gross(price, credited))
     added: uint256 = unsafe_sub(credited, claimed)
     self._money[job_id] = unsafe_add(money, unsafe_mul(added, money_word.ONE_CLAIMED))
     self._service[job_id][license_id] = unsafe_add(service, unsafe_mul(added, service_word.ONE_CLAIMED))
-    log IJobEscrow.Claimed(job_id=job_id, license_id=license_id, payee=payee, units=credited, amount=amount)
-    return amount
+    return amount, credited
 
 
 @internal
@@ -594,10 +703,9 @@ def _release(job_id: uint256, license_id: uint256, window: uint256):
     @param license_id The license.
     @param window The first window that it no longer serves.
     """
-    service: service_word.Service = service_word._unpack(self._service[job_id][license_id])
-    assert service.first > 0 and service.until == service_word.OPEN_END, "escrow: not placed"
-    service.until = window
-    self._service[job_id][license_id] = service_word._pack(service)
+    service: uint256 = self._service[job_id][license_id]
+    assert service_word._is_placed(service), "escrow: not placed"
+    self._service[job_id][license_id] = service_word._released(service, window)
 
 
 @internal
@@ -611,52 +719,34 @@ def _assign(job_id: uint256, license_id: uint256, window: uint256, end: uint256)
     @param end The first window after the job.
     """
     packed: uint256 = self._service[job_id][license_id]
+    if packed == 0:
+        self._service[job_id][license_id] = service_word._begun(window)
+        return
     service: service_word.Service = service_word._unpack(packed)
-    if service.first > 0:
-        assert service.until != service_word.OPEN_END, "escrow: already placed"
-        reported: uint256 = 0
-        root: bytes32 = empty(bytes32)
-        reported, root = staticcall COMMITTEE.final_report()
-        assert reported + 1 >= service.until, "escrow: release not reported"
-        service.earlier = service_word._windows(packed, end, reported)
+    assert service.until != service_word.OPEN_END, "escrow: already placed"
+    reported: uint256 = 0
+    root: bytes32 = empty(bytes32)
+    reported, root = staticcall COMMITTEE.final_report()
+    assert reported + 1 >= service.until, "escrow: release not reported"
+    service.earlier = service_word._windows(packed, end, reported)
     service.first = window
     service.until = service_word.OPEN_END
     self._service[job_id][license_id] = service_word._pack(service)
 
 
 @internal
-def _close(job_id: uint256, money: money_word.Money, kept: uint256, attested: bool) -> uint256:
+def _hand_over(oracles: uint256, burned: uint256, treasury: uint256):
     """
-    @dev Closes a job and refunds its payer.
-    @param job_id The job.
-    @param money Its money word.
-    @param kept The units that stay funded.
-    @param attested Whether a report says so.
-    @return uint256 The refund in base units of the token.
+    @dev Sends to the vault what was taken from the books, and tells it what for.
+    @param oracles The oracles' part, in base units of the token.
+    @param burned The part to burn.
+    @param treasury The treasury's part.
     """
-    closing: money_word.Money = money
-    closing.closed = True
-    refund: uint256 = self._shrink(job_id, closing, kept)
-    log IJobEscrow.JobClosed(job_id=job_id, funded_units=kept, refund=refund, attested=attested)
-    vault._push(terms_word._unpack(self._terms[job_id]).payer, refund)
-    return refund
-
-
-@internal
-def _shrink(job_id: uint256, money: money_word.Money, kept: uint256) -> uint256:
-    """
-    @dev Writes a job's money with fewer funded units and books the refund; the caller sends it.
-    @param job_id The job.
-    @param money Its money word, flags as they shall be.
-    @param kept The units that stay funded.
-    @return uint256 The refund in base units of the token.
-    """
-    refund: uint256 = self._gross(money.price, money.funded) - self._gross(money.price, kept)
-    shrunk: money_word.Money = money
-    shrunk.funded = kept
-    self._money[job_id] = money_word._pack(shrunk)
-    tariff._refund(money.policy, refund)
-    return refund
+    amount: uint256 = oracles + burned + treasury
+    if amount == 0:
+        return
+    vault._push(VAULT.address, amount)
+    extcall VAULT.book(oracles, burned, treasury)
 
 
 @internal
@@ -704,69 +794,33 @@ def _hash_ids(ids: DynArray[uint256, MAX_PLACEMENT]) -> bytes32:
 
 
 @internal
-@pure
-def _gross(price: uint256, units: uint256) -> uint256:
+@view
+def _check_desk():
     """
-    @dev Returns what units cost, rounded down.
-    @param price Base units of the token for `UNIT`.
-    @param units The units.
-    @return uint256 Base units of the token.
+    @dev Reverts unless the caller is the desk.
     """
-    # 96 and 56 bits can't overflow.
-    return unsafe_div(unsafe_mul(price, units), UNIT)
+    assert msg.sender == DESK, "escrow: not the desk"
 
 
 @internal
 @view
-def _is_covered(end: uint256) -> bool:
-    """
-    @dev Says whether the final report covers the last window of a job.
-    @param end The first window after the job.
-    @return bool Whether it does.
-    """
-    reported: uint256 = 0
-    root: bytes32 = empty(bytes32)
-    reported, root = staticcall COMMITTEE.final_report()
-    return reported + 1 >= end
-
-
-@internal
-@view
-def _check_open(money: money_word.Money, terms: terms_word.Terms):
-    """
-    @dev Reverts unless the caller is the payer of a job that is neither over nor cancelled.
-    @param money Its money word.
-    @param terms Its terms word.
-    """
-    self._check_job_payer(terms)
-    assert not money.cancelled, "escrow: cancelled"
-    assert money.end == 0 or clock._now() < money.end, "escrow: job over"
-
-
-@internal
-@view
-def _check_job_payer(terms: terms_word.Terms):
-    """
-    @dev Reverts unless the caller is the payer of a job that exists.
-    @param terms The job's terms word.
-    """
-    assert terms.payer != empty(address), "escrow: unknown job"
-    assert terms.payer == msg.sender, "escrow: not the payer"
-
-
-@internal
-@view
-def _check_payer(payer: address, level: uint256):
+def _check_payer(payer: address, ledger: uint256):
     """
     @dev Reverts unless an account may open jobs.
     @param payer The account.
-    @param level The attested level that it needs; 0 for none.
+    @param ledger The ledger word of the policy, which says what to ask for.
     """
+    level: uint256 = 0
+    needs_standing: bool = False
+    needs_oracle: bool = False
+    level, needs_standing, needs_oracle = ledger_word._gate(ledger)
     good: bool = False
     verified: bool = False
     good, verified = staticcall roles.TRUST.admits_payer(payer, level)
-    assert good, "escrow: payer's standing"
+    assert good or not needs_standing, "escrow: payer's standing"
     assert verified, "escrow: payer not verified"
+    if needs_oracle:
+        assert staticcall LICENSES.oracle_licenses_of(payer) > 0, "escrow: no oracle license"
 
 
 @internal

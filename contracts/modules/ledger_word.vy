@@ -4,7 +4,8 @@
 @title Ledger word
 @custom:contract-name ledger_word
 @notice The storage word of a policy version: fee shares, fees taken and what is owed.
-        Bits: in use 1 | oracle 14 | burn 14 | all shares 14 | payer level 8 | fees 102 | liabilities 103.
+        Bits: in use 1 | oracle 14 | burn 14 | all shares 14 | payer level 6 | payer standing 1 | payer oracle 1
+        | fees 102 | liabilities 103.
 """
 
 
@@ -15,6 +16,10 @@ struct Ledger:
     treasury_bps: uint256
     # The attested level that a payer needs to open a job; 0 asks for none.
     payer_level: uint256
+    # Whether a payer must be in good standing to open a job.
+    payer_standing: bool
+    # Whether a payer must hold an oracle license to open a job.
+    payer_oracle: bool
     # Fees taken since the version was added, in base units of the token.
     fees: uint256
     # What the escrow owes under the version, locked deposits and fees, in base units of the token.
@@ -30,7 +35,7 @@ def _pack(word: Ledger) -> uint256:
     @return uint256 The word.
     """
     assert word.oracle_bps + word.burn_bps + word.treasury_bps <= 10_000, "ledger: shares above 100%"
-    assert word.payer_level < 2**8, "ledger: level too high"
+    assert word.payer_level < 2**6, "ledger: level too high"
     assert word.fees < 2**102, "ledger: fees too large"
     assert word.liabilities < 2**103, "ledger: deposits too large"
     return (
@@ -39,6 +44,8 @@ def _pack(word: Ledger) -> uint256:
         | (word.burn_bps << 15)
         | ((word.oracle_bps + word.burn_bps + word.treasury_bps) << 29)
         | (word.payer_level << 43)
+        | (convert(word.payer_standing, uint256) << 49)
+        | (convert(word.payer_oracle, uint256) << 50)
         | (word.fees << 51)
         | (word.liabilities << 153)
     )
@@ -58,7 +65,9 @@ def _unpack(packed: uint256) -> Ledger:
         oracle_bps=oracle_bps,
         burn_bps=burn_bps,
         treasury_bps=((packed >> 29) & (2**14 - 1)) - oracle_bps - burn_bps,
-        payer_level=(packed >> 43) & (2**8 - 1),
+        payer_level=(packed >> 43) & (2**6 - 1),
+        payer_standing=(packed >> 49) & 1 != 0,
+        payer_oracle=(packed >> 50) & 1 != 0,
         fees=(packed >> 51) & (2**102 - 1),
         liabilities=packed >> 153,
     )
@@ -104,3 +113,49 @@ def _with_liabilities(packed: uint256, added: uint256, removed: uint256) -> uint
     liabilities: uint256 = (packed >> 153) + added - removed
     assert liabilities < 2**103, "ledger: deposits too large"
     return (packed & (2**153 - 1)) | (liabilities << 153)
+
+
+@internal
+@pure
+def _gate(packed: uint256) -> (uint256, bool, bool):
+    """
+    @dev Reads what a payer must show to open a job, in the shape that costs it least.
+    @param packed The word.
+    @return uint256 The attested level; 0 asks for none.
+    @return bool Whether good standing is asked for.
+    @return bool Whether an oracle license is asked for.
+    """
+    return (packed >> 43) & (2**6 - 1), (packed >> 49) & 1 != 0, (packed >> 50) & 1 != 0
+
+
+@internal
+@pure
+def _is_fresh(packed: uint256) -> bool:
+    """
+    @dev Says whether a word is the ledger of a new version: in use, and no books yet.
+    @param packed The word.
+    @return bool Whether it is.
+    """
+    return packed & 1 == 1 and packed >> 51 == 0
+
+
+@internal
+@pure
+def _fees(packed: uint256) -> uint256:
+    """
+    @dev Reads the fees.
+    @param packed The word.
+    @return uint256 Base units of the token, taken since the version was added.
+    """
+    return (packed >> 51) & (2**102 - 1)
+
+
+@internal
+@pure
+def _liabilities(packed: uint256) -> uint256:
+    """
+    @dev Reads what is owed.
+    @param packed The word.
+    @return uint256 Base units of the token.
+    """
+    return packed >> 153

@@ -4,12 +4,24 @@
 @title Money word
 @custom:contract-name money_word
 @notice The storage word of a job that every claim reads and writes.
-        Bits: price 96 | funded 56 | claimed 56 | end 32 | policy 8 | kind 2 | cancelled 1 | closed 1.
+        Bits: price 96 | funded 56 | claimed 56 | end 32 | policy 8 | kind 2 | cancelled 1 | closed 1 | completed 1.
 """
 
 
 # @dev One claimed unit as it stands in the word.
 ONE_CLAIMED: constant(uint256) = 2**152
+
+
+# @dev Where fields stand, for calls that must be cheap.
+END_SHIFT: constant(uint256) = 208
+FUNDED_MASK: constant(uint256) = (2**56 - 1) << 96
+CANCELLED: constant(uint256) = 2**250
+CLOSED: constant(uint256) = 2**251
+COMPLETED: constant(uint256) = 2**252
+
+
+# @dev What never changes but by claims: price, claimed, policy and kind.
+FIXED: constant(uint256) = (2**96 - 1) | ((2**56 - 1) << 152) | ((2**10 - 1) << 240)
 
 
 struct Money:
@@ -27,6 +39,8 @@ struct Money:
     kind: uint256
     cancelled: bool
     closed: bool
+    # Whether a batch job's result was attested.
+    completed: bool
 
 
 @internal
@@ -52,6 +66,7 @@ def _pack(word: Money) -> uint256:
         | (word.kind << 248)
         | (convert(word.cancelled, uint256) << 250)
         | (convert(word.closed, uint256) << 251)
+        | (convert(word.completed, uint256) << 252)
     )
 
 
@@ -72,12 +87,13 @@ def _unpack(packed: uint256) -> Money:
         kind=(packed >> 248) & 3,
         cancelled=(packed >> 250) & 1 != 0,
         closed=(packed >> 251) & 1 != 0,
+        completed=(packed >> 252) & 1 != 0,
     )
 
 
 @internal
 @pure
-def _claim_terms(packed: uint256) -> (uint256, uint256, uint256, uint256):
+def _claim_terms(packed: uint256) -> (uint256, uint256, uint256, uint256, uint256):
     """
     @dev Reads what a claim needs, in the shape that costs it least.
     @param packed The word.
@@ -85,10 +101,92 @@ def _claim_terms(packed: uint256) -> (uint256, uint256, uint256, uint256):
     @return uint256 The units that the job can still be charged for.
     @return uint256 The first window after the job.
     @return uint256 The policy version.
+    @return uint256 The kind.
     """
     return (
         packed & (2**96 - 1),
         unsafe_sub((packed >> 96) & (2**56 - 1), (packed >> 152) & (2**56 - 1)),
         (packed >> 208) & (2**32 - 1),
         (packed >> 240) & (2**8 - 1),
+        (packed >> 248) & 3,
     )
+
+
+@internal
+@pure
+def _end(packed: uint256) -> uint256:
+    """
+    @dev Reads the end.
+    @param packed The word.
+    @return uint256 The first window after the job; 0 until it starts.
+    """
+    return (packed >> 208) & (2**32 - 1)
+
+
+@internal
+@pure
+def _with_end(packed: uint256, end: uint256) -> uint256:
+    """
+    @dev Sets the end of a job that had none.
+    @param packed The word.
+    @param end The first window after the job.
+    @return uint256 The new word.
+    """
+    assert end < 2**32 - 1, "money: end too late"
+    return packed | (end << 208)
+
+
+@internal
+@pure
+def _price(packed: uint256) -> uint256:
+    """
+    @dev Reads the price.
+    @param packed The word.
+    @return uint256 Base units of the token.
+    """
+    return packed & (2**96 - 1)
+
+
+@internal
+@pure
+def _funded(packed: uint256) -> uint256:
+    """
+    @dev Reads the funded units.
+    @param packed The word.
+    @return uint256 The units.
+    """
+    return (packed >> 96) & (2**56 - 1)
+
+
+@internal
+@pure
+def _claimed(packed: uint256) -> uint256:
+    """
+    @dev Reads the claimed units.
+    @param packed The word.
+    @return uint256 The units.
+    """
+    return (packed >> 152) & (2**56 - 1)
+
+
+@internal
+@pure
+def _policy(packed: uint256) -> uint256:
+    """
+    @dev Reads the policy version.
+    @param packed The word.
+    @return uint256 The version.
+    """
+    return (packed >> 240) & (2**8 - 1)
+
+
+@internal
+@pure
+def _with_close(packed: uint256, kept: uint256) -> uint256:
+    """
+    @dev Closes a job in place.
+    @param packed The word.
+    @param kept The units that stay funded, at most those that were.
+    @return uint256 The new word.
+    """
+    return (packed & ~FUNDED_MASK) | (kept << 96) | CLOSED

@@ -59,6 +59,40 @@ def _unpack(packed: uint256) -> Service:
 
 @internal
 @pure
+def _begun(window: uint256) -> uint256:
+    """
+    @dev Packs the service of a license that never served the job, in the shape that costs a placement least.
+    @param window The first window that it serves.
+    @return uint256 The word.
+    """
+    return window | (OPEN_END << 32)
+
+
+@internal
+@pure
+def _released(packed: uint256, window: uint256) -> uint256:
+    """
+    @dev Ends the current term of a license that is in place.
+    @param packed The word.
+    @param window The first window that it no longer serves.
+    @return uint256 The new word.
+    """
+    return (packed & ~(OPEN_END << 32)) | (window << 32)
+
+
+@internal
+@pure
+def _is_placed(packed: uint256) -> bool:
+    """
+    @dev Says whether a license is in place.
+    @param packed The word; 0 if it never served the job.
+    @return bool Whether its term is open.
+    """
+    return (packed >> 32) & OPEN_END == OPEN_END
+
+
+@internal
+@pure
 def _windows(packed: uint256, end: uint256, reported: uint256) -> uint256:
     """
     @dev Counts the windows that the license served and that a final report covers.

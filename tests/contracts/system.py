@@ -55,8 +55,9 @@ PRICE = 1_000_003
 """Prime, so that no share of it comes out even."""
 
 CLASSES = ((PRICE, 1_000, 1_024, 4_096), (7, 500, 512, 1_024))
-POLICY = (500, 1_000, 500, 5_000, VERIFIED)
-"""Fees of 5 % to oracles, 10 % to burn, 5 % to the treasury; SLA floor 50 %; payers verified."""
+POLICY = (500, 1_000, 500, 5_000, VERIFIED, True, False, 5_000, 3_000)
+"""Fees of 5 % to oracles, 10 % to burn, 5 % to the treasury; SLA floor 50 %; payers verified and in good
+standing; what is forfeited goes back to the payer by half, 30 % of it is burned."""
 
 Pair = tuple[int, int]
 """(job, license)."""
@@ -187,6 +188,8 @@ class System:
     vault: VyperContract
     licenses: VyperContract
     committee: VyperContract
+    tariff: VyperContract
+    desk: VyperContract
     escrow: VyperContract
     token: VyperContract
     oracle_keys: list[bytes]
@@ -382,7 +385,7 @@ class System:
         keys: Iterable[bytes] | None = None,
     ) -> PlacementArguments:
         """Return a signed placement; what is not given is what the chain asks for now."""
-        job = self.escrow.job(job_id)
+        job = self.desk.job(job_id)
         round_ = job.round if round is None else round
         window = self.now() if window is None else window
         revision = job.revision if revision is None else revision
@@ -501,7 +504,7 @@ def deploy_system(
     owner_level: int = VERIFIED,
     bond_terms: BondTerms = BOND_TERMS,
     classes: Sequence[tuple[int, int, int, int]] = CLASSES,
-    policy: tuple[int, int, int, int, int] = POLICY,
+    policy: tuple[int, int, int, int, int, bool, bool, int, int] = POLICY,
     token: VyperContract | None = None,
 ) -> System:
     """Deploy and bind everything in window 1, verify payer and operators and fund the payer.
@@ -527,14 +530,18 @@ def deploy_system(
             trust, licenses, boa.env.timestamp, window, challenge, seats
         )
         licenses.bind_committee(committee)
-        escrow = deployer("JobEscrow").deploy(
-            token, trust, licenses, committee, close_grace, list(classes), policy
-        )
+        tariff = deployer("Tariff").deploy(trust, list(classes), policy)
+        desk = deployer("JobDesk").deploy(committee, token, close_grace)
+        escrow = deployer("JobEscrow").deploy(trust, licenses, committee, tariff, desk)
+        tariff.bind_escrow(escrow)
+        desk.bind_escrow(escrow)
     system = System(
         trust=trust,
         vault=vault,
         licenses=licenses,
         committee=committee,
+        tariff=tariff,
+        desk=desk,
         escrow=escrow,
         token=token,
         oracle_keys=keys,

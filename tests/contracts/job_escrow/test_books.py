@@ -24,7 +24,7 @@ relaxed = settings(
 
 def run(system: System, price: int) -> tuple[int, list[int]]:
     """Run a job of three licenses at `price` to its end; return the job and the licenses."""
-    system.escrow.set_class(1, (price, *CLASSES[0][1:]), sender=system.governor)
+    system.tariff.set_class(1, (price, *CLASSES[0][1:]), sender=system.governor)
     nodes = [system.issue_node(operator) for operator in system.operators[:3]]
     job_id = system.start_job(nodes, windows=WINDOWS)
     system.to_window(2 + WINDOWS)
@@ -90,7 +90,7 @@ def test_books_balance_whatever_the_oracles_sign(
     assert sum(moved.operators) == paid
     assert moved.escrow == moved.liabilities == deposit - refund - paid
     assert moved.fees <= moved.liabilities
-    job = system.escrow.job(job_id)
+    job = system.desk.job(job_id)
     assert job.claimed_units <= job.funded_units
     for node in nodes:
         assert system.escrow.assignment(job_id, node).claimed_units <= WINDOWS * UNIT
@@ -141,8 +141,8 @@ def test_payers_stand_apart() -> None:
     before = system.token.balanceOf(second)
 
     with boa.reverts("escrow: not the payer"):
-        system.escrow.cancel_job(theirs, sender=system.payer)
-    system.escrow.cancel_job(mine, sender=system.payer)
+        system.desk.cancel_job(theirs, sender=system.payer)
+    system.desk.cancel_job(mine, sender=system.payer)
 
     assert system.token.balanceOf(second) == before
-    assert system.escrow.job(theirs).funded_units == 10 * UNIT
+    assert system.desk.job(theirs).funded_units == 10 * UNIT

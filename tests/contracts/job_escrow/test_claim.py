@@ -50,7 +50,7 @@ def test_operator_is_paid_the_gross_less_the_fees(system: System, nodes: list[in
         liabilities=-800_003,
         fees=200_000,
     )
-    assert system.escrow.job(job_id).claimed_units == UNIT
+    assert system.desk.job(job_id).claimed_units == UNIT
     assert system.escrow.assignment(job_id, nodes[0]).claimed_units == UNIT
     assert tuple(system.escrow.ledger_of(1)) == (200_000, 10 * PRICE - 800_003)
 
@@ -159,7 +159,7 @@ def test_job_is_paid_out_to_its_last_unit(system: System, nodes: list[int]) -> N
         paid.append(system.claim(job_id, nodes[0]))
 
     assert sum(paid) == net(3 * UNIT)
-    assert system.escrow.job(job_id).claimed_units == 3 * UNIT
+    assert system.desk.job(job_id).claimed_units == 3 * UNIT
 
 
 def test_report_of_the_window_before_the_start_pays_nothing(
@@ -178,7 +178,7 @@ def test_windows_after_the_end_are_not_paid(system: System, nodes: list[int]) ->
     system.report({(job_id, nodes[0]): FAR})
 
     assert system.claim(job_id, nodes[0]) == net(3 * UNIT)
-    assert system.escrow.job(job_id).claimed_units == system.escrow.job(job_id).funded_units
+    assert system.desk.job(job_id).claimed_units == system.desk.job(job_id).funded_units
 
 
 def test_license_that_never_served_the_job_is_not_paid(system: System, nodes: list[int]) -> None:
@@ -220,7 +220,7 @@ def test_job_leaf_never_pays(system: System, nodes: list[int]) -> None:
     proof = report.proof(job_id, JOB_LEAF)
 
     assert system.escrow.claim(job_id, JOB_LEAF, UNIT, proof) == 0
-    assert system.escrow.job(job_id).claimed_units == 0
+    assert system.desk.job(job_id).claimed_units == 0
 
 
 def test_no_job_is_paid_from_anothers_deposit(system: System, nodes: list[int]) -> None:
@@ -230,7 +230,7 @@ def test_no_job_is_paid_from_anothers_deposit(system: System, nodes: list[int]) 
     system.report({(poor, nodes[0]): FAR, (rich, nodes[1]): FAR})
 
     assert system.claim(poor, nodes[0]) == net(UNIT)
-    assert system.escrow.job(rich).claimed_units == 0
+    assert system.desk.job(rich).claimed_units == 0
     assert system.escrow.liabilities() == 100 * PRICE + fee(UNIT)
 
 
@@ -339,7 +339,7 @@ def test_deep_proof(system: System, nodes: list[int]) -> None:
 def test_claims_go_on_after_a_cancel(system: System, nodes: list[int]) -> None:
     job_id = system.start_job(nodes[:1])
     system.to_window(4)
-    system.escrow.cancel_job(job_id, sender=system.payer)
+    system.desk.cancel_job(job_id, sender=system.payer)
     system.to_window(8)
     system.report({(job_id, nodes[0]): FAR})
 
@@ -348,7 +348,7 @@ def test_claims_go_on_after_a_cancel(system: System, nodes: list[int]) -> None:
 
 def test_claims_go_on_though_class_and_payer_are_gone(system: System, nodes: list[int]) -> None:
     job_id = system.start_job(nodes[:1])
-    system.escrow.retire_class(1, sender=system.governor)
+    system.tariff.retire_class(1, sender=system.governor)
     system.blacklist(system.payer)
     system.advance_windows()
     system.report({(job_id, nodes[0]): UNIT})

@@ -71,7 +71,7 @@ def test_replaced_license_keeps_what_it_earned_and_earns_nothing_after(
     system.report({(job_id, first): FAR, (job_id, second): FAR})
     assert system.claim(job_id, first) == 0
     assert system.claim(job_id, second) == net(7 * UNIT)
-    assert system.escrow.job(job_id).claimed_units == 10 * UNIT
+    assert system.desk.job(job_id).claimed_units == 10 * UNIT
 
 
 def test_license_released_in_the_window_of_its_placement_earns_nothing(
@@ -133,7 +133,7 @@ def test_license_that_comes_back_adds_its_earlier_windows(system: System, nodes:
     system.report({(job_id, first): FAR, (job_id, second): FAR})
     assert system.claim(job_id, first) == net(6 * UNIT) - net(2 * UNIT)
     assert system.claim(job_id, second) == 0
-    assert system.escrow.job(job_id).claimed_units == 10 * UNIT
+    assert system.desk.job(job_id).claimed_units == 10 * UNIT
 
 
 def test_license_that_comes_back_unclaimed_loses_nothing(system: System, nodes: list[int]) -> None:

@@ -42,7 +42,7 @@ def test_what_was_not_served_is_refunded(system: System, nodes: list[int]) -> No
         liabilities=-expected,
         fees=0,
     )
-    job = system.escrow.job(job_id)
+    job = system.desk.job(job_id)
     assert (job.closed, job.cancelled, job.funded_units) == (True, False, total)
 
 
@@ -97,7 +97,7 @@ def test_full_service_refunds_nothing(system: System, nodes: list[int], total: i
 
     assert system.close(job_id) == 0
     assert event(system.escrow, "JobClosed")["funded_units"] == 8 * UNIT
-    assert system.escrow.job(job_id).closed
+    assert system.desk.job(job_id).closed
 
 
 def test_never_below_what_is_claimed(system: System, nodes: list[int]) -> None:
@@ -106,7 +106,7 @@ def test_never_below_what_is_claimed(system: System, nodes: list[int]) -> None:
     system.claim(job_id, nodes[0])
 
     assert system.close(job_id) == 8 * PRICE - gross(33_333)
-    assert system.escrow.job(job_id).funded_units == 33_333
+    assert system.desk.job(job_id).funded_units == 33_333
     assert system.escrow.liabilities() == fee(33_333)
 
 
@@ -156,7 +156,7 @@ def test_later_leaf_never_raises_it(system: System, nodes: list[int]) -> None:
     assert system.close(job_id) == 0
     assert events(system.escrow, "JobClosed") == []
     assert Books.of(system) == before
-    assert system.escrow.job(job_id).funded_units == 40_000
+    assert system.desk.job(job_id).funded_units == 40_000
 
 
 def test_same_leaf_twice_moves_nothing(system: System, nodes: list[int]) -> None:
@@ -237,9 +237,9 @@ def test_standing_of_the_payer_holds_no_refund(system: System, nodes: list[int])
 def test_one_job_closes_without_touching_another(system: System, nodes: list[int]) -> None:
     first, second = finished_job(system, nodes), system.start_job(nodes[2:], windows=50)
     system.report({(first, JOB_LEAF): 0})
-    before = system.escrow.job(second)
+    before = system.desk.job(second)
 
     system.close(first)
 
-    assert system.escrow.job(second) == before
+    assert system.desk.job(second) == before
     assert system.escrow.liabilities() == 50 * PRICE

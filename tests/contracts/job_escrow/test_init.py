@@ -42,7 +42,7 @@ def test_what_it_rests_on_is_public(system: System) -> None:
     assert escrow.TRUST() == system.trust.address
     assert escrow.LICENSES() == system.licenses.address
     assert escrow.COMMITTEE() == system.committee.address
-    assert escrow.CLOSE_GRACE() == CLOSE_GRACE
+    assert desk.CLOSE_GRACE() == CLOSE_GRACE
     assert escrow.job_count() == 0
     assert escrow.liabilities() == 0
 
@@ -52,9 +52,9 @@ def test_first_classes_and_policy_are_announced_and_set(system: System) -> None:
 
     assert [entry.class_id for entry in events(escrow, "ClassSet")] == [1, 2]
     assert [entry.policy_version for entry in events(escrow, "PolicyAdded")] == [1]
-    assert [tuple(escrow.class_of(class_id))[:4] for class_id in (1, 2)] == list(CLASSES)
-    assert tuple(escrow.policy_of(1)) == POLICY
-    assert escrow.policy_version() == 1
+    assert [tuple(tariff.class_of(class_id))[:4] for class_id in (1, 2)] == list(CLASSES)
+    assert tuple(tariff.policy_of(1)) == POLICY
+    assert tariff.policy_version() == 1
     assert tuple(escrow.ledger_of(1)) == (0, 0)
 
 

@@ -43,7 +43,7 @@ def test_deposit_is_pulled_and_the_job_recorded(system: System) -> None:
         "windows": 10,
         "deposit": deposit,
     }
-    assert system.escrow.job(1)._asdict() == {
+    assert system.desk.job(1)._asdict() == {
         "payer": system.payer,
         "spec_hash": SPEC_HASH,
         "revision": 0,
@@ -75,8 +75,8 @@ def test_ids_count_from_1(system: System) -> None:
 
 
 def test_unknown_job_reads_as_nothing(system: System) -> None:
-    assert system.escrow.job(1).payer == ZERO_ADDRESS
-    assert not any(system.escrow.job(1)[2:])
+    assert system.desk.job(1).payer == ZERO_ADDRESS
+    assert not any(system.desk.job(1)[2:])
 
 
 def test_highest_price_that_the_payer_accepts(system: System) -> None:
@@ -108,7 +108,7 @@ def test_first_placement_must_be_able_to_bring_min_slots(
 def test_most_licenses_that_a_first_placement_can_bring(system: System) -> None:
     job_id = system.open_job(slots=100, min_slots=32)
 
-    assert system.escrow.job(job_id).min_slots == 32
+    assert system.desk.job(job_id).min_slots == 32
 
 
 def test_job_without_windows_is_refused(system: System) -> None:
@@ -118,7 +118,7 @@ def test_job_without_windows_is_refused(system: System) -> None:
 
 def test_longest_term_that_one_call_buys(system: System) -> None:
     job_id = system.open_job(windows=2**16)
-    assert system.escrow.job(job_id).funded_units == 2**16 * UNIT
+    assert system.desk.job(job_id).funded_units == 2**16 * UNIT
 
     with boa.reverts("escrow: too many windows"):
         system.open_job(windows=2**16 + 1)
@@ -126,7 +126,7 @@ def test_longest_term_that_one_call_buys(system: System) -> None:
 
 def test_most_slots(system: System) -> None:
     job_id = system.open_job(slots=2**18 - 1, min_slots=1, windows=2**16)
-    assert system.escrow.job(job_id).funded_units == (2**18 - 1) * 2**16 * UNIT
+    assert system.desk.job(job_id).funded_units == (2**18 - 1) * 2**16 * UNIT
 
     with boa.reverts("terms: too many slots"):
         system.open_job(slots=2**18, min_slots=1)
@@ -144,7 +144,7 @@ def test_unknown_class_is_refused(system: System, class_id: int) -> None:
 
 
 def test_retired_class_is_refused(system: System) -> None:
-    system.escrow.retire_class(1, sender=system.governor)
+    system.tariff.retire_class(1, sender=system.governor)
 
     with boa.reverts("tariff: class retired"):
         system.open_job()
@@ -197,7 +197,7 @@ def test_level_is_the_policys() -> None:
 
 
 def test_policy_that_asks_for_no_verification(system: System) -> None:
-    system.escrow.add_policy((0, 0, 0, 0, 0), sender=system.governor)
+    system.tariff.add_policy((0, 0, 0, 0, 0), sender=system.governor)
     system.fund(system.stranger, 10**12)
 
     assert system.open_job(payer=system.stranger) == 1

@@ -30,7 +30,7 @@ def test_first_placement_starts_the_job_in_the_next_window(
         "release": [],
         "assign": nodes[:2],
     }
-    job = system.escrow.job(job_id)
+    job = system.desk.job(job_id)
     assert (job.start, job.end) == (5, 15)
     assert (job.slots, job.min_slots, job.active, job.round) == (3, 0, 2, 1)
     for license_id in nodes[:2]:
@@ -45,7 +45,7 @@ def test_free_slots_are_filled_later(system: System, nodes: list[int]) -> None:
 
     system.place(job_id, nodes[1:])
 
-    job = system.escrow.job(job_id)
+    job = system.desk.job(job_id)
     assert (job.start, job.end, job.active, job.round) == (2, 12, 3, 2)
     assert system.escrow.assignment(job_id, nodes[0]).first == 2
     assert system.escrow.assignment(job_id, nodes[2]).first == 6
@@ -61,7 +61,7 @@ def test_replacement_takes_effect_in_the_next_window(system: System, nodes: list
     assert tuple(system.escrow.assignment(job_id, nodes[0])) == (2, 6, 0, 0)
     assert tuple(system.escrow.assignment(job_id, nodes[1])) == (2, OPEN_END, 0, 0)
     assert tuple(system.escrow.assignment(job_id, nodes[2])) == (6, OPEN_END, 0, 0)
-    assert system.escrow.job(job_id).active == 2
+    assert system.desk.job(job_id).active == 2
 
 
 def test_license_may_be_released_without_a_successor(system: System, nodes: list[int]) -> None:
@@ -69,10 +69,10 @@ def test_license_may_be_released_without_a_successor(system: System, nodes: list
 
     system.place(job_id, [], nodes[:2])
 
-    assert system.escrow.job(job_id).active == 0
+    assert system.desk.job(job_id).active == 0
     system.advance_windows()
     system.place(job_id, nodes[2:])
-    assert system.escrow.job(job_id).active == 1
+    assert system.desk.job(job_id).active == 1
 
 
 def test_license_may_serve_several_jobs(system: System, nodes: list[int]) -> None:
@@ -93,7 +93,7 @@ def test_most_licenses_of_one_placement(system: System) -> None:
     system.place(job_id, nodes[32:], nodes[:32])
 
     assert event(system.escrow, "Placed")["assign"] == nodes[32:]
-    assert system.escrow.job(job_id).active == 32
+    assert system.desk.job(job_id).active == 32
 
 
 @pytest.mark.parametrize("job_id", [0, 2, 2**256 - 1])
@@ -107,7 +107,7 @@ def test_unknown_job_is_refused(system: System, nodes: list[int], job_id: int) -
 def test_cancelled_job_is_refused(system: System, nodes: list[int]) -> None:
     fresh, started = system.open_job(), system.start_job(nodes[:1])
     for job_id in (fresh, started):
-        system.escrow.cancel_job(job_id, sender=system.payer)
+        system.desk.cancel_job(job_id, sender=system.payer)
         with boa.reverts("escrow: cancelled"):
             system.place(job_id, nodes[1:2])
 
@@ -164,7 +164,7 @@ def test_placement_expires_with_its_window(system: System, nodes: list[int]) -> 
 def test_other_revision_is_refused(system: System, nodes: list[int]) -> None:
     job_id = system.open_job()
     arguments = system.placement(job_id, nodes[:1])
-    system.escrow.revise_job(job_id, bytes(32), sender=system.payer)
+    system.desk.revise_job(job_id, bytes(32), sender=system.payer)
 
     with boa.reverts("escrow: wrong revision"):
         system.escrow.place(*arguments)
@@ -189,7 +189,7 @@ def test_first_placement_brings_at_least_min_slots(system: System, nodes: list[i
         system.place(job_id, nodes[:1])
     system.place(job_id, nodes)
 
-    assert system.escrow.job(job_id).active == 3
+    assert system.desk.job(job_id).active == 3
 
 
 def test_never_more_licenses_than_slots(system: System, nodes: list[int]) -> None:
@@ -238,7 +238,7 @@ def test_license_is_not_released_and_assigned_at_once(system: System, nodes: lis
 
 def test_takes_effect_before_the_end_or_not_at_all(system: System, nodes: list[int]) -> None:
     job_id = system.start_job(nodes[:1], windows=3)
-    assert system.escrow.job(job_id).end == 5
+    assert system.desk.job(job_id).end == 5
     system.to_window(4)
 
     with boa.reverts("escrow: job over"):
@@ -260,7 +260,7 @@ def test_last_window_can_still_be_served_by_another(system: System, nodes: list[
 def test_job_of_one_window(system: System, nodes: list[int]) -> None:
     job_id = system.start_job(nodes[:1], windows=1)
 
-    assert (system.escrow.job(job_id).start, system.escrow.job(job_id).end) == (2, 3)
+    assert (system.desk.job(job_id).start, system.desk.job(job_id).end) == (2, 3)
 
 
 def test_end_that_does_not_fit_is_refused() -> None:
@@ -310,7 +310,7 @@ def test_license_that_lost_its_eligibility_is_released(system: System, nodes: li
 
     system.place(job_id, nodes[1:2], nodes[:1])
 
-    assert system.escrow.job(job_id).active == 1
+    assert system.desk.job(job_id).active == 1
 
 
 def test_more_licenses_than_a_placement_may_name_are_refused(

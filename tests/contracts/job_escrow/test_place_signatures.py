@@ -37,7 +37,7 @@ def test_lists_of_every_length_hash_as_the_package_hashes_them(
 
     system.place(job_id, others[:assign], nodes[:release])
 
-    assert system.escrow.job(job_id).active == 3 + assign - release
+    assert system.desk.job(job_id).active == 3 + assign - release
 
 
 def test_too_few_signatures_are_refused(system: System, nodes: list[int], job_id: int) -> None:
@@ -52,7 +52,7 @@ def test_more_signatures_than_a_quorum_are_fine(
 ) -> None:
     system.escrow.place(*system.placement(job_id, nodes, keys=system.oracle_keys))
 
-    assert system.escrow.job(job_id).active == 3
+    assert system.desk.job(job_id).active == 3
 
 
 def test_unsorted_signatures_are_refused(system: System, nodes: list[int], job_id: int) -> None:
@@ -119,7 +119,7 @@ def test_seat_removed_in_the_middle_of_a_round_voids_what_was_signed(
         system.escrow.place(*arguments)
     system.place(job_id, nodes)
 
-    assert system.escrow.job(job_id).active == 3
+    assert system.desk.job(job_id).active == 3
 
 
 def test_seat_added_in_the_middle_of_a_round_voids_what_was_signed(
@@ -138,7 +138,7 @@ def test_seat_added_in_the_middle_of_a_round_voids_what_was_signed(
     keys = [*system.quorum_keys(), key]
     system.escrow.place(*system.placement(job_id, nodes, keys=keys))
 
-    assert system.escrow.job(job_id).active == 3
+    assert system.desk.job(job_id).active == 3
 
 
 def test_signatures_for_another_chain_never_count(

@@ -68,7 +68,7 @@ def test_token_that_returns_nothing() -> None:
     assert system.token.balanceOf(system.operators[0]) > 0
     assert system.token.balanceOf(system.escrow.address) == deposit - paid
     fresh = system.open_job()
-    assert system.escrow.cancel_job(fresh, sender=system.payer) > 0
+    assert system.desk.cancel_job(fresh, sender=system.payer) > 0
 
 
 def test_token_that_takes_a_fee_is_refused() -> None:
@@ -88,7 +88,7 @@ def test_extension_with_a_token_that_takes_a_fee_is_refused() -> None:
     system.token.set_fee_bps(100)
 
     with boa.reverts("vault: fee on transfer"):
-        system.escrow.extend_job(job_id, 1, sender=system.payer)
+        system.desk.extend_job(job_id, 1, sender=system.payer)
 
 
 def test_token_that_returns_false_on_the_way_in() -> None:
@@ -104,13 +104,13 @@ def test_token_that_returns_false_on_the_way_out_loses_nobody_anything() -> None
     job_id, first, second = serve(system)
     fresh = system.open_job()
     system.token.set_failing(True)
-    before = system.escrow.job(job_id), system.escrow.liabilities()
+    before = system.desk.job(job_id), system.escrow.liabilities()
 
     with boa.reverts("vault: transfer refused"):
         system.claim(job_id, first)
     with boa.reverts("vault: transfer refused"):
-        system.escrow.cancel_job(fresh, sender=system.payer)
-    assert (system.escrow.job(job_id), system.escrow.liabilities()) == before
+        system.desk.cancel_job(fresh, sender=system.payer)
+    assert (system.desk.job(job_id), system.escrow.liabilities()) == before
 
     system.token.set_failing(False)
     assert system.claim(job_id, first) == system.claim(job_id, second)

@@ -289,14 +289,14 @@ class WorkdeedMachine(RuleBasedStateMachine):
         job = self.jobs[job_id]
         windows = data.draw(st.integers(1, 4), label="windows")
         reason = self._change_reason(job)
-        class_id = int(self.system.escrow.job(job_id).class_id)
+        class_id = int(self.system.desk.job(job_id).class_id)
         if reason is None and self.prices[class_id] > job.price:
             reason = "escrow: class dearer"
         before = self.system.token.balanceOf(job.payer)
         self.attempt(
             "extend_job",
             reason,
-            lambda: self.system.escrow.extend_job(job_id, windows, sender=job.payer),
+            lambda: self.system.desk.extend_job(job_id, windows, sender=job.payer),
         )
         if reason is None:
             assert before - self.system.token.balanceOf(job.payer) == job.extend(windows)
@@ -311,7 +311,7 @@ class WorkdeedMachine(RuleBasedStateMachine):
         self.attempt(
             "revise_job",
             reason,
-            lambda: self.system.escrow.revise_job(job_id, SPEC_HASH, sender=job.payer),
+            lambda: self.system.desk.revise_job(job_id, SPEC_HASH, sender=job.payer),
         )
         if reason is None:
             job.revision += 1
@@ -325,7 +325,7 @@ class WorkdeedMachine(RuleBasedStateMachine):
         refund = self.attempt(
             "cancel_job",
             reason,
-            lambda: self.system.escrow.cancel_job(job_id, sender=job.payer),
+            lambda: self.system.desk.cancel_job(job_id, sender=job.payer),
         )
         if reason is None:
             assert refund == job.cancel(self.now())
@@ -613,7 +613,7 @@ class WorkdeedMachine(RuleBasedStateMachine):
         self.attempt(
             "request_close",
             reason,
-            lambda: self.system.escrow.request_close(job_id, sender=job.payer),
+            lambda: self.system.desk.request_close(job_id, sender=job.payer),
         )
         if reason is None:
             job.request = (self.now(), self.reported() + 1 >= job.end)
@@ -633,7 +633,7 @@ class WorkdeedMachine(RuleBasedStateMachine):
         elif covered and not job.request[1]:
             reason = "escrow: request anew"
         refund = self.attempt(
-            "close_unattested", reason, lambda: self.system.escrow.close_unattested(job_id)
+            "close_unattested", reason, lambda: self.system.desk.close_unattested(job_id)
         )
         if reason is None:
             assert refund == job.close_unattested()
@@ -853,7 +853,7 @@ class WorkdeedMachine(RuleBasedStateMachine):
         self.attempt(
             "set_class",
             None,
-            lambda: self.system.escrow.set_class(1, (price, 1, 1, 1), sender=self.system.governor),
+            lambda: self.system.tariff.set_class(1, (price, 1, 1, 1), sender=self.system.governor),
         )
         self.prices[1] = price
 
@@ -866,7 +866,7 @@ class WorkdeedMachine(RuleBasedStateMachine):
         self.attempt(
             "add_policy",
             None,
-            lambda: self.system.escrow.add_policy((*shares, 5_000, 1), sender=self.system.governor),
+            lambda: self.system.tariff.add_policy((*shares, 5_000, 1), sender=self.system.governor),
         )
         self.fee_bps = sum(shares)
 
@@ -902,7 +902,7 @@ class WorkdeedMachine(RuleBasedStateMachine):
     def jobs_are_as_modelled(self) -> None:
         """M2, M4, M5, M9, M10: units, end and flags of each job and license."""
         for job_id, job in self.jobs.items():
-            chain = self.system.escrow.job(job_id)
+            chain = self.system.desk.job(job_id)
             assert (chain.funded_units, chain.claimed_units) == (job.funded, job.claimed)
             assert (chain.price, chain.end, chain.start) == (job.price, job.end, job.start)
             assert (chain.round, chain.revision) == (job.round, job.revision)

@@ -29,10 +29,10 @@ def test_every_contract_follows_the_new_governor(system: System) -> None:
     system.trust.transfer_ownership(system.stranger, sender=system.governor)
     system.trust.accept_ownership(sender=system.stranger)
 
-    system.escrow.retire_class(1, sender=system.stranger)
+    system.tariff.retire_class(1, sender=system.stranger)
 
     with boa.reverts("roles: not the governor"):
-        system.escrow.retire_class(2, sender=system.governor)
+        system.tariff.retire_class(2, sender=system.governor)
 
 
 def test_only_the_governor_offers(system: System) -> None:

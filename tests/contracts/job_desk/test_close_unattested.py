@@ -22,21 +22,21 @@ def job_id(system: System, nodes: list[int]) -> int:
 
 def request(system: System, job_id: int) -> None:
     """Request the close as the payer."""
-    system.escrow.request_close(job_id, sender=system.payer)
+    system.desk.request_close(job_id, sender=system.payer)
 
 
 def test_payer_leaves_without_any_report(system: System, job_id: int) -> None:
     request(system, job_id)
-    assert event(system.escrow, "CloseRequested") == {
+    assert event(system.desk, "CloseRequested") == {
         "job_id": job_id,
         "window": END,
         "covered": False,
     }
-    assert system.escrow.job(job_id).close_requested == END
+    assert system.desk.job(job_id).close_requested == END
     system.to_window(END + CLOSE_GRACE)
     before = Books.of(system)
 
-    refund = system.escrow.close_unattested(job_id, sender=system.stranger)
+    refund = system.desk.close_unattested(job_id, sender=system.stranger)
 
     assert event(system.escrow, "JobClosed") == {
         "job_id": job_id,
@@ -47,7 +47,7 @@ def test_payer_leaves_without_any_report(system: System, job_id: int) -> None:
     assert refund == 4 * PRICE
     assert Books.of(system).since(before).payer == 4 * PRICE
     assert system.escrow.liabilities() == 0
-    job = system.escrow.job(job_id)
+    job = system.desk.job(job_id)
     assert (job.closed, job.funded_units) == (True, 0)
 
 
@@ -57,10 +57,10 @@ def test_what_is_claimed_stays_paid(system: System, nodes: list[int], job_id: in
     request(system, job_id)
     system.to_window(END + CLOSE_GRACE)
 
-    refund = system.escrow.close_unattested(job_id)
+    refund = system.desk.close_unattested(job_id)
 
     assert refund == 4 * PRICE - gross(12_345)
-    assert system.escrow.job(job_id).funded_units == 12_345
+    assert system.desk.job(job_id).funded_units == 12_345
     assert system.escrow.liabilities() == fee(12_345)
     with boa.env.anchor():
         system.report({(job_id, nodes[0]): 40_000}, window=END)
@@ -71,11 +71,11 @@ def test_grace_runs_in_whole_windows(system: System, job_id: int) -> None:
     request(system, job_id)
     system.to_window(END + CLOSE_GRACE - 1)
     system.wait(system.window - 1)
-    with boa.reverts("escrow: close grace"):
-        system.escrow.close_unattested(job_id)
+    with boa.reverts("desk: close grace"):
+        system.desk.close_unattested(job_id)
     system.wait(1)
 
-    assert system.escrow.close_unattested(job_id) == 4 * PRICE
+    assert system.desk.close_unattested(job_id) == 4 * PRICE
 
 
 def test_last_report_can_be_claimed_during_the_grace(
@@ -86,18 +86,18 @@ def test_last_report_can_be_claimed_during_the_grace(
     system.to_window(END + CLOSE_GRACE)
 
     assert system.claim(job_id, nodes[0]) == net(2 * UNIT)
-    assert system.escrow.close_unattested(job_id) == 2 * PRICE
+    assert system.desk.close_unattested(job_id) == 2 * PRICE
 
 
 def test_covered_job_closes_after_the_grace(system: System, nodes: list[int], job_id: int) -> None:
     """A report covers the end but nobody signed a job leaf."""
     system.report({(job_id, nodes[0]): UNIT}, window=END - 1)
     request(system, job_id)
-    assert event(system.escrow, "CloseRequested")["covered"]
+    assert event(system.desk, "CloseRequested")["covered"]
     system.to_window(END + CLOSE_GRACE)
 
     assert system.claim(job_id, nodes[0]) == net(UNIT)
-    assert system.escrow.close_unattested(job_id) == 3 * PRICE
+    assert system.desk.close_unattested(job_id) == 3 * PRICE
 
 
 def test_request_is_renewed_where_reports_caught_up(
@@ -108,20 +108,20 @@ def test_request_is_renewed_where_reports_caught_up(
     system.to_window(END + CLOSE_GRACE)
     system.report({(job_id, nodes[0]): 3 * UNIT})
 
-    with boa.reverts("escrow: request anew"):
-        system.escrow.close_unattested(job_id)
+    with boa.reverts("desk: request anew"):
+        system.desk.close_unattested(job_id)
     request(system, job_id)
-    assert event(system.escrow, "CloseRequested") == {
+    assert event(system.desk, "CloseRequested") == {
         "job_id": job_id,
         "window": END + CLOSE_GRACE,
         "covered": True,
     }
-    with boa.reverts("escrow: close grace"):
-        system.escrow.close_unattested(job_id)
+    with boa.reverts("desk: close grace"):
+        system.desk.close_unattested(job_id)
     assert system.claim(job_id, nodes[0]) == net(3 * UNIT)
     system.to_window(END + 2 * CLOSE_GRACE)
 
-    assert system.escrow.close_unattested(job_id) == PRICE
+    assert system.desk.close_unattested(job_id) == PRICE
 
 
 def test_report_short_of_the_end_does_not_reset_the_grace(
@@ -131,14 +131,14 @@ def test_report_short_of_the_end_does_not_reset_the_grace(
     system.to_window(END + CLOSE_GRACE)
     system.report({(job_id, nodes[0]): UNIT}, window=END - 2)
 
-    assert system.escrow.close_unattested(job_id) == 4 * PRICE
+    assert system.desk.close_unattested(job_id) == 4 * PRICE
 
 
 def test_pending_report_does_not_cover(system: System, nodes: list[int], job_id: int) -> None:
     system.report({(job_id, nodes[0]): UNIT}, window=END - 1, final=False)
     request(system, job_id)
 
-    assert not event(system.escrow, "CloseRequested")["covered"]
+    assert not event(system.desk, "CloseRequested")["covered"]
 
 
 def test_report_that_becomes_final_at_the_last_moment_resets_the_grace(
@@ -148,11 +148,11 @@ def test_report_that_becomes_final_at_the_last_moment_resets_the_grace(
     system.to_window(END + CLOSE_GRACE)
     system.report({(job_id, nodes[0]): UNIT}, final=False)
     with boa.env.anchor():
-        assert system.escrow.close_unattested(job_id) == 4 * PRICE
+        assert system.desk.close_unattested(job_id) == 4 * PRICE
     system.wait(system.challenge)
 
-    with boa.reverts("escrow: request anew"):
-        system.escrow.close_unattested(job_id)
+    with boa.reverts("desk: request anew"):
+        system.desk.close_unattested(job_id)
 
 
 def test_attested_close_in_between_wins(system: System, nodes: list[int], job_id: int) -> None:
@@ -161,8 +161,8 @@ def test_attested_close_in_between_wins(system: System, nodes: list[int], job_id
     system.report({(job_id, nodes[0]): 3 * UNIT, (job_id, JOB_LEAF): 3 * UNIT})
     assert system.close(job_id) == PRICE
 
-    with boa.reverts("escrow: closed"):
-        system.escrow.close_unattested(job_id)
+    with boa.reverts("desk: closed"):
+        system.desk.close_unattested(job_id)
     assert system.claim(job_id, nodes[0]) == net(3 * UNIT)
 
 
@@ -174,8 +174,8 @@ def test_attested_close_of_a_covered_job_wins_too(
     system.to_window(END + CLOSE_GRACE)
 
     assert system.close(job_id) == PRICE
-    with boa.reverts("escrow: closed"):
-        system.escrow.close_unattested(job_id)
+    with boa.reverts("desk: closed"):
+        system.desk.close_unattested(job_id)
 
 
 def test_leaf_that_comes_too_late_brings_nothing_back(
@@ -183,7 +183,7 @@ def test_leaf_that_comes_too_late_brings_nothing_back(
 ) -> None:
     request(system, job_id)
     system.to_window(END + CLOSE_GRACE)
-    system.escrow.close_unattested(job_id)
+    system.desk.close_unattested(job_id)
     system.report({(job_id, nodes[0]): 3 * UNIT, (job_id, JOB_LEAF): 3 * UNIT})
     before = Books.of(system)
 
@@ -197,31 +197,31 @@ def test_asking_again_starts_the_grace_anew(system: System, job_id: int) -> None
     system.to_window(END + 5)
     request(system, job_id)
     system.to_window(END + CLOSE_GRACE)
-    with boa.reverts("escrow: close grace"):
-        system.escrow.close_unattested(job_id)
+    with boa.reverts("desk: close grace"):
+        system.desk.close_unattested(job_id)
     system.to_window(END + 5 + CLOSE_GRACE)
 
-    assert system.escrow.close_unattested(job_id) == 4 * PRICE
+    assert system.desk.close_unattested(job_id) == 4 * PRICE
 
 
 def test_cancelled_job_is_left_too(system: System, nodes: list[int]) -> None:
     job_id = system.start_job(nodes[:1], windows=10)
     system.to_window(4)
-    system.escrow.cancel_job(job_id, sender=system.payer)
-    with boa.reverts("escrow: job not over"):
+    system.desk.cancel_job(job_id, sender=system.payer)
+    with boa.reverts("desk: job not over"):
         request(system, job_id)
     system.to_window(5)
     request(system, job_id)
     system.to_window(5 + CLOSE_GRACE)
 
-    assert system.escrow.close_unattested(job_id) == 3 * PRICE
+    assert system.desk.close_unattested(job_id) == 3 * PRICE
 
 
 def test_not_before_the_end(system: System, nodes: list[int]) -> None:
     job_id = system.start_job(nodes[:1], windows=4)
     system.to_window(END - 1)
 
-    with boa.reverts("escrow: job not over"):
+    with boa.reverts("desk: job not over"):
         request(system, job_id)
 
 
@@ -229,48 +229,48 @@ def test_not_before_the_start(system: System) -> None:
     job_id = system.open_job()
     system.to_window(50)
 
-    with boa.reverts("escrow: not started"):
+    with boa.reverts("desk: not started"):
         request(system, job_id)
-    with boa.reverts("escrow: close not requested"):
-        system.escrow.close_unattested(job_id)
+    with boa.reverts("desk: close not requested"):
+        system.desk.close_unattested(job_id)
 
 
 def test_only_the_payer_requests(system: System, job_id: int) -> None:
     for sender in (system.governor, system.operators[0], system.stranger):
-        with boa.reverts("escrow: not the payer"):
-            system.escrow.request_close(job_id, sender=sender)
+        with boa.reverts("desk: not the payer"):
+            system.desk.request_close(job_id, sender=sender)
 
 
 def test_unknown_job_is_refused(system: System) -> None:
-    with boa.reverts("escrow: unknown job"):
+    with boa.reverts("desk: unknown job"):
         request(system, 1)
-    with boa.reverts("escrow: close not requested"):
-        system.escrow.close_unattested(1)
+    with boa.reverts("desk: close not requested"):
+        system.desk.close_unattested(1)
 
 
 def test_not_without_a_request(system: System, job_id: int) -> None:
     system.to_window(END + 10 * CLOSE_GRACE)
 
-    with boa.reverts("escrow: close not requested"):
-        system.escrow.close_unattested(job_id)
+    with boa.reverts("desk: close not requested"):
+        system.desk.close_unattested(job_id)
 
 
 def test_closed_job_is_not_requested(system: System, job_id: int) -> None:
     system.report({(job_id, JOB_LEAF): 0})
     system.close(job_id)
 
-    with boa.reverts("escrow: closed"):
+    with boa.reverts("desk: closed"):
         request(system, job_id)
 
 
 def test_once(system: System, job_id: int) -> None:
     request(system, job_id)
     system.to_window(END + CLOSE_GRACE)
-    system.escrow.close_unattested(job_id)
+    system.desk.close_unattested(job_id)
 
-    with boa.reverts("escrow: closed"):
-        system.escrow.close_unattested(job_id)
-    with boa.reverts("escrow: closed"):
+    with boa.reverts("desk: closed"):
+        system.desk.close_unattested(job_id)
+    with boa.reverts("desk: closed"):
         request(system, job_id)
 
 
@@ -281,4 +281,4 @@ def test_payer_leaves_though_every_role_is_gone(system: System, job_id: int) -> 
     request(system, job_id)
     system.to_window(END + CLOSE_GRACE)
 
-    assert system.escrow.close_unattested(job_id) == 4 * PRICE
+    assert system.desk.close_unattested(job_id) == 4 * PRICE

@@ -15,16 +15,16 @@ def test_started_job_ends_later(system: System, nodes: list[int]) -> None:
     job_id = system.start_job(nodes[:2], slots=3)
     before = Books.of(system)
 
-    system.escrow.extend_job(job_id, 5, sender=system.payer)
+    system.desk.extend_job(job_id, 5, sender=system.payer)
 
-    assert event(system.escrow, "JobExtended") == {
+    assert event(system.desk, "JobExtended") == {
         "job_id": job_id,
         "windows": 5,
         "end": 17,
         "funded_units": 45 * UNIT,
         "deposit": 15 * PRICE,
     }
-    job = system.escrow.job(job_id)
+    job = system.desk.job(job_id)
     assert (job.start, job.end, job.funded_units) == (2, 17, 45 * UNIT)
     assert Books.of(system).since(before) == Books(
         payer=-15 * PRICE,
@@ -38,20 +38,20 @@ def test_started_job_ends_later(system: System, nodes: list[int]) -> None:
 def test_job_that_has_not_started_gets_a_longer_term(system: System, nodes: list[int]) -> None:
     job_id = system.open_job(slots=2, windows=10)
 
-    system.escrow.extend_job(job_id, 5, sender=system.payer)
+    system.desk.extend_job(job_id, 5, sender=system.payer)
 
-    assert event(system.escrow, "JobExtended")["end"] == 0
-    assert system.escrow.job(job_id).end == 0
-    assert system.escrow.job(job_id).funded_units == 30 * UNIT
+    assert event(system.desk, "JobExtended")["end"] == 0
+    assert system.desk.job(job_id).end == 0
+    assert system.desk.job(job_id).funded_units == 30 * UNIT
     system.to_window(4)
     system.place(job_id, nodes[:2])
-    assert (system.escrow.job(job_id).start, system.escrow.job(job_id).end) == (5, 20)
+    assert (system.desk.job(job_id).start, system.desk.job(job_id).end) == (5, 20)
 
 
 def test_added_windows_are_served_and_paid(system: System, nodes: list[int]) -> None:
     job_id = system.start_job(nodes[:1], windows=2)
     system.to_window(3)
-    system.escrow.extend_job(job_id, 3, sender=system.payer)
+    system.desk.extend_job(job_id, 3, sender=system.payer)
     system.to_window(20)
     system.report({(job_id, nodes[0]): 2**64})
 
@@ -62,21 +62,21 @@ def test_last_window_is_the_last_chance(system: System, nodes: list[int]) -> Non
     job_id = system.start_job(nodes[:1], windows=2)
     system.to_window(4)
 
-    with boa.reverts("escrow: job over"):
-        system.escrow.extend_job(job_id, 1, sender=system.payer)
+    with boa.reverts("desk: job over"):
+        system.desk.extend_job(job_id, 1, sender=system.payer)
 
     other = system.start_job(nodes[:1], windows=2)
     system.advance_windows()
-    assert system.now() == system.escrow.job(other).end - 1
-    system.escrow.extend_job(other, 1, sender=system.payer)
+    assert system.now() == system.desk.job(other).end - 1
+    system.desk.extend_job(other, 1, sender=system.payer)
 
 
 def test_cancelled_job_is_not_extended(system: System, nodes: list[int]) -> None:
     fresh, started = system.open_job(), system.start_job(nodes[:1])
     for job_id in (fresh, started):
-        system.escrow.cancel_job(job_id, sender=system.payer)
-        with boa.reverts("escrow: cancelled"):
-            system.escrow.extend_job(job_id, 1, sender=system.payer)
+        system.desk.cancel_job(job_id, sender=system.payer)
+        with boa.reverts("desk: cancelled"):
+            system.desk.extend_job(job_id, 1, sender=system.payer)
 
 
 def test_closed_job_is_not_extended(system: System, nodes: list[int]) -> None:
@@ -85,66 +85,66 @@ def test_closed_job_is_not_extended(system: System, nodes: list[int]) -> None:
     system.report({(job_id, 0): 0})
     system.close(job_id)
 
-    with boa.reverts("escrow: job over"):
-        system.escrow.extend_job(job_id, 1, sender=system.payer)
+    with boa.reverts("desk: job over"):
+        system.desk.extend_job(job_id, 1, sender=system.payer)
 
 
 def test_dearer_class_is_refused_and_a_cheaper_one_does_not_reprice(
     system: System, nodes: list[int]
 ) -> None:
     job_id = system.start_job(nodes[:1])
-    system.escrow.set_class(1, (PRICE + 1, *CLASSES[0][1:]), sender=system.governor)
-    with boa.reverts("escrow: class dearer"):
-        system.escrow.extend_job(job_id, 1, sender=system.payer)
-    system.escrow.set_class(1, (PRICE - 1, *CLASSES[0][1:]), sender=system.governor)
+    system.tariff.set_class(1, (PRICE + 1, *CLASSES[0][1:]), sender=system.governor)
+    with boa.reverts("desk: class dearer"):
+        system.desk.extend_job(job_id, 1, sender=system.payer)
+    system.tariff.set_class(1, (PRICE - 1, *CLASSES[0][1:]), sender=system.governor)
 
-    system.escrow.extend_job(job_id, 1, sender=system.payer)
+    system.desk.extend_job(job_id, 1, sender=system.payer)
 
-    assert event(system.escrow, "JobExtended")["deposit"] == PRICE
-    assert system.escrow.job(job_id).price == PRICE
+    assert event(system.desk, "JobExtended")["deposit"] == PRICE
+    assert system.desk.job(job_id).price == PRICE
 
 
 def test_retired_class_is_refused(system: System) -> None:
     job_id = system.open_job()
-    system.escrow.retire_class(1, sender=system.governor)
+    system.tariff.retire_class(1, sender=system.governor)
 
     with boa.reverts("tariff: class retired"):
-        system.escrow.extend_job(job_id, 1, sender=system.payer)
+        system.desk.extend_job(job_id, 1, sender=system.payer)
 
 
 @pytest.mark.parametrize(
     ("windows", "reason"),
     [
-        (0, "escrow: zero windows"),
-        (2**16 + 1, "escrow: too many windows"),
-        (2**256 - 1, "escrow: too many windows"),
+        (0, "desk: zero windows"),
+        (2**16 + 1, "desk: too many windows"),
+        (2**256 - 1, "desk: too many windows"),
     ],
 )
 def test_windows_out_of_range_are_refused(system: System, windows: int, reason: str) -> None:
     job_id = system.open_job()
 
     with boa.reverts(reason):
-        system.escrow.extend_job(job_id, windows, sender=system.payer)
+        system.desk.extend_job(job_id, windows, sender=system.payer)
 
 
 def test_only_the_payer_extends(system: System) -> None:
     job_id = system.open_job()
 
     for sender in (system.governor, system.operators[0], system.stranger):
-        with boa.reverts("escrow: not the payer"):
-            system.escrow.extend_job(job_id, 1, sender=sender)
+        with boa.reverts("desk: not the payer"):
+            system.desk.extend_job(job_id, 1, sender=sender)
 
 
 def test_unknown_job_is_refused(system: System) -> None:
-    with boa.reverts("escrow: unknown job"):
-        system.escrow.extend_job(1, 1, sender=system.payer)
+    with boa.reverts("desk: unknown job"):
+        system.desk.extend_job(1, 1, sender=system.payer)
 
 
 def test_policy_of_the_opening_goes_on(system: System, nodes: list[int]) -> None:
     job_id = system.start_job(nodes[:1])
-    system.escrow.add_policy((9_000, 0, 0, 0, 0), sender=system.governor)
+    system.tariff.add_policy((9_000, 0, 0, 0, 0), sender=system.governor)
 
-    system.escrow.extend_job(job_id, 1, sender=system.payer)
+    system.desk.extend_job(job_id, 1, sender=system.payer)
 
     assert tuple(system.escrow.ledger_of(1)) == (0, 11 * PRICE)
     assert tuple(system.escrow.ledger_of(2)) == (0, 0)
@@ -157,19 +157,19 @@ def test_standing_of_the_payer_stops_new_jobs_only(
     job_id = system.start_job(nodes[:1])
     hold(system, system.payer)
 
-    system.escrow.extend_job(job_id, 1, sender=system.payer)
+    system.desk.extend_job(job_id, 1, sender=system.payer)
 
-    assert system.escrow.job(job_id).end == 13
+    assert system.desk.job(job_id).end == 13
 
 
 def test_end_that_does_not_fit_is_refused() -> None:
     system = deploy_system(oracles=1, window=60, challenge=0)
     system.to_window(2**32 - 20)
     job_id = system.start_job([system.issue_node()], windows=10)
-    assert system.escrow.job(job_id).end == 2**32 - 9
+    assert system.desk.job(job_id).end == 2**32 - 9
 
     with boa.reverts("money: end too late"):
-        system.escrow.extend_job(job_id, 8, sender=system.payer)
-    system.escrow.extend_job(job_id, 7, sender=system.payer)
+        system.desk.extend_job(job_id, 8, sender=system.payer)
+    system.desk.extend_job(job_id, 7, sender=system.payer)
 
-    assert system.escrow.job(job_id).end == 2**32 - 2
+    assert system.desk.job(job_id).end == 2**32 - 2

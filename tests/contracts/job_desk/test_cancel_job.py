@@ -15,9 +15,9 @@ def test_before_the_start_everything_comes_back(system: System) -> None:
     before = Books.of(system)
     job_id = system.open_job(slots=3, windows=10)
 
-    refund = system.escrow.cancel_job(job_id, sender=system.payer)
+    refund = system.desk.cancel_job(job_id, sender=system.payer)
 
-    assert event(system.escrow, "JobCancelled") == {
+    assert event(system.desk, "JobCancelled") == {
         "job_id": job_id,
         "end": 0,
         "funded_units": 0,
@@ -25,7 +25,7 @@ def test_before_the_start_everything_comes_back(system: System) -> None:
     }
     assert refund == 30 * PRICE
     assert Books.of(system) == before
-    job = system.escrow.job(job_id)
+    job = system.desk.job(job_id)
     assert (job.cancelled, job.closed, job.end, job.funded_units) == (True, True, 0, 0)
 
 
@@ -35,9 +35,9 @@ def test_after_the_start_the_current_window_is_the_last(system: System, nodes: l
     system.to_window(4)
     before = Books.of(system)
 
-    refund = system.escrow.cancel_job(job_id, sender=system.payer)
+    refund = system.desk.cancel_job(job_id, sender=system.payer)
 
-    assert event(system.escrow, "JobCancelled") == {
+    assert event(system.desk, "JobCancelled") == {
         "job_id": job_id,
         "end": 5,
         "funded_units": 9 * UNIT,
@@ -51,7 +51,7 @@ def test_after_the_start_the_current_window_is_the_last(system: System, nodes: l
         liabilities=-21 * PRICE,
         fees=0,
     )
-    job = system.escrow.job(job_id)
+    job = system.desk.job(job_id)
     assert (job.cancelled, job.closed, job.end, job.funded_units) == (True, False, 5, 9 * UNIT)
 
 
@@ -62,10 +62,10 @@ def test_in_the_window_of_the_first_placement_nothing_is_kept(
     job_id = system.open_job()
     system.place(job_id, nodes[:1])
 
-    system.escrow.cancel_job(job_id, sender=system.payer)
+    system.desk.cancel_job(job_id, sender=system.payer)
 
     assert Books.of(system) == before
-    assert (system.escrow.job(job_id).start, system.escrow.job(job_id).end) == (2, 2)
+    assert (system.desk.job(job_id).start, system.desk.job(job_id).end) == (2, 2)
     system.to_window(9)
     system.report({(job_id, nodes[0]): 2**64})
     assert system.claim(job_id, nodes[0]) == 0
@@ -75,8 +75,8 @@ def test_in_the_last_window_nothing_comes_back(system: System, nodes: list[int])
     job_id = system.start_job(nodes[:1], windows=3)
     system.to_window(4)
 
-    assert system.escrow.cancel_job(job_id, sender=system.payer) == 0
-    assert system.escrow.job(job_id).end == 5
+    assert system.desk.cancel_job(job_id, sender=system.payer) == 0
+    assert system.desk.job(job_id).end == 5
 
 
 def test_what_was_served_stays_claimable(system: System, nodes: list[int]) -> None:
@@ -85,21 +85,21 @@ def test_what_was_served_stays_claimable(system: System, nodes: list[int]) -> No
     system.report({(job_id, nodes[0]): UNIT})
     system.claim(job_id, nodes[0])
     system.to_window(5)
-    system.escrow.cancel_job(job_id, sender=system.payer)
+    system.desk.cancel_job(job_id, sender=system.payer)
     system.to_window(6)
     system.report({(job_id, nodes[0]): 4 * UNIT})
 
     assert system.claim(job_id, nodes[0]) == net(4 * UNIT) - net(UNIT)
-    job = system.escrow.job(job_id)
+    job = system.desk.job(job_id)
     assert job.funded_units == job.claimed_units == 4 * UNIT
 
 
 def test_extended_job_comes_back_to_the_last_base_unit(system: System, nodes: list[int]) -> None:
     before = Books.of(system)
     job_id = system.start_job(nodes[:1], windows=3)
-    system.escrow.extend_job(job_id, 7, sender=system.payer)
+    system.desk.extend_job(job_id, 7, sender=system.payer)
 
-    system.escrow.cancel_job(job_id, sender=system.payer)
+    system.desk.cancel_job(job_id, sender=system.payer)
 
     assert Books.of(system).since(before).payer == -PRICE
 
@@ -107,39 +107,39 @@ def test_extended_job_comes_back_to_the_last_base_unit(system: System, nodes: li
 def test_extended_job_that_never_started_comes_back_whole(system: System) -> None:
     before = Books.of(system)
     job_id = system.open_job(windows=3)
-    system.escrow.extend_job(job_id, 7, sender=system.payer)
+    system.desk.extend_job(job_id, 7, sender=system.payer)
 
-    assert system.escrow.cancel_job(job_id, sender=system.payer) == 10 * PRICE
+    assert system.desk.cancel_job(job_id, sender=system.payer) == 10 * PRICE
     assert Books.of(system) == before
 
 
 def test_once(system: System, nodes: list[int]) -> None:
     fresh, started = system.open_job(), system.start_job(nodes[:1])
     for job_id in (fresh, started):
-        system.escrow.cancel_job(job_id, sender=system.payer)
-        with boa.reverts("escrow: cancelled"):
-            system.escrow.cancel_job(job_id, sender=system.payer)
+        system.desk.cancel_job(job_id, sender=system.payer)
+        with boa.reverts("desk: cancelled"):
+            system.desk.cancel_job(job_id, sender=system.payer)
 
 
 def test_job_that_is_over_is_not_cancelled(system: System, nodes: list[int]) -> None:
     job_id = system.start_job(nodes[:1], windows=2)
     system.to_window(4)
 
-    with boa.reverts("escrow: job over"):
-        system.escrow.cancel_job(job_id, sender=system.payer)
+    with boa.reverts("desk: job over"):
+        system.desk.cancel_job(job_id, sender=system.payer)
 
 
 def test_only_the_payer_cancels(system: System) -> None:
     job_id = system.open_job()
 
     for sender in (system.governor, system.guardian, system.operators[0], system.stranger):
-        with boa.reverts("escrow: not the payer"):
-            system.escrow.cancel_job(job_id, sender=sender)
+        with boa.reverts("desk: not the payer"):
+            system.desk.cancel_job(job_id, sender=sender)
 
 
 def test_unknown_job_is_refused(system: System) -> None:
-    with boa.reverts("escrow: unknown job"):
-        system.escrow.cancel_job(1, sender=system.payer)
+    with boa.reverts("desk: unknown job"):
+        system.desk.cancel_job(1, sender=system.payer)
 
 
 @pytest.mark.parametrize("hold", [System.freeze, System.suspend, System.blacklist])
@@ -150,14 +150,14 @@ def test_standing_of_the_payer_holds_no_refund(
     hold(system, system.payer)
     system.trust.revoke(system.payer, sender=system.issuer)
 
-    assert system.escrow.cancel_job(fresh, sender=system.payer) == 10 * PRICE
-    assert system.escrow.cancel_job(started, sender=system.payer) == 9 * PRICE
+    assert system.desk.cancel_job(fresh, sender=system.payer) == 10 * PRICE
+    assert system.desk.cancel_job(started, sender=system.payer) == 9 * PRICE
 
 
 def test_cancelled_job_is_closed_by_its_leaf(system: System, nodes: list[int]) -> None:
     job_id = system.start_job(nodes[:1])
     system.to_window(4)
-    system.escrow.cancel_job(job_id, sender=system.payer)
+    system.desk.cancel_job(job_id, sender=system.payer)
     system.to_window(5)
     system.report({(job_id, nodes[0]): 2 * UNIT, (job_id, 0): 2 * UNIT})
 

@@ -12,7 +12,7 @@ DEARER = (PRICE + 1, *CLASSES[0][1:])
 
 
 def test_governor_sets_a_class(system: System) -> None:
-    system.escrow.set_class(255, DEARER, sender=system.governor)
+    system.tariff.set_class(255, DEARER, sender=system.governor)
 
     assert event(system.escrow, "ClassSet") == {
         "class_id": 255,
@@ -22,11 +22,11 @@ def test_governor_sets_a_class(system: System) -> None:
         "storage_mb": 4_096,
         "retired": False,
     }
-    assert tuple(system.escrow.class_of(255)) == (*DEARER, True, False)
+    assert tuple(system.tariff.class_of(255)) == (*DEARER, True, False)
 
 
 def test_governor_retires_a_class_and_brings_it_back(system: System) -> None:
-    system.escrow.retire_class(1, sender=system.governor)
+    system.tariff.retire_class(1, sender=system.governor)
 
     assert event(system.escrow, "ClassSet") == {
         "class_id": 1,
@@ -36,31 +36,31 @@ def test_governor_retires_a_class_and_brings_it_back(system: System) -> None:
         "storage_mb": 4_096,
         "retired": True,
     }
-    assert tuple(system.escrow.class_of(1)) == (*CLASSES[0], True, True)
+    assert tuple(system.tariff.class_of(1)) == (*CLASSES[0], True, True)
     with boa.reverts("tariff: class retired"):
         system.open_job()
 
-    system.escrow.set_class(1, DEARER, sender=system.governor)
+    system.tariff.set_class(1, DEARER, sender=system.governor)
 
-    assert system.escrow.job(system.open_job()).price == PRICE + 1
+    assert system.desk.job(system.open_job()).price == PRICE + 1
 
 
 def test_retired_class_is_not_retired_again(system: System) -> None:
-    system.escrow.retire_class(1, sender=system.governor)
+    system.tariff.retire_class(1, sender=system.governor)
 
     with boa.reverts("tariff: class retired"):
-        system.escrow.retire_class(1, sender=system.governor)
+        system.tariff.retire_class(1, sender=system.governor)
 
 
 def test_unknown_class_is_not_retired(system: System) -> None:
     with boa.reverts("tariff: unknown class"):
-        system.escrow.retire_class(3, sender=system.governor)
+        system.tariff.retire_class(3, sender=system.governor)
 
 
 @pytest.mark.parametrize("class_id", [0, 256, 2**256 - 1])
 def test_class_out_of_range_is_refused(system: System, class_id: int) -> None:
     with boa.reverts("tariff: class out of range"):
-        system.escrow.set_class(class_id, DEARER, sender=system.governor)
+        system.tariff.set_class(class_id, DEARER, sender=system.governor)
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_terms_that_do_not_fit_are_refused(
     system: System, terms: tuple[int, ...], reason: str
 ) -> None:
     with boa.reverts(reason):
-        system.escrow.set_class(9, terms, sender=system.governor)
+        system.tariff.set_class(9, terms, sender=system.governor)
 
 
 @pytest.mark.parametrize("changed", [1, 2, 3])
@@ -87,17 +87,17 @@ def test_resources_of_an_open_job_do_not_change(system: System, changed: int) ->
     terms[changed] += 1
 
     with boa.reverts("tariff: resources are fixed"):
-        system.escrow.set_class(1, tuple(terms), sender=system.governor)
+        system.tariff.set_class(1, tuple(terms), sender=system.governor)
 
-    assert tuple(system.escrow.class_of(1)) == (*CLASSES[0], True, False)
+    assert tuple(system.tariff.class_of(1)) == (*CLASSES[0], True, False)
 
 
 def test_class_that_was_never_set_reads_as_nothing(system: System) -> None:
-    assert tuple(system.escrow.class_of(9)) == (0, 0, 0, 0, False, False)
+    assert tuple(system.tariff.class_of(9)) == (0, 0, 0, 0, False, False)
 
 
 def test_governor_adds_a_policy_for_new_jobs(system: System) -> None:
-    version = system.escrow.add_policy((1, 2, 3, 4, 0), sender=system.governor)
+    version = system.tariff.add_policy((1, 2, 3, 4, 0), sender=system.governor)
 
     assert version == 2
     assert event(system.escrow, "PolicyAdded") == {
@@ -108,16 +108,16 @@ def test_governor_adds_a_policy_for_new_jobs(system: System) -> None:
         "sla_floor_bps": 4,
         "payer_level": 0,
     }
-    assert tuple(system.escrow.policy_of(2)) == (1, 2, 3, 4, 0)
-    assert tuple(system.escrow.policy_of(1)) == POLICY
-    assert system.escrow.policy_version() == 2
-    assert system.escrow.job(system.open_job()).policy_version == 2
+    assert tuple(system.tariff.policy_of(2)) == (1, 2, 3, 4, 0)
+    assert tuple(system.tariff.policy_of(1)) == POLICY
+    assert system.tariff.policy_version() == 2
+    assert system.desk.job(system.open_job()).policy_version == 2
 
 
 @pytest.mark.parametrize("version", [0, 2, 2**256 - 1])
 def test_unknown_policy_is_refused(system: System, version: int) -> None:
     with boa.reverts("tariff: unknown policy"):
-        system.escrow.policy_of(version)
+        system.tariff.policy_of(version)
     with boa.reverts("tariff: unknown policy"):
         system.escrow.ledger_of(version)
 
@@ -135,16 +135,16 @@ def test_policy_out_of_bounds_is_refused(
     system: System, policy: tuple[int, ...], reason: str
 ) -> None:
     with boa.reverts(reason):
-        system.escrow.add_policy(policy, sender=system.governor)
+        system.tariff.add_policy(policy, sender=system.governor)
 
 
 def test_there_are_at_most_32_policies(system: System) -> None:
     for version in range(2, 33):
-        assert system.escrow.add_policy(POLICY, sender=system.governor) == version
+        assert system.tariff.add_policy(POLICY, sender=system.governor) == version
 
     with boa.reverts("tariff: too many policies"):
-        system.escrow.add_policy(POLICY, sender=system.governor)
-    assert system.escrow.policy_version() == 32
+        system.tariff.add_policy(POLICY, sender=system.governor)
+    assert system.tariff.policy_version() == 32
 
 
 @pytest.mark.parametrize("role", ["guardian", "issuer", "deployer", "stranger"])
@@ -152,22 +152,22 @@ def test_only_the_governor_sets_terms(system: System, role: str) -> None:
     sender = getattr(system, role)
 
     with boa.reverts("roles: not the governor"):
-        system.escrow.set_class(1, DEARER, sender=sender)
+        system.tariff.set_class(1, DEARER, sender=sender)
     with boa.reverts("roles: not the governor"):
-        system.escrow.retire_class(1, sender=sender)
+        system.tariff.retire_class(1, sender=sender)
     with boa.reverts("roles: not the governor"):
-        system.escrow.add_policy(POLICY, sender=sender)
+        system.tariff.add_policy(POLICY, sender=sender)
 
 
 def test_nothing_set_later_reaches_an_open_job(system: System, nodes: list[int]) -> None:
     job_id = system.start_job(nodes[:1])
-    before = system.escrow.job(job_id)
+    before = system.desk.job(job_id)
 
-    system.escrow.set_class(1, DEARER, sender=system.governor)
-    system.escrow.add_policy((10_000, 0, 0, 0, 0), sender=system.governor)
-    system.escrow.retire_class(2, sender=system.governor)
+    system.tariff.set_class(1, DEARER, sender=system.governor)
+    system.tariff.add_policy((10_000, 0, 0, 0, 0), sender=system.governor)
+    system.tariff.retire_class(2, sender=system.governor)
 
-    assert system.escrow.job(job_id) == before
+    assert system.desk.job(job_id) == before
     system.advance_windows()
     system.report({(job_id, nodes[0]): 10_000})
     assert system.claim(job_id, nodes[0]) == gross(10_000) * 8 // 10 + 1
@@ -175,7 +175,7 @@ def test_nothing_set_later_reaches_an_open_job(system: System, nodes: list[int])
 
 def test_books_of_each_version_stand_apart(system: System, nodes: list[int]) -> None:
     first = system.start_job(nodes[:1], windows=1)
-    system.escrow.add_policy((0, 0, 100, 0, 0), sender=system.governor)
+    system.tariff.add_policy((0, 0, 100, 0, 0), sender=system.governor)
     second = system.open_job(windows=2)
     system.place(second, nodes[1:2])
     system.advance_windows(2)
