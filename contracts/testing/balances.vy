@@ -18,8 +18,8 @@ decimals: public(immutable(uint8))
 totalSupply: public(uint256)
 
 
-# @dev The tokens of each account.
-balanceOf: public(HashMap[address, uint256])
+# @dev The tokens of each account, also in the middle of a transfer.
+balanceOf: reentrant(public(HashMap[address, uint256]))
 
 
 # @dev What each owner lets each spender take.

@@ -1,0 +1,1 @@
+"""Tests of FeeVault, a file for each thing that it does."""

@@ -1,0 +1,1 @@
+"""Tests of LicenseSale, a file for each thing that it does."""
