@@ -772,7 +772,8 @@ def _eligible(license_id: uint256) -> bool:
     node: address = convert(link & link_word.NODE_MASK, address)
     if link & link_word.PLACEABLE_MASK != link_word.PLACEABLE or node == empty(address):
         return False
-    return staticcall roles.TRUST.admits(license_id, erc721._owner_of(license_id), node, OWNER_LEVEL)
+    # A license of a kind has an owner: it need not be asked whether there is one.
+    return staticcall roles.TRUST.admits(license_id, erc721._owners[license_id], node, OWNER_LEVEL)
 
 
 @internal
