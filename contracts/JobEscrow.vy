@@ -328,7 +328,7 @@ def claim(job_id: uint256, license_id: uint256, units: uint256, proof: DynArray[
     if standing != GOOD:
         self._refuse(standing)
     assert merkle._is_member(proof, root, merkle._leaf(self, job_id, license_id, units)), "escrow: wrong proof"
-    amount: uint256 = self._claim(job_id, license_id, units, reported, payee)
+    amount: uint256 = self._credit(job_id, license_id, units, reported, payee)
     vault._push(payee, amount)
     return amount
 
@@ -354,7 +354,7 @@ def claim_many(payee: address, claims: DynArray[ClaimEntry, MAX_CLAIMS]) -> uint
             continue
         leaf: bytes32 = merkle._leaf(self, entry.job_id, entry.license_id, entry.units)
         assert merkle._is_member(entry.proof, root, leaf), "escrow: wrong proof"
-        total += self._claim(entry.job_id, entry.license_id, entry.units, reported, payee)
+        total += self._credit(entry.job_id, entry.license_id, entry.units, reported, payee)
     vault._push(payee, total)
     return total
 
@@ -380,10 +380,9 @@ def forfeit(job_id: uint256, license_id: uint256, units: uint256, proof: DynArra
     assert merkle._is_member(proof, root, merkle._leaf(self, job_id, license_id, units)), "escrow: wrong proof"
     money: uint256 = self._money[job_id]
     claimed: uint256 = self._service[job_id][license_id] // service_word.ONE_CLAIMED
-    amount: uint256 = 0
-    credited: uint256 = 0
-    amount, credited = self._credit(job_id, license_id, units, reported)
-    if amount == 0:
+    amount: uint256 = self._credit(job_id, license_id, units, reported, empty(address))
+    credited: uint256 = self._service[job_id][license_id] // service_word.ONE_CLAIMED
+    if credited == claimed:
         return 0
     refund: uint256 = 0
     burned: uint256 = 0
@@ -640,26 +639,7 @@ def _open(
 
 
 @internal
-def _claim(job_id: uint256, license_id: uint256, units: uint256, reported: uint256, payee: address) -> uint256:
-    """
-    @dev Credits a license and books what its payee gets; the caller sends it.
-    @param job_id The job.
-    @param license_id The license.
-    @param units The cumulative units of a leaf that was checked.
-    @param reported The window of the final report.
-    @param payee Who will be paid.
-    @return uint256 What to pay, in base units of the token.
-    """
-    amount: uint256 = 0
-    credited: uint256 = 0
-    amount, credited = self._credit(job_id, license_id, units, reported)
-    if credited > 0:
-        log IJobEscrow.Claimed(job_id=job_id, license_id=license_id, payee=payee, units=credited, amount=amount)
-    return amount
-
-
-@internal
-def _credit(job_id: uint256, license_id: uint256, units: uint256, reported: uint256) -> (uint256, uint256):
+def _credit(job_id: uint256, license_id: uint256, units: uint256, reported: uint256, payee: address) -> uint256:
     """
     @dev Credits a license with the least of its leaf, its cap and what the job has left. Works on the packed words:
          this is the call that is paid for most often.
@@ -667,32 +647,29 @@ def _credit(job_id: uint256, license_id: uint256, units: uint256, reported: uint
     @param license_id The license.
     @param units The cumulative units of a leaf that was checked.
     @param reported The window of the final report.
+    @param payee Who will be paid; the zero address if the license forfeits it.
     @return uint256 What the license earned, in base units of the token.
-    @return uint256 Its cumulative units from now on; 0 if nothing moves.
     """
     # License 0, whose leaf is the job's own, does not exist: it has no payee and was never placed.
     money: uint256 = self._money[job_id]
-    price: uint256 = 0
-    left: uint256 = 0
-    end: uint256 = 0
-    policy: uint256 = 0
-    kind: uint256 = 0
-    price, left, end, policy, kind = money_word._claim_terms(money)
+    price: uint256 = money & money_word.PRICE_MASK
     service: uint256 = self._service[job_id][license_id]
     claimed: uint256 = service // service_word.ONE_CLAIMED
     # Windows have 32 bits and units 56: nothing here overflows.
-    cap: uint256 = unsafe_mul(service_word._windows(service, end, reported), shares.UNIT)
-    if kind == BATCH and cap > 0:
+    cap: uint256 = unsafe_mul(service_word._windows(service, money_word._end(money), reported), shares.UNIT)
+    if cap > 0 and money & money_word.BATCH != 0:
         # One reported window opens all shards of a batch job: what the job has left is the bound.
         cap = max_value(uint256)
-    credited: uint256 = min(min(units, cap), unsafe_add(claimed, left))
+    credited: uint256 = min(min(units, cap), unsafe_add(claimed, money_word._left(money)))
     if credited <= claimed:
-        return 0, 0
-    amount: uint256 = rates._pay(policy, shares._gross(price, claimed), shares._gross(price, credited))
+        return 0
+    amount: uint256 = rates._pay(money_word._policy(money), shares._gross(price, claimed), shares._gross(price, credited))
     added: uint256 = unsafe_sub(credited, claimed)
     self._money[job_id] = unsafe_add(money, unsafe_mul(added, money_word.ONE_CLAIMED))
     self._service[job_id][license_id] = unsafe_add(service, unsafe_mul(added, service_word.ONE_CLAIMED))
-    return amount, credited
+    if payee != empty(address):
+        log IJobEscrow.Claimed(job_id=job_id, license_id=license_id, payee=payee, units=credited, amount=amount)
+    return amount
 
 
 @internal

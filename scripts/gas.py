@@ -42,7 +42,16 @@ ROOT = Path(__file__).resolve().parent.parent
 CONTRACTS = ROOT / "contracts"
 SNAPSHOT = ROOT / "gas-snapshot.json"
 OUTPUT = ROOT / "build" / "gas.json"
-NAMES = ("TrustRegistry", "NodeLicense", "OracleCommittee", "JobEscrow", "TestUSD")
+NAMES = (
+    "TrustRegistry",
+    "FeeVault",
+    "NodeLicense",
+    "OracleCommittee",
+    "Tariff",
+    "JobDesk",
+    "JobEscrow",
+    "TestUSD",
+)
 SIZE_LIMIT = 24_576
 TOLERANCE = 0.02
 
@@ -51,7 +60,8 @@ WINDOW, CHALLENGE, FREEZE = 3_600, 900, 21_600
 MILLION_LEAVES_DEPTH = 20
 PRICE = 1_000_000
 CLASS = (PRICE, 1_000, 1_024, 4_096)
-POLICY = (500, 1_000, 500, 5_000, 1)
+POLICY = (500, 1_000, 500, 5_000, 1, True, False, 5_000, 3_000)
+BONDS = (10**8, 10**9, 86_400, 2_000, 5_000, 3_000)
 SPEC_HASH = keccak(b"spec")
 DATA_HASH = keccak(b"data")
 VERIFIED = 1
@@ -129,9 +139,19 @@ class Bench:
     def _deploy(self) -> None:
         now = self.web3.eth.get_block("latest")["timestamp"]
         self.token = self.create("TestUSD")
-        self.trust = self.create("TrustRegistry", self.admin, self.admin, [self.admin], FREEZE)
+        self.trust = self.create(
+            "TrustRegistry", self.admin, self.admin, self.admin, [self.admin], FREEZE
+        )
+        # Nothing here is burned: any account can stand for the auction.
+        self.vault = self.create("FeeVault", self.token.address, self.trust.address, self.admin)
         self.licenses = self.create(
-            "NodeLicense", self.trust.address, 0, VERIFIED, [self.owners[-1]] * self.oracles
+            "NodeLicense",
+            self.trust.address,
+            self.vault.address,
+            0,
+            VERIFIED,
+            BONDS,
+            [self.owners[-1]] * self.oracles,
         )
         self.send(self.trust.functions.bind_licenses(self.licenses.address))
         seats = [(index + 1, address_of(key)) for index, key in enumerate(self.keys)]
@@ -145,22 +165,25 @@ class Bench:
             seats,
         )
         self.send(self.licenses.functions.bind_committee(self.committee.address))
+        self.tariff = self.create("Tariff", self.trust.address, [CLASS], POLICY)
+        self.desk = self.create("JobDesk", self.committee.address, self.token.address, 13)
         self.escrow = self.create(
             "JobEscrow",
-            self.token.address,
             self.trust.address,
             self.licenses.address,
             self.committee.address,
-            13,
-            [CLASS],
-            POLICY,
+            self.tariff.address,
+            self.desk.address,
         )
+        self.send(self.tariff.functions.bind_escrow(self.escrow.address))
+        self.send(self.desk.functions.bind_escrow(self.escrow.address))
         for account in (self.payer, *self.owners):
             expiry = now + 10**9
             self.send(self.trust.functions.attest(account, VERIFIED, expiry, DATA_HASH))
         for _ in range(10):
             self.send(self.token.functions.faucet(10**12), self.payer)
-        self.send(self.token.functions.approve(self.escrow.address, 2**256 - 1), self.payer)
+        for spender in (self.escrow, self.licenses):
+            self.send(self.token.functions.approve(spender.address, 2**256 - 1), self.payer)
 
     def create(self, name: str, *arguments: Any) -> Contract:
         """Deploy the contract `name` from the admin account."""
@@ -222,6 +245,7 @@ class Bench:
             license_id, address_of(key), deadline, sign_digest(key, digest)
         )
         self.send(call, owner)
+        self.send(self.licenses.functions.post_bond(license_id, BONDS[0]), self.payer)
         return license_id
 
     def open_job(self, slots: int, windows: int = 50) -> tuple[int, int]:

@@ -13,8 +13,9 @@ ONE_CLAIMED: constant(uint256) = 2**152
 
 
 # @dev Where fields stand, for calls that must be cheap.
-END_SHIFT: constant(uint256) = 208
+PRICE_MASK: constant(uint256) = 2**96 - 1
 FUNDED_MASK: constant(uint256) = (2**56 - 1) << 96
+BATCH: constant(uint256) = 2**248
 CANCELLED: constant(uint256) = 2**250
 CLOSED: constant(uint256) = 2**251
 COMPLETED: constant(uint256) = 2**252
@@ -93,23 +94,13 @@ def _unpack(packed: uint256) -> Money:
 
 @internal
 @pure
-def _claim_terms(packed: uint256) -> (uint256, uint256, uint256, uint256, uint256):
+def _left(packed: uint256) -> uint256:
     """
-    @dev Reads what a claim needs, in the shape that costs it least.
+    @dev Reads what the job can still be charged for.
     @param packed The word.
-    @return uint256 The price, in base units of the token.
-    @return uint256 The units that the job can still be charged for.
-    @return uint256 The first window after the job.
-    @return uint256 The policy version.
-    @return uint256 The kind.
+    @return uint256 The units that are funded and unclaimed.
     """
-    return (
-        packed & (2**96 - 1),
-        unsafe_sub((packed >> 96) & (2**56 - 1), (packed >> 152) & (2**56 - 1)),
-        (packed >> 208) & (2**32 - 1),
-        (packed >> 240) & (2**8 - 1),
-        (packed >> 248) & 3,
-    )
+    return unsafe_sub((packed >> 96) & (2**56 - 1), (packed >> 152) & (2**56 - 1))
 
 
 @internal
