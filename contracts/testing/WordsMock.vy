@@ -13,6 +13,7 @@
 from ..modules import attestation_word
 from ..modules import bond_word
 from ..modules import class_word
+from ..modules import grant_word
 from ..modules import head_word
 from ..modules import lanes
 from ..modules import ledger_word
@@ -20,8 +21,11 @@ from ..modules import lifecycle_word
 from ..modules import link_word
 from ..modules import merkle
 from ..modules import money_word
+from ..modules import policy_word
+from ..modules import price_word
 from ..modules import report_word
 from ..modules import service_word
+from ..modules import shares
 from ..modules import signature
 from ..modules import standing_word
 from ..modules import terms_word
@@ -95,6 +99,28 @@ def class_unpack(packed: uint256) -> class_word.Offer:
 
 @external
 @pure
+def grant_pack(word: grant_word.Grant) -> uint256:
+    """
+    @notice Packs a grant.
+    @param word The fields.
+    @return uint256 The word.
+    """
+    return grant_word._pack(word)
+
+
+@external
+@pure
+def grant_unpack(packed: uint256) -> grant_word.Grant:
+    """
+    @notice Unpacks a grant.
+    @param packed The word.
+    @return Grant The fields.
+    """
+    return grant_word._unpack(packed)
+
+
+@external
+@pure
 def head_jobs(packed: uint256) -> uint256:
     """
     @notice Reads the number of jobs.
@@ -135,6 +161,41 @@ def head_with_policy(packed: uint256) -> uint256:
     @return uint256 The new word.
     """
     return head_word._with_policy(packed)
+
+
+@external
+@pure
+def head_paused_until(packed: uint256) -> uint256:
+    """
+    @notice Reads when a pause ends.
+    @param packed The word.
+    @return uint256 The Unix time in seconds.
+    """
+    return head_word._paused_until(packed)
+
+
+@external
+@pure
+def head_pause_again_at(packed: uint256) -> uint256:
+    """
+    @notice Reads from when the guardian may pause again.
+    @param packed The word.
+    @return uint256 The Unix time in seconds.
+    """
+    return head_word._pause_again_at(packed)
+
+
+@external
+@pure
+def head_with_pause(packed: uint256, until: uint256, again_at: uint256) -> uint256:
+    """
+    @notice Sets the pause.
+    @param packed The word.
+    @param until The Unix time in seconds at which it ends.
+    @param again_at The Unix time in seconds from which there may be another.
+    @return uint256 The new word.
+    """
+    return head_word._with_pause(packed, until, again_at)
 
 
 @external
@@ -217,6 +278,52 @@ def ledger_with_liabilities(packed: uint256, added: uint256, removed: uint256) -
     @return uint256 The new word.
     """
     return ledger_word._with_liabilities(packed, added, removed)
+
+
+@external
+@pure
+def ledger_gate(packed: uint256) -> (uint256, bool, bool):
+    """
+    @notice Reads what a payer must show to open a job, in the shape that costs it least.
+    @param packed The word.
+    @return uint256 The attested level; 0 asks for none.
+    @return bool Whether good standing is asked for.
+    @return bool Whether an oracle license is asked for.
+    """
+    return ledger_word._gate(packed)
+
+
+@external
+@pure
+def ledger_is_fresh(packed: uint256) -> bool:
+    """
+    @notice Says whether a word is the ledger of a new version: in use, and no books yet.
+    @param packed The word.
+    @return bool Whether it is.
+    """
+    return ledger_word._is_fresh(packed)
+
+
+@external
+@pure
+def ledger_fees(packed: uint256) -> uint256:
+    """
+    @notice Reads the fees.
+    @param packed The word.
+    @return uint256 Base units of the token, taken since the version was added.
+    """
+    return ledger_word._fees(packed)
+
+
+@external
+@pure
+def ledger_liabilities(packed: uint256) -> uint256:
+    """
+    @notice Reads what is owed.
+    @param packed The word.
+    @return uint256 Base units of the token.
+    """
+    return ledger_word._liabilities(packed)
 
 
 @external
@@ -314,16 +421,170 @@ def money_unpack(packed: uint256) -> money_word.Money:
 
 @external
 @pure
-def money_claim_terms(packed: uint256) -> (uint256, uint256, uint256, uint256):
+def money_left(packed: uint256) -> uint256:
     """
-    @notice Reads what a claim needs, in the shape that costs it least.
+    @notice Reads what the job can still be charged for.
     @param packed The word.
-    @return uint256 The price, in base units of the token.
-    @return uint256 The units that the job can still be charged for.
-    @return uint256 The first window after the job.
-    @return uint256 The policy version.
+    @return uint256 The units that are funded and unclaimed.
     """
-    return money_word._claim_terms(packed)
+    return money_word._left(packed)
+
+
+@external
+@pure
+def money_end(packed: uint256) -> uint256:
+    """
+    @notice Reads the end.
+    @param packed The word.
+    @return uint256 The first window after the job; 0 until it starts.
+    """
+    return money_word._end(packed)
+
+
+@external
+@pure
+def money_with_end(packed: uint256, end: uint256) -> uint256:
+    """
+    @notice Sets the end of a job that had none.
+    @param packed The word.
+    @param end The first window after the job.
+    @return uint256 The new word.
+    """
+    return money_word._with_end(packed, end)
+
+
+@external
+@pure
+def money_price(packed: uint256) -> uint256:
+    """
+    @notice Reads the price.
+    @param packed The word.
+    @return uint256 Base units of the token.
+    """
+    return money_word._price(packed)
+
+
+@external
+@pure
+def money_funded(packed: uint256) -> uint256:
+    """
+    @notice Reads the funded units.
+    @param packed The word.
+    @return uint256 The units.
+    """
+    return money_word._funded(packed)
+
+
+@external
+@pure
+def money_claimed(packed: uint256) -> uint256:
+    """
+    @notice Reads the claimed units.
+    @param packed The word.
+    @return uint256 The units.
+    """
+    return money_word._claimed(packed)
+
+
+@external
+@pure
+def money_policy(packed: uint256) -> uint256:
+    """
+    @notice Reads the policy version.
+    @param packed The word.
+    @return uint256 The version.
+    """
+    return money_word._policy(packed)
+
+
+@external
+@pure
+def money_with_close(packed: uint256, kept: uint256) -> uint256:
+    """
+    @notice Closes a job in place.
+    @param packed The word.
+    @param kept The units that stay funded, at most those that were.
+    @return uint256 The new word.
+    """
+    return money_word._with_close(packed, kept)
+
+
+@external
+@pure
+def policy_pack(word: policy_word.Policy) -> uint256:
+    """
+    @notice Packs a policy.
+    @param word The fields.
+    @return uint256 The word.
+    """
+    return policy_word._pack(word)
+
+
+@external
+@pure
+def policy_unpack(packed: uint256) -> policy_word.Policy:
+    """
+    @notice Unpacks a policy.
+    @param packed The word.
+    @return Policy The fields.
+    """
+    return policy_word._unpack(packed)
+
+
+@external
+@pure
+def policy_is_fresh(packed: uint256) -> bool:
+    """
+    @notice Says whether nothing was handed on under a version yet.
+    @param packed The word.
+    @return bool Whether it is so.
+    """
+    return policy_word._is_fresh(packed)
+
+
+@external
+@pure
+def policy_flushed(packed: uint256) -> uint256:
+    """
+    @notice Reads the fees that were handed on.
+    @param packed The word.
+    @return uint256 Base units of the token.
+    """
+    return policy_word._flushed(packed)
+
+
+@external
+@pure
+def price_pack(price: uint256, on_sale: bool) -> uint256:
+    """
+    @notice Packs a class.
+    @param price Base units of the token for one slot and window at full availability.
+    @param on_sale Whether new money may be spent on it.
+    @return uint256 The word.
+    """
+    return price_word._pack(price, on_sale)
+
+
+@external
+@pure
+def price_price(packed: uint256) -> uint256:
+    """
+    @notice Reads the price.
+    @param packed The word.
+    @return uint256 Base units of the token.
+    """
+    return price_word._price(packed)
+
+
+@external
+@pure
+def price_on_sale(packed: uint256) -> bool:
+    """
+    @notice Says whether new money may be spent on the class.
+    @param packed The word.
+    @return bool Whether it may.
+    """
+    return price_word._on_sale(packed)
 
 
 @external
@@ -407,6 +668,40 @@ def service_unpack(packed: uint256) -> service_word.Service:
 
 @external
 @pure
+def service_begun(window: uint256) -> uint256:
+    """
+    @notice Packs the service of a license that never served the job, in the shape that costs a placement least.
+    @param window The first window that it serves.
+    @return uint256 The word.
+    """
+    return service_word._begun(window)
+
+
+@external
+@pure
+def service_released(packed: uint256, window: uint256) -> uint256:
+    """
+    @notice Ends the current term of a license that is in place.
+    @param packed The word.
+    @param window The first window that it no longer serves.
+    @return uint256 The new word.
+    """
+    return service_word._released(packed, window)
+
+
+@external
+@pure
+def service_is_placed(packed: uint256) -> bool:
+    """
+    @notice Says whether a license is in place.
+    @param packed The word; 0 if it never served the job.
+    @return bool Whether its term is open.
+    """
+    return service_word._is_placed(packed)
+
+
+@external
+@pure
 def service_windows(packed: uint256, end: uint256, reported: uint256) -> uint256:
     """
     @notice Counts the windows that the license served and that a final report covers.
@@ -416,6 +711,59 @@ def service_windows(packed: uint256, end: uint256, reported: uint256) -> uint256
     @return uint256 The windows.
     """
     return service_word._windows(packed, end, reported)
+
+
+@external
+@pure
+def shares_gross(price: uint256, units: uint256) -> uint256:
+    """
+    @notice Returns what units cost, rounded down.
+    @param price Base units of the token for `UNIT`.
+    @param units The units.
+    @return uint256 Base units of the token.
+    """
+    return shares._gross(price, units)
+
+
+@external
+@pure
+def shares_part(amount: uint256, bps: uint256) -> uint256:
+    """
+    @notice Returns a part of an amount, rounded down.
+    @param amount Base units of the token, below 2**242.
+    @param bps The part in basis points, at most `FULL_BPS`.
+    @return uint256 Base units of the token.
+    """
+    return shares._part(amount, bps)
+
+
+@external
+@pure
+def shares_grown(before: uint256, after: uint256, bps: uint256) -> uint256:
+    """
+    @notice Returns by how much a part of a cumulative amount grew.
+    @param before The cumulative amount before, in base units of the token.
+    @param after The same afterwards, not less.
+    @param bps The part in basis points.
+    @return uint256 Base units of the token.
+    """
+    return shares._grown(before, after, bps)
+
+
+@external
+@pure
+def shares_split(total: uint256, first: uint256, second: uint256, whole: uint256) -> (uint256, uint256):
+    """
+    @notice Splits a cumulative amount in three, the last of which is the rest. The rest is cut off first and what remains
+         is cut in two, so that none of the three ever falls while the total grows.
+    @param total The cumulative amount, in base units of the token, below 2**242.
+    @param first The weight of the first part.
+    @param second The weight of the second part.
+    @param whole The weight of all three, not zero.
+    @return uint256 The first part, in base units of the token.
+    @return uint256 The second part.
+    """
+    return shares._split(total, first, second, whole)
 
 
 @external
@@ -485,3 +833,41 @@ def terms_unpack(packed: uint256) -> terms_word.Terms:
     @return Terms The fields.
     """
     return terms_word._unpack(packed)
+
+
+@external
+@pure
+def terms_placement(packed: uint256) -> (uint256, uint256, uint256, uint256):
+    """
+    @notice Reads what a placement needs, in the shape that costs it least.
+    @param packed The word.
+    @return uint256 The slots.
+    @return uint256 The licenses in place, or those that the first placement must bring.
+    @return uint256 The first window, or the windows of a job that has not started.
+    @return uint256 Placements so far.
+    """
+    return terms_word._placement(packed)
+
+
+@external
+@pure
+def terms_with_placement(packed: uint256, seated: uint256, start: uint256) -> uint256:
+    """
+    @notice Counts a placement in place.
+    @param packed The word.
+    @param seated The licenses in place from now on, at most the slots.
+    @param start The first window of the job.
+    @return uint256 The new word.
+    """
+    return terms_word._with_placement(packed, seated, start)
+
+
+@external
+@pure
+def terms_payer(packed: uint256) -> address:
+    """
+    @notice Reads the payer.
+    @param packed The word.
+    @return address Who opened the job and gets every refund.
+    """
+    return terms_word._payer(packed)
