@@ -1,0 +1,1 @@
+"""A state machine over licenses, bonds, standings and the fee vault."""
