@@ -15,7 +15,9 @@ WORD = Fields(
         ("oracle_bps", 14, int),
         ("burn_bps", 14, int),
         ("treasury_bps", 14, int),
-        ("payer_level", 8, int),
+        ("payer_level", 6, int),
+        ("payer_standing", 1, bool),
+        ("payer_oracle", 1, bool),
         ("fees", 102, int),
         ("liabilities", 103, int),
     ),
@@ -45,7 +47,7 @@ def test_highest_values_fit(words: VyperContract) -> None:
         ("oracle_bps", 10_001, "ledger: shares above 100%"),
         ("burn_bps", 1, "ledger: shares above 100%"),
         ("treasury_bps", 1, "ledger: shares above 100%"),
-        ("payer_level", 2**8, "ledger: level too high"),
+        ("payer_level", 2**6, "ledger: level too high"),
         ("fees", 2**102, "ledger: fees too large"),
         ("liabilities", 2**103, "ledger: deposits too large"),
     ],
@@ -65,6 +67,32 @@ def test_fee_share_is_the_sum_of_the_three_shares(words: VyperContract, values: 
     shares = values["oracle_bps"] + values["burn_bps"] + values["treasury_bps"]
 
     assert words.ledger_fee_bps(words.ledger_pack(tuple(values.values()))) == shares
+
+
+@settings(deadline=None)
+@given(values=LEDGERS)
+def test_single_fields_read_as_the_whole_word_does(words: VyperContract, values: Values) -> None:
+    packed = words.ledger_pack(tuple(values.values()))
+
+    gate = (values["payer_level"], values["payer_standing"], values["payer_oracle"])
+    assert tuple(words.ledger_gate(packed)) == gate
+    assert words.ledger_fees(packed) == values["fees"]
+    assert words.ledger_liabilities(packed) == values["liabilities"]
+
+
+@settings(deadline=None)
+@given(values=LEDGERS)
+def test_fresh_is_a_ledger_with_empty_books(words: VyperContract, values: Values) -> None:
+    packed = words.ledger_pack(tuple(values.values()))
+    empty = words.ledger_pack(tuple((values | {"fees": 0, "liabilities": 0}).values()))
+
+    assert words.ledger_is_fresh(packed) == (values["fees"] == values["liabilities"] == 0)
+    assert words.ledger_is_fresh(empty)
+    assert not words.ledger_is_fresh(empty - 1), "a ledger in use has its lowest bit set"
+
+
+def test_no_ledger_is_not_fresh(words: VyperContract) -> None:
+    assert not words.ledger_is_fresh(0)
 
 
 @settings(deadline=None)

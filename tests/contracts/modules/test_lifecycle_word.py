@@ -11,7 +11,6 @@ from tests.contracts.modules.fields import Fields, Values
 
 WORD = Fields(
     (
-        ("revision", 32, int),
         ("revised_in", 32, int),
         ("close_requested", 32, int),
         ("covered", 1, bool),
@@ -36,7 +35,6 @@ def test_highest_values_fit(words: VyperContract) -> None:
 @pytest.mark.parametrize(
     ("field", "value", "reason"),
     [
-        ("revision", 2**32, "lifecycle: too many revisions"),
         ("revised_in", 2**32, "lifecycle: window too late"),
         ("close_requested", 2**32, "lifecycle: window too late"),
     ],

@@ -6,6 +6,7 @@ import boa
 import pytest
 from boa.contracts.vyper.vyper_contract import VyperContract
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.contracts.modules.fields import Fields, Values
 
@@ -19,6 +20,7 @@ WORD = Fields(
         ("kind", 2, int),
         ("cancelled", 1, bool),
         ("closed", 1, bool),
+        ("completed", 1, bool),
     ),
 )
 
@@ -63,9 +65,38 @@ def test_field_that_does_not_fit_is_refused(
 
 @settings(deadline=None)
 @given(values=MONIES)
-def test_terms_of_a_claim_read_as_the_whole_word_does(words: VyperContract, values: Values) -> None:
-    left = values["funded"] - values["claimed"]
+def test_single_fields_read_as_the_whole_word_does(words: VyperContract, values: Values) -> None:
+    packed = words.money_pack(tuple(values.values()))
 
-    terms = words.money_claim_terms(words.money_pack(tuple(values.values())))
+    assert words.money_left(packed) == values["funded"] - values["claimed"]
+    for name in ("end", "price", "funded", "claimed", "policy"):
+        assert getattr(words, f"money_{name}")(packed) == values[name], name
 
-    assert tuple(terms) == (values["price"], left, values["end"], values["policy"])
+
+@settings(deadline=None)
+@given(values=MONIES, end=st.integers(0, 2**32 - 2))
+def test_end_is_set_and_nothing_else(words: VyperContract, values: Values, end: int) -> None:
+    packed = words.money_pack(tuple((values | {"end": 0}).values()))
+
+    ended = words.money_unpack(words.money_with_end(packed, end))._asdict()
+
+    assert ended == values | {"end": end}
+
+
+@pytest.mark.parametrize("end", [2**32 - 1, 2**32, 2**256 - 1])
+def test_end_that_does_not_fit_is_refused(words: VyperContract, end: int) -> None:
+    with boa.reverts("money: end too late"):
+        words.money_with_end(0, end)
+
+
+@settings(deadline=None)
+@given(values=MONIES, data=st.data())
+def test_close_lowers_the_funded_units_and_nothing_else(
+    words: VyperContract, values: Values, data: st.DataObject
+) -> None:
+    kept = data.draw(st.integers(values["claimed"], values["funded"]), "kept")
+
+    packed = words.money_with_close(words.money_pack(tuple(values.values())), kept)
+
+    changes = {"funded": kept, "closed": True}
+    assert words.money_unpack(packed)._asdict() == values | changes

@@ -20,6 +20,7 @@ WORD = Fields(
 )
 
 WINDOWS = st.integers(0, 40)
+OPEN_END = 2**32 - 1
 
 
 @settings(deadline=None)
@@ -57,7 +58,7 @@ def test_field_that_does_not_fit_is_refused(
 @settings(deadline=None)
 @given(
     first=WINDOWS,
-    until=st.one_of(WINDOWS, st.just(2**32 - 1)),
+    until=st.one_of(WINDOWS, st.just(OPEN_END)),
     earlier=WINDOWS,
     end=WINDOWS,
     reported=WINDOWS,
@@ -81,3 +82,38 @@ def test_windows_do_not_overflow(words: VyperContract) -> None:
     packed = words.service_pack((1, 2**32 - 1, 2**32 - 1, 0))
 
     assert words.service_windows(packed, 2**32 - 2, 2**32 - 1) == 2**32 - 1 + 2**32 - 3
+
+
+@settings(deadline=None)
+@given(window=st.one_of(st.integers(1, 2**32 - 1), st.just(2**32 - 1)))
+def test_term_of_a_license_that_never_served_begins(words: VyperContract, window: int) -> None:
+    packed = words.service_begun(window)
+
+    assert tuple(words.service_unpack(packed)) == (window, OPEN_END, 0, 0)
+    assert words.service_is_placed(packed)
+
+
+@settings(deadline=None)
+@given(values=WORD.values(), window=st.integers(0, OPEN_END - 1))
+def test_release_ends_the_term_and_touches_nothing_else(
+    words: VyperContract, values: Values, window: int
+) -> None:
+    placed = words.service_pack(tuple((values | {"until": OPEN_END}).values()))
+
+    released = words.service_released(placed, window)
+
+    assert words.service_unpack(released)._asdict() == values | {"until": window}
+    assert words.service_is_placed(placed)
+    assert not words.service_is_placed(released)
+
+
+@settings(deadline=None)
+@given(values=WORD.values())
+def test_license_is_placed_while_its_term_is_open(words: VyperContract, values: Values) -> None:
+    packed = words.service_pack(tuple(values.values()))
+
+    assert words.service_is_placed(packed) == (values["until"] == OPEN_END)
+
+
+def test_license_that_never_served_is_not_placed(words: VyperContract) -> None:
+    assert not words.service_is_placed(0)

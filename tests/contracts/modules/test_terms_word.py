@@ -6,6 +6,7 @@ import boa
 import pytest
 from boa.contracts.vyper.vyper_contract import VyperContract
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.contracts.modules.fields import Fields, Values
 
@@ -52,3 +53,37 @@ def test_field_that_does_not_fit_is_refused(
 
     with boa.reverts(reason):
         words.terms_pack(tuple(values.values()))
+
+
+@settings(deadline=None)
+@given(values=WORD.values())
+def test_single_fields_read_as_the_whole_word_does(words: VyperContract, values: Values) -> None:
+    packed = words.terms_pack(tuple(values.values()))
+
+    read = dict(
+        zip(("slots", "seated", "start", "round"), words.terms_placement(packed), strict=True)
+    )
+    assert read == {name: values[name] for name in read}
+    assert words.terms_payer(packed) == values["payer"]
+
+
+@settings(deadline=None)
+@given(
+    values=WORD.values(round=2**20 - 2),
+    seated=st.integers(0, 2**18 - 1),
+    start=st.integers(0, 2**32 - 1),
+)
+def test_placement_counts_a_round_and_touches_nothing_else(
+    words: VyperContract, values: Values, seated: int, start: int
+) -> None:
+    packed = words.terms_with_placement(words.terms_pack(tuple(values.values())), seated, start)
+
+    changes = {"seated": seated, "start": start, "round": values["round"] + 1}
+    assert words.terms_unpack(packed)._asdict() == values | changes
+
+
+def test_last_round_is_the_last(words: VyperContract) -> None:
+    packed = words.terms_pack(tuple(WORD.highest().values()))
+
+    with boa.reverts("terms: too many rounds"):
+        words.terms_with_placement(packed, 0, 0)

@@ -1,0 +1,49 @@
+"""The grant word."""
+
+from __future__ import annotations
+
+import boa
+import pytest
+from boa.contracts.vyper.vyper_contract import VyperContract
+from hypothesis import given, settings
+
+from tests.contracts.modules.fields import Fields, Values
+
+WORD = Fields(
+    (
+        ("budget", 160, int),
+        ("expires_at", 40, int),
+        ("scopes", 8, int),
+    ),
+)
+
+
+@settings(deadline=None)
+@given(values=WORD.values())
+def test_word_round_trips(words: VyperContract, values: Values) -> None:
+    packed = words.grant_pack(tuple(values.values()))
+
+    assert words.grant_unpack(packed)._asdict() == values
+
+
+def test_highest_values_fit(words: VyperContract) -> None:
+    values = WORD.highest()
+
+    assert words.grant_unpack(words.grant_pack(tuple(values.values())))._asdict() == values
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "reason"),
+    [
+        ("budget", 2**160, "grant: budget too large"),
+        ("expires_at", 2**40, "grant: expiry too late"),
+        ("scopes", 2**8, "grant: unknown scope"),
+    ],
+)
+def test_field_that_does_not_fit_is_refused(
+    words: VyperContract, field: str, value: int, reason: str
+) -> None:
+    values = WORD.highest() | {field: value}
+
+    with boa.reverts(reason):
+        words.grant_pack(tuple(values.values()))

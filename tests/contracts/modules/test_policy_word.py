@@ -1,0 +1,61 @@
+"""The policy word."""
+
+from __future__ import annotations
+
+import boa
+import pytest
+from boa.contracts.vyper.vyper_contract import VyperContract
+from hypothesis import given, settings
+
+from tests.contracts.modules.fields import Fields, Values
+
+WORD = Fields(
+    (
+        ("forfeit_payer_bps", 14, int),
+        ("forfeit_burn_bps", 14, int),
+        ("flushed", 102, int),
+    ),
+)
+
+POLICIES = WORD.values(forfeit_payer_bps=6_000, forfeit_burn_bps=4_000)
+
+
+@settings(deadline=None)
+@given(values=POLICIES)
+def test_word_round_trips(words: VyperContract, values: Values) -> None:
+    packed = words.policy_pack(tuple(values.values()))
+
+    assert words.policy_unpack(packed)._asdict() == values
+
+
+@pytest.mark.parametrize("payer_bps", [0, 1, 9_999, 10_000])
+def test_highest_values_fit(words: VyperContract, payer_bps: int) -> None:
+    parts = {"forfeit_payer_bps": payer_bps, "forfeit_burn_bps": 10_000 - payer_bps}
+    values = WORD.highest() | parts
+
+    assert words.policy_unpack(words.policy_pack(tuple(values.values())))._asdict() == values
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        ((10_001, 0, 0), "policy: parts above 100%"),
+        ((0, 10_001, 0), "policy: parts above 100%"),
+        ((10_000, 1, 0), "policy: parts above 100%"),
+        ((0, 0, 2**102), "policy: fees too large"),
+    ],
+)
+def test_field_that_does_not_fit_is_refused(
+    words: VyperContract, values: tuple[int, int, int], reason: str
+) -> None:
+    with boa.reverts(reason):
+        words.policy_pack(values)
+
+
+@settings(deadline=None)
+@given(values=POLICIES)
+def test_single_fields_read_as_the_whole_word_does(words: VyperContract, values: Values) -> None:
+    packed = words.policy_pack(tuple(values.values()))
+
+    assert words.policy_flushed(packed) == values["flushed"]
+    assert words.policy_is_fresh(packed) == (values["flushed"] == 0)
