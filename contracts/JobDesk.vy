@@ -93,6 +93,11 @@ MAX_RELEASE: constant(uint256) = 32
 MAX_WINDOWS: constant(uint256) = 2**16
 
 
+# @dev How many graces a payer waits for what an attested close left to operators, and nobody claims: a year and more
+#      where a window is a day, so that sleeping costs nobody his pay, and long enough that no freeze matters.
+ABANDON_FACTOR: constant(uint256) = 64
+
+
 # @dev As many signatures as a committee can have.
 MAX_SIGNATURES: constant(uint256) = 2_080
 
@@ -391,8 +396,8 @@ def attest_result(job_id: uint256, result_hash: bytes32, signatures: Bytes[MAX_S
 @external
 def request_close(job_id: uint256):
     """
-    @notice Starts the grace after which a job closes without a report; for its payer, after its end.
-            Asking again starts anew.
+    @notice Starts the grace after which what is unclaimed comes back without a report; for the payer, after the end
+            of the job. Asking again starts anew. After an attested close the grace is `ABANDON_FACTOR` times as long.
     @param job_id The job.
     """
     money: money_word.Money = empty(money_word.Money)
@@ -402,7 +407,7 @@ def request_close(job_id: uint256):
     window: uint256 = clock._now()
     assert money.end > 0, "desk: not started"
     assert window >= money.end, "desk: job not over"
-    assert not money.closed, "desk: closed"
+    assert not money.closed or money.claimed < money.funded, "desk: closed"
     reported: uint256 = 0
     root: bytes32 = empty(bytes32)
     reported, root = staticcall COMMITTEE.final_report()
@@ -427,9 +432,12 @@ def close_unattested(job_id: uint256) -> uint256:
     money, terms = self._words(job_id)
     lifecycle: lifecycle_word.Lifecycle = lifecycle_word._unpack(self._lifecycle[job_id])
     assert lifecycle.close_requested > 0, "desk: close not requested"
-    assert not money.closed, "desk: closed"
+    assert not money.closed or money.claimed < money.funded, "desk: closed"
+    grace: uint256 = CLOSE_GRACE
+    if money.closed:
+        grace *= ABANDON_FACTOR
     # The window of the request does not count: it had begun.
-    assert clock._now() > lifecycle.close_requested + CLOSE_GRACE, "desk: close grace"
+    assert clock._now() > lifecycle.close_requested + grace, "desk: close grace"
     assert lifecycle.covered or staticcall COMMITTEE.latest_window() + 1 < money.end, "desk: request anew"
     refund: uint256 = shares._gross(money.price, money.funded) - shares._gross(money.price, money.claimed)
     money.funded = money.claimed

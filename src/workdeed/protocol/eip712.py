@@ -14,6 +14,7 @@ from workdeed.protocol.signing import address_bytes
 LICENSE_DOMAIN = "NodeLicense"
 COMMITTEE_DOMAIN = "OracleCommittee"
 ESCROW_DOMAIN = "JobEscrow"
+DESK_DOMAIN = "JobDesk"
 
 DOMAIN_TYPE = "EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)"
 LINK_NODE_TYPE = (
@@ -134,7 +135,7 @@ def result_digest(domain: Domain, job_id: int, result_hash: bytes, committee_epo
         _bytes32(result_hash, "result_hash"),
         _uint(committee_epoch, "committee_epoch"),
     )
-    return _digest(domain, ESCROW_DOMAIN, _RESULT, *words)
+    return _digest(domain, DESK_DOMAIN, _RESULT, *words)
 
 
 def observation_digest(
