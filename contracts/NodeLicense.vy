@@ -460,7 +460,7 @@ def slash(license_id: uint256, amount: uint256, evidence_hash: bytes32, payer: a
     @return uint256 What was taken.
     """
     allowed: bool = msg.sender == self.committee.address or msg.sender == staticcall roles.TRUST.governor()
-    assert allowed, "license: not governor or committee"
+    assert allowed, "license: not a slasher"
     assert self._links[license_id] != 0, "license: unknown license"
     assert not self.is_slashed[evidence_hash], "license: evidence used"
     self.is_slashed[evidence_hash] = True

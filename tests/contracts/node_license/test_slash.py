@@ -138,7 +138,7 @@ def test_committee_slashes(bonded: System) -> None:
 def test_others_cannot(bonded: System, role: str) -> None:
     license_id = bonded_node(bonded)
 
-    with boa.reverts("license: not governor or committee"):
+    with boa.reverts("license: not a slasher"):
         bonded.licenses.slash(license_id, 1, EVIDENCE, bonded.payer, sender=getattr(bonded, role))
 
 

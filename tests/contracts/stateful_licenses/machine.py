@@ -386,7 +386,7 @@ class LicenseMachine(RuleBasedStateMachine):
         committee = by == "committee"
         sender = self.system.committee.address if committee else getattr(self.system, by)
         payer = self.system.payer if harmed else ZERO_ADDRESS
-        reason = "license: not governor or committee" if by == "guardian" else None
+        reason = "license: not a slasher" if by == "guardian" else None
         if reason is None and evidence in self.books.evidence:
             reason = "license: evidence used"
         held, before = self.books.deeds[license_id].held, self.balance(self.system.payer)

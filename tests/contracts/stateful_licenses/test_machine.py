@@ -16,7 +16,7 @@ from tests.contracts.stateful_licenses.machine import (
 
 MUST_REFUSE = (
     "license: evidence used",
-    "license: not governor or committee",
+    "license: not a slasher",
     "license: not in good standing",
     "license: nothing requested",
     "license: seated",
