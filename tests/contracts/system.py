@@ -35,7 +35,7 @@ from workdeed.protocol.signing import address_bytes, address_of, sign_digest
 CONTRACTS = Path(__file__).resolve().parents[2] / "contracts"
 
 UNIT = 10_000
-SERVICE = 0
+SERVICE, BATCH = 0, 1
 JOB_LEAF = 0
 NODE, ORACLE = 1, 2
 GOOD, FROZEN, SUSPENDED, BLACKLISTED = range(4)
@@ -55,9 +55,25 @@ PRICE = 1_000_003
 """Prime, so that no share of it comes out even."""
 
 CLASSES = ((PRICE, 1_000, 1_024, 4_096), (7, 500, 512, 1_024))
-POLICY = (500, 1_000, 500, 5_000, VERIFIED, True, False, 5_000, 3_000)
-"""Fees of 5 % to oracles, 10 % to burn, 5 % to the treasury; SLA floor 50 %; payers verified and in good
-standing; what is forfeited goes back to the payer by half, 30 % of it is burned."""
+
+
+class PolicyTerms(NamedTuple):
+    """What jobs are opened under, in the order of the tariff; nothing is taken or asked for."""
+
+    oracle_bps: int = 0
+    burn_bps: int = 0
+    treasury_bps: int = 0
+    sla_floor_bps: int = 0
+    payer_level: int = 0
+    payer_standing: bool = False
+    payer_oracle: bool = False
+    forfeit_payer_bps: int = 0
+    forfeit_burn_bps: int = 0
+
+
+POLICY = PolicyTerms(500, 1_000, 500, 5_000, VERIFIED, True, False, 5_000, 3_000)
+"""Fees of 5 % to oracles, 10 % to burn, 5 % to the treasury; SLA floor 50 %; payers verified and in
+good standing; what is forfeited goes back to the payer by half, 30 % of it is burned."""
 
 Pair = tuple[int, int]
 """(job, license)."""
@@ -355,14 +371,15 @@ class System:
         class_id: int = 1,
         max_price: int = 2**96,
         spec_hash: bytes = SPEC_HASH,
+        kind: int = SERVICE,
         payer: str | None = None,
     ) -> int:
-        """Open a service job; return its id. `min_slots` is `slots` unless given."""
+        """Open a job; return its id. `min_slots` is `slots` unless given."""
         return int(
             self.escrow.open_job(
                 spec_hash,
                 class_id,
-                SERVICE,
+                kind,
                 slots,
                 slots if min_slots is None else min_slots,
                 windows,
@@ -412,10 +429,12 @@ class System:
         self.escrow.place(*arguments)
         return arguments
 
-    def start_job(self, licenses: Sequence[int], *, windows: int = 10, slots: int = 0) -> int:
+    def start_job(
+        self, licenses: Sequence[int], *, windows: int = 10, slots: int = 0, kind: int = SERVICE
+    ) -> int:
         """Open a job, place licenses and travel to its first window; return its id."""
         slots = slots or len(licenses)
-        job_id = self.open_job(slots=slots, windows=windows, min_slots=len(licenses))
+        job_id = self.open_job(slots=slots, windows=windows, min_slots=len(licenses), kind=kind)
         self.place(job_id, licenses)
         self.advance_windows()
         return job_id
@@ -504,7 +523,7 @@ def deploy_system(
     owner_level: int = VERIFIED,
     bond_terms: BondTerms = BOND_TERMS,
     classes: Sequence[tuple[int, int, int, int]] = CLASSES,
-    policy: tuple[int, int, int, int, int, bool, bool, int, int] = POLICY,
+    policy: PolicyTerms = POLICY,
     token: VyperContract | None = None,
 ) -> System:
     """Deploy and bind everything in window 1, verify payer and operators and fund the payer.
