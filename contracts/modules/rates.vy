@@ -113,7 +113,7 @@ def ledger_of(version: uint256) -> (uint256, uint256, uint256):
     @return uint256 What of them was handed to the vault.
     @return uint256 What is owed under it: locked deposits and fees that were not handed on.
     """
-    assert version > 0 and version <= MAX_POLICIES, "rates: unknown policy"
+    self._check_version(version)
     ledger: uint256 = self._ledgers[version]
     return ledger_word._fees(ledger), policy_word._flushed(self._policies[version]), ledger_word._liabilities(ledger)
 
@@ -212,7 +212,7 @@ def _flush(version: uint256) -> (uint256, uint256, uint256):
     @return uint256 The part to burn.
     @return uint256 The treasury's part.
     """
-    assert version > 0 and version <= MAX_POLICIES, "rates: unknown policy"
+    self._check_version(version)
     ledger: ledger_word.Ledger = ledger_word._unpack(self._ledgers[version])
     policy: policy_word.Policy = policy_word._unpack(self._policies[version])
     if ledger.fees == policy.flushed:
@@ -279,3 +279,13 @@ def _check_tariff():
     @dev Reverts unless the caller is the tariff.
     """
     assert msg.sender == TARIFF.address, "rates: not the tariff"
+
+
+@internal
+@view
+def _check_version(version: uint256):
+    """
+    @dev Reverts unless a policy version was added.
+    @param version The version.
+    """
+    assert version > 0 and version <= head_word._policies(self._head), "rates: unknown policy"
