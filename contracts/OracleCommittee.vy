@@ -6,7 +6,8 @@
 @custom:contract-name OracleCommittee
 @license GNU Affero General Public License v3.0 only
 @notice Seats of oracles, the quorum of their signatures, and the reports that carry it: one root for a window,
-        final once its challenge time is over.
+        final once its challenge time is over. Members share the oracles' part of fees by what they signed, and answer
+        with their bond for signing two roots at once.
 @custom:security A report says what was served; how much of it is paid is bounded by the escrow, whatever is signed.
         A veto gives the guardian time against a quorum that lies, never more than `MAX_VETOES` times in a row.
         Views that money waits for are open during other calls: nothing here calls out before its state is written.
@@ -18,7 +19,8 @@ from interfaces import IOracleCommittee
 
 implements: IOracleCommittee
 
-from ethereum.ercs import IERC721
+from ethereum.ercs import IERC20
+from interfaces import IFeeVault
 from interfaces import INodeLicense
 from interfaces import ITrustRegistry
 
@@ -31,6 +33,7 @@ from modules import clock
 initializes: clock
 
 from modules import lanes
+from modules import member_word
 from modules import report_word
 
 from modules import roles
@@ -39,7 +42,11 @@ initializes: roles
 
 from modules import signature
 
-exports: (clock.GENESIS, clock.WINDOW, eip712_domain_separator.eip712Domain, roles.TRUST)
+from modules import vault
+
+initializes: vault
+
+exports: (clock.GENESIS, clock.WINDOW, eip712_domain_separator.eip712Domain, roles.TRUST, vault.TOKEN)
 
 
 # @dev A seat of the constructor's list.
@@ -64,6 +71,11 @@ MAX_VETOES: constant(uint256) = 3
 # @dev The kind of a license that holds a seat.
 ORACLE: constant(uint256) = 2
 
+
+# @dev The standings of a payee that matter to rewards.
+GOOD: constant(uint256) = 0
+BLACKLISTED: constant(uint256) = 3
+
 _REPORT_TYPE_HASH: constant(bytes32) = keccak256(
     "Report(uint256 window,uint256 turn,bytes32 root,bytes32 dataHash,uint256 committeeEpoch)"
 )
@@ -77,9 +89,25 @@ CHALLENGE: public(immutable(uint256))
 LICENSES: public(immutable(INodeLicense))
 
 
+# @dev How long a removed member answers for what it signed, in seconds.
+UNBOND_DELAY: public(immutable(uint256))
+
+
 # @dev Final reports that each seat signed, 8 saturating bits a seat. The latest report is
 #      added when the next one is submitted, so that a vetoed one never counts.
 participation: public(uint256)
+
+
+# @dev Rewards that are not shared out yet, in base units of the token.
+unassigned: public(uint256)
+
+
+# @dev All rewards that are here, shared out or not: never more than the balance.
+rewards_held: public(uint256)
+
+
+# @dev What a license can claim of them.
+reward_of: public(HashMap[uint256, uint256])
 
 
 # @dev Packed state of the reports, number of seats and epoch.
@@ -98,6 +126,14 @@ _licenses: uint256[MAX_SEATS]
 # @dev The seat of a signer, and of a license, plus 1; 0 for none.
 _seat_of_signer: HashMap[address, uint256]
 _seat_of_license: HashMap[uint256, uint256]
+
+
+# @dev Packed record of each account that is or was a member.
+_members: HashMap[address, uint256]
+
+
+# @dev When the latest seat of a license ended, in Unix seconds.
+_ended_at: HashMap[uint256, uint256]
 
 
 @deploy
@@ -125,19 +161,24 @@ def __init__(
     assert len(seats) > 0, "committee: no seats"
     CHALLENGE = challenge
     LICENSES = licenses
+    UNBOND_DELAY = staticcall licenses.UNBOND_DELAY()
+    vault.__init__(IERC20(staticcall IFeeVault(staticcall licenses.VAULT()).TOKEN()))
     for seat: FirstSeat in seats:
         self._add_seat(seat.license_id, seat.signer)
 
 
 @external
-def add_seat(license_id: uint256) -> uint256:
+def add_seat(license_id: uint256, signer: address) -> uint256:
     """
-    @notice Seats the node key that is linked to an oracle license. Relinking does not change the seat.
+    @notice Seats the node key that is linked to a bonded oracle license. Relinking does not change the seat.
     @param license_id The license.
+    @param signer The linked node key: named, so that nobody swaps it while the governor's call waits.
     @return uint256 The seat.
     """
     roles._check_governor()
-    return self._add_seat(license_id, staticcall LICENSES.node_of(license_id))
+    assert staticcall LICENSES.node_of(license_id) == signer, "committee: not the linked node"
+    assert staticcall LICENSES.is_bonded(license_id), "committee: no bond"
+    return self._add_seat(license_id, signer)
 
 
 @external
@@ -226,6 +267,122 @@ def veto_report(reason: bytes32):
 
 
 @external
+def slash_equivocation(
+    window: uint256,
+    turn: uint256,
+    epoch: uint256,
+    root_a: bytes32,
+    data_hash_a: bytes32,
+    signature_a: Bytes[SIGNATURE_LENGTH],
+    root_b: bytes32,
+    data_hash_b: bytes32,
+    signature_b: Bytes[SIGNATURE_LENGTH],
+) -> uint256:
+    """
+    @notice Slashes a member that signed two roots in one turn, and ends its seat. Anyone may prove it, once for a member,
+            window, turn and epoch. The same root with another data hash is no offence.
+    @param window The window of both reports.
+    @param turn The turn of both.
+    @param epoch The epoch of both, in which the signer was a member.
+    @param root_a The root of one report.
+    @param data_hash_a Its data hash.
+    @param signature_a The signature under it.
+    @param root_b The root of the other.
+    @param data_hash_b Its data hash.
+    @param signature_b The signature under it, by the same account.
+    @return uint256 What was taken of the bond, in base units of the token.
+    """
+    assert root_a != root_b, "committee: same root"
+    offender: address = self._signer(self._report_digest(window, turn, root_a, data_hash_a, epoch), signature_a)
+    other: address = self._signer(self._report_digest(window, turn, root_b, data_hash_b, epoch), signature_b)
+    assert offender == other, "committee: two signers"
+    member: member_word.Member = member_word._unpack(self._members[offender])
+    assert member.license_id != 0, "committee: never a member"
+    last: uint256 = member.last_epoch
+    if member.ended_at == 0:
+        last = report_word._epoch(self._reports)
+    else:
+        assert block.timestamp < member.ended_at + UNBOND_DELAY, "committee: record expired"
+    assert epoch >= member.first_epoch and epoch <= last, "committee: no member then"
+    seat_: uint256 = self._seat_of_signer[offender]
+    # The last seat stays, as it does for the governor.
+    if seat_ > 0 and report_word._seats(self._reports) > 1:
+        self._remove_seat(seat_ - 1)
+    # The evidence works once: the licenses keep it.
+    evidence: bytes32 = keccak256(abi_encode(offender, window, turn, epoch))
+    slashed: uint256 = extcall LICENSES.slash(member.license_id, max_value(uint256), evidence, empty(address))
+    log IOracleCommittee.EquivocationSlashed(
+        signer=offender,
+        license_id=member.license_id,
+        window=window,
+        turn=turn,
+        epoch=epoch,
+        evidence_hash=evidence,
+        amount=slashed,
+    )
+    return slashed
+
+
+@external
+def book_rewards():
+    """
+    @notice Takes what was sent here since the last time as rewards; anyone may send, and anyone may book.
+    """
+    amount: uint256 = staticcall vault.TOKEN.balanceOf(self) - self.rewards_held
+    if amount == 0:
+        return
+    self.rewards_held += amount
+    self.unassigned += amount
+    log IOracleCommittee.RewardsBooked(amount=amount)
+
+
+@external
+def settle_rewards():
+    """
+    @notice Shares the rewards that are here among the seats by the final reports that each signed since the last time.
+            Anyone may send it; it waits until there are both.
+    """
+    self._settle()
+
+
+@external
+def claim_reward(license_id: uint256) -> uint256:
+    """
+    @notice Pays the rewards of a license to its payout address. Anyone may send it.
+    @param license_id The license.
+    @return uint256 What was paid, in base units of the token.
+    """
+    payee: address = empty(address)
+    standing: uint256 = 0
+    payee, standing = staticcall LICENSES.payee_of(license_id)
+    assert standing == GOOD, "committee: payee held"
+    amount: uint256 = self._take_reward(license_id)
+    log IOracleCommittee.RewardClaimed(license_id=license_id, payee=payee, amount=amount)
+    vault._push(payee, amount)
+    return amount
+
+
+@external
+def forfeit_reward(license_id: uint256) -> uint256:
+    """
+    @notice Hands the rewards of a license that is blacklisted, or whose owner or node is, to the treasury's pot.
+            Anyone may send it.
+    @param license_id The license.
+    @return uint256 What it lost, in base units of the token.
+    """
+    payee: address = empty(address)
+    standing: uint256 = 0
+    payee, standing = staticcall LICENSES.payee_of(license_id)
+    assert standing == BLACKLISTED, "committee: not blacklisted"
+    amount: uint256 = self._take_reward(license_id)
+    log IOracleCommittee.RewardForfeited(license_id=license_id, amount=amount)
+    pots: address = staticcall LICENSES.VAULT()
+    vault._push(pots, amount)
+    extcall IFeeVault(pots).book(0, 0, amount)
+    return amount
+
+
+@external
 @view
 @reentrant
 def verify(digest: bytes32, signatures: Bytes[MAX_SIGNATURES]) -> uint256:
@@ -265,7 +422,21 @@ def latest_report() -> (uint256, bytes32, uint256, uint256, uint256):
     @return uint256 Vetoes since a report last became final.
     """
     reports: report_word.Reports = report_word._unpack(self._reports)
-    return reports.window, self._roots[reports.slot], reports.accepted_at, reports.floor, reports.vetoes
+    vetoes: uint256 = reports.vetoes
+    if reports.accepted_at != 0 and not self._is_pending(reports):
+        vetoes = 0
+    return reports.window, self._roots[reports.slot], reports.accepted_at, reports.floor, vetoes
+
+
+@external
+@view
+@reentrant
+def latest_window() -> uint256:
+    """
+    @notice Returns the window of the latest report that was not vetoed, final or pending.
+    @return uint256 The window; 0 before the first one.
+    """
+    return report_word._window(self._reports)
 
 
 @external
@@ -324,6 +495,36 @@ def is_seated(license_id: uint256) -> bool:
 
 @external
 @view
+@reentrant
+def seat_ended_at(license_id: uint256) -> uint256:
+    """
+    @notice Returns when a license last held a seat.
+    @param license_id The license.
+    @return uint256 The Unix time in seconds at which its latest seat ended; 0 if it never had one, the highest number
+            while it holds one.
+    """
+    if self._seat_of_license[license_id] > 0:
+        return max_value(uint256)
+    return self._ended_at[license_id]
+
+
+@external
+@view
+def member_of(signer: address) -> (uint256, uint256, uint256, uint256):
+    """
+    @notice Returns what an account signs or signed for.
+    @param signer The account.
+    @return uint256 The license of its seat; 0 if it was never a member.
+    @return uint256 The first epoch of its membership.
+    @return uint256 The last one; 0 while it is a member.
+    @return uint256 When the seat ended, in Unix seconds; 0 while it is held.
+    """
+    member: member_word.Member = member_word._unpack(self._members[signer])
+    return member.license_id, member.first_epoch, member.last_epoch, member.ended_at
+
+
+@external
+@view
 def seat_of_signer(signer: address) -> uint256:
     """
     @notice Returns the seat of a signer.
@@ -361,11 +562,24 @@ def _add_seat(license_id: uint256, signer: address) -> uint256:
             free = index
             break
     assert free < MAX_SEATS, "committee: no free seat"
+    member: member_word.Member = member_word._unpack(self._members[signer])
+    # Another license would take over what the old one still answers for.
+    assert (
+        member.license_id == 0
+        or member.license_id == license_id
+        or block.timestamp >= member.ended_at + UNBOND_DELAY
+    ), "committee: signer on record"
     self._signers[free] = signer
     self._licenses[free] = license_id
     self._seat_of_signer[signer] = free + 1
     self._seat_of_license[license_id] = free + 1
     epoch: uint256 = self._change_seats(1, 0, 0)
+    if member.license_id != license_id:
+        member.first_epoch = epoch
+    member.license_id = license_id
+    member.last_epoch = 0
+    member.ended_at = 0
+    self._members[signer] = member_word._pack(member)
     log IOracleCommittee.SeatAdded(seat=free, license_id=license_id, signer=signer, epoch=epoch)
     return free
 
@@ -373,12 +587,21 @@ def _add_seat(license_id: uint256, signer: address) -> uint256:
 @internal
 def _remove_seat(index: uint256):
     """
-    @dev Frees a seat. The last one stays: a committee of none could never be reached again.
+    @dev Frees a seat; what it signed is settled first, so that the next on the seat inherits nothing. The last one
+         stays: a committee of none could never be reached again.
     @param index The seat.
     """
     license_id: uint256 = self._licenses[index]
     signer: address = self._signers[index]
     assert license_id != 0, "committee: free seat"
+    self._settle()
+    # Without rewards to share there is nothing to settle, and nothing that the lane could be worth.
+    self.participation &= ~(255 << (8 * index))
+    member: member_word.Member = member_word._unpack(self._members[signer])
+    member.last_epoch = report_word._epoch(self._reports)
+    member.ended_at = block.timestamp
+    self._members[signer] = member_word._pack(member)
+    self._ended_at[license_id] = block.timestamp
     self._licenses[index] = 0
     self._signers[index] = empty(address)
     self._seat_of_signer[signer] = 0
@@ -393,20 +616,58 @@ def _change_seats(added: uint256, removed: uint256, leaver: uint256) -> uint256:
     @dev Counts a change of the seats and voids every signature of the epoch before.
     @param added Seats added.
     @param removed Seats removed.
-    @param leaver The bit of the removed seat: a signature of it under a report that is not yet counted
-           must not count for the next one on the seat.
+    @param leaver The bit of the removed seat: its signature under a report that is not yet counted must not count for
+           the next one on the seat.
     @return uint256 The new epoch.
     """
     reports: report_word.Reports = report_word._unpack(self._reports)
-    if not self._is_pending(reports):
-        self.participation = lanes._add(self.participation, reports.signers)
-        reports.signers = 0
     reports.signers &= ~leaver
     reports.seats = reports.seats + added - removed
     assert reports.seats > 0, "committee: last seat"
     reports.epoch += 1
     self._reports = report_word._pack(reports)
     return reports.epoch
+
+
+@internal
+def _settle():
+    """
+    @dev Shares the unassigned rewards by the lanes and empties these; does nothing while there is nothing to share, or
+         nobody to share it with. What does not come out even waits for the next time.
+    """
+    reports: report_word.Reports = report_word._unpack(self._reports)
+    if not self._is_pending(reports):
+        self.participation = lanes._add(self.participation, reports.signers)
+        reports.signers = 0
+        self._reports = report_word._pack(reports)
+    counts: uint256 = self.participation
+    rewards: uint256 = self.unassigned
+    if counts == 0 or rewards == 0:
+        return
+    signed: uint256 = lanes._sum(counts)
+    left: uint256 = rewards
+    for index: uint256 in range(MAX_SEATS):
+        lane: uint256 = (counts >> (8 * index)) & 255
+        if lane > 0:
+            share: uint256 = rewards * lane // signed
+            left -= share
+            self.reward_of[self._licenses[index]] += share
+    self.unassigned = left
+    self.participation = 0
+    log IOracleCommittee.RewardsSettled(amount=rewards - left, participation=counts)
+
+
+@internal
+def _take_reward(license_id: uint256) -> uint256:
+    """
+    @dev Takes the rewards of a license from the books; the caller sends them.
+    @param license_id The license.
+    @return uint256 Base units of the token.
+    """
+    amount: uint256 = self.reward_of[license_id]
+    self.reward_of[license_id] = 0
+    self.rewards_held -= amount
+    return amount
 
 
 @internal
@@ -434,6 +695,24 @@ def _report_digest(window: uint256, turn: uint256, root: bytes32, data_hash: byt
     """
     return eip712_domain_separator._hash_typed_data_v4(
         keccak256(abi_encode(_REPORT_TYPE_HASH, window, turn, root, data_hash, epoch))
+    )
+
+
+@internal
+@pure
+def _signer(digest: bytes32, signature_: Bytes[SIGNATURE_LENGTH]) -> address:
+    """
+    @dev Returns who signed a digest.
+    @param digest The digest.
+    @param signature_ The signature `r || s || v`.
+    @return address The signer.
+    """
+    assert len(signature_) == SIGNATURE_LENGTH, "committee: signature length"
+    return signature._recover(
+        digest,
+        convert(slice(signature_, 64, 1), uint256),
+        extract32(signature_, 0, output_type=uint256),
+        extract32(signature_, 32, output_type=uint256),
     )
 
 

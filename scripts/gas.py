@@ -42,22 +42,15 @@ ROOT = Path(__file__).resolve().parent.parent
 CONTRACTS = ROOT / "contracts"
 SNAPSHOT = ROOT / "gas-snapshot.json"
 OUTPUT = ROOT / "build" / "gas.json"
-NAMES = (
-    "TrustRegistry",
-    "FeeVault",
-    "NodeLicense",
-    "OracleCommittee",
-    "Tariff",
-    "JobDesk",
-    "JobEscrow",
-    "TestUSD",
-)
+NAMES = tuple(sorted(path.stem for path in CONTRACTS.glob("*.vy")))
 SIZE_LIMIT = 24_576
 TOLERANCE = 0.02
 
 UNIT = 10_000
 WINDOW, CHALLENGE, FREEZE = 3_600, 900, 21_600
 MILLION_LEAVES_DEPTH = 20
+MAX_OPENINGS = 16
+FLAT_SIZES = (1, 10, 100, 1_000)
 PRICE = 1_000_000
 CLASS = (PRICE, 1_000, 1_024, 4_096)
 POLICY = (500, 1_000, 500, 5_000, 1, True, False, 5_000, 3_000)
@@ -254,6 +247,15 @@ class Bench:
         gas = self.send(call, self.payer)
         return int(self.escrow.functions.job_count().call()), gas
 
+    def fill(self, size: int) -> None:
+        """Open jobs and issue licenses until there are so many of each."""
+        opening = (SPEC_HASH, 1, SERVICE, 1, 1, 50, PRICE)
+        while (missing := size - int(self.escrow.functions.job_count().call())) > 0:
+            openings = [opening] * min(missing, MAX_OPENINGS)
+            self.send(self.desk.functions.open_jobs(self.payer, openings), self.payer)
+        for _ in range(size - int(self.licenses.functions.totalSupply().call())):
+            self.send(self.licenses.functions.issue(self.owners[7], 1))
+
     def place(self, job_id: int, assign: Sequence[int]) -> int:
         """Sign and send a placement; return the gas."""
         window = self.window()
@@ -382,21 +384,18 @@ def measure_committee(web3: Web3, compiled: dict[str, Any], oracles: int) -> dic
 
 
 def measure_flat(web3: Web3, compiled: dict[str, Any]) -> dict[str, dict[str, int]]:
-    """Return what must stay flat with 1, 10 and 100 jobs of 3 licenses in one escrow."""
+    """Return what must stay flat with 1 to 1,000 jobs and licenses in one escrow."""
     flat: dict[str, dict[str, int]] = {"report": {}, "claim_later": {}, "place3": {}}
     bench = Bench(web3, compiled, 3)
-    jobs = 0
-    for size in (1, 10, 100):
-        while jobs < size:
-            nodes = [bench.issue_node(owner) for owner in bench.owners[:3]]
-            job_id, _ = bench.open_job(3, windows=500)
-            placed = bench.place(job_id, nodes)
-            jobs += 1
+    for size in FLAT_SIZES:
+        bench.fill(size - 1)
+        nodes = [bench.issue_node(owner) for owner in bench.owners[:3]]
+        job_id, _ = bench.open_job(3, windows=500)
+        flat["place3"][str(size)] = bench.place(job_id, nodes)
         for _ in range(3):
             bench.skip_windows(1)
             reported = bench.report(deep_leaf(bench.escrow.address, job_id, nodes[0], 1)[0])
         flat["report"][str(size)] = reported
-        flat["place3"][str(size)] = placed
         flat["claim_later"][str(size)] = measure_claims(bench, job_id, nodes[0])[1]
     return flat
 

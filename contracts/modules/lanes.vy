@@ -38,6 +38,20 @@ def _add(counts: uint256, bitmap: uint256) -> uint256:
 
 @internal
 @pure
+def _sum(counts: uint256) -> uint256:
+    """
+    @dev Adds up all lanes.
+    @param counts The lanes.
+    @return uint256 The sum, at most 32 * 255.
+    """
+    total: uint256 = 0
+    for index: uint256 in range(32):
+        total += (counts >> (8 * index)) & 255
+    return total
+
+
+@internal
+@pure
 def _spread(bitmap: uint256) -> uint256:
     """
     @dev Moves bit `i` of a bitmap to bit `8 * i`, in halves.

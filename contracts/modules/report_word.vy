@@ -114,3 +114,14 @@ def _epoch(packed: uint256) -> uint256:
     @return uint256 The epoch.
     """
     return (packed >> 153) & (2**32 - 1)
+
+
+@internal
+@pure
+def _window(packed: uint256) -> uint256:
+    """
+    @dev Reads the window of the latest report.
+    @param packed The word.
+    @return uint256 The window; 0 before the first one.
+    """
+    return packed & (2**32 - 1)
