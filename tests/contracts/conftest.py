@@ -22,3 +22,9 @@ def deployed() -> System:
 def system(deployed: System) -> System:
     """The default deployment, as good as new: what the helper itself remembers starts afresh."""
     return replace(deployed, node_keys={}, reports=[])
+
+
+@pytest.fixture
+def nodes(system: System) -> list[int]:
+    """A linked node license of each of the first three operators."""
+    return [system.issue_node(operator) for operator in system.operators[:3]]

@@ -1,0 +1,1 @@
+"""Tests of JobDesk, one file a function."""

@@ -133,7 +133,7 @@ def test_only_the_payer_cancels(system: System) -> None:
     job_id = system.open_job()
 
     for sender in (system.governor, system.guardian, system.operators[0], system.stranger):
-        with boa.reverts("desk: not the payer"):
+        with boa.reverts("desk: not granted"):
             system.desk.cancel_job(job_id, sender=sender)
 
 

@@ -11,6 +11,15 @@ from tests.contracts.system import CLOSE_GRACE, JOB_LEAF, PRICE, UNIT, System, e
 END = 6
 """The job of these tests serves windows 2 to 5."""
 
+CLOSED_AFTER = CLOSE_GRACE + 1
+"""The window of the request had begun and does not count."""
+
+DUE = END + CLOSED_AFTER
+"""The first window in which a close requested at the end goes through."""
+
+ABANDON_FACTOR = 64
+"""By how much longer the payer waits for what an attested close left to operators."""
+
 
 @pytest.fixture
 def job_id(system: System, nodes: list[int]) -> int:
@@ -33,16 +42,15 @@ def test_payer_leaves_without_any_report(system: System, job_id: int) -> None:
         "covered": False,
     }
     assert system.desk.job(job_id).close_requested == END
-    system.to_window(END + CLOSE_GRACE)
+    system.to_window(DUE)
     before = Books.of(system)
 
     refund = system.desk.close_unattested(job_id, sender=system.stranger)
 
-    assert event(system.escrow, "JobClosed") == {
+    assert event(system.desk, "JobClosedUnattested") == {
         "job_id": job_id,
         "funded_units": 0,
         "refund": 4 * PRICE,
-        "attested": False,
     }
     assert refund == 4 * PRICE
     assert Books.of(system).since(before).payer == 4 * PRICE
@@ -55,7 +63,7 @@ def test_what_is_claimed_stays_paid(system: System, nodes: list[int], job_id: in
     system.report({(job_id, nodes[0]): 12_345}, window=4)
     system.claim(job_id, nodes[0])
     request(system, job_id)
-    system.to_window(END + CLOSE_GRACE)
+    system.to_window(DUE)
 
     refund = system.desk.close_unattested(job_id)
 
@@ -69,7 +77,7 @@ def test_what_is_claimed_stays_paid(system: System, nodes: list[int], job_id: in
 
 def test_grace_runs_in_whole_windows(system: System, job_id: int) -> None:
     request(system, job_id)
-    system.to_window(END + CLOSE_GRACE - 1)
+    system.to_window(DUE - 1)
     system.wait(system.window - 1)
     with boa.reverts("desk: close grace"):
         system.desk.close_unattested(job_id)
@@ -83,7 +91,7 @@ def test_last_report_can_be_claimed_during_the_grace(
 ) -> None:
     system.report({(job_id, nodes[0]): 2 * UNIT}, window=4)
     request(system, job_id)
-    system.to_window(END + CLOSE_GRACE)
+    system.to_window(DUE)
 
     assert system.claim(job_id, nodes[0]) == net(2 * UNIT)
     assert system.desk.close_unattested(job_id) == 2 * PRICE
@@ -94,7 +102,7 @@ def test_covered_job_closes_after_the_grace(system: System, nodes: list[int], jo
     system.report({(job_id, nodes[0]): UNIT}, window=END - 1)
     request(system, job_id)
     assert event(system.desk, "CloseRequested")["covered"]
-    system.to_window(END + CLOSE_GRACE)
+    system.to_window(DUE)
 
     assert system.claim(job_id, nodes[0]) == net(UNIT)
     assert system.desk.close_unattested(job_id) == 3 * PRICE
@@ -105,7 +113,7 @@ def test_request_is_renewed_where_reports_caught_up(
 ) -> None:
     """Operators get a grace of their own, in which an attested close keeps what they earned."""
     request(system, job_id)
-    system.to_window(END + CLOSE_GRACE)
+    system.to_window(DUE)
     system.report({(job_id, nodes[0]): 3 * UNIT})
 
     with boa.reverts("desk: request anew"):
@@ -113,13 +121,13 @@ def test_request_is_renewed_where_reports_caught_up(
     request(system, job_id)
     assert event(system.desk, "CloseRequested") == {
         "job_id": job_id,
-        "window": END + CLOSE_GRACE,
+        "window": DUE,
         "covered": True,
     }
     with boa.reverts("desk: close grace"):
         system.desk.close_unattested(job_id)
     assert system.claim(job_id, nodes[0]) == net(3 * UNIT)
-    system.to_window(END + 2 * CLOSE_GRACE)
+    system.to_window(DUE + CLOSED_AFTER)
 
     assert system.desk.close_unattested(job_id) == PRICE
 
@@ -128,7 +136,7 @@ def test_report_short_of_the_end_does_not_reset_the_grace(
     system: System, nodes: list[int], job_id: int
 ) -> None:
     request(system, job_id)
-    system.to_window(END + CLOSE_GRACE)
+    system.to_window(DUE)
     system.report({(job_id, nodes[0]): UNIT}, window=END - 2)
 
     assert system.desk.close_unattested(job_id) == 4 * PRICE
@@ -141,29 +149,80 @@ def test_pending_report_does_not_cover(system: System, nodes: list[int], job_id:
     assert not event(system.desk, "CloseRequested")["covered"]
 
 
-def test_report_that_becomes_final_at_the_last_moment_resets_the_grace(
+def test_pending_report_that_covers_the_end_resets_the_grace(
     system: System, nodes: list[int], job_id: int
 ) -> None:
+    """M10: what it proves may be paid soon; operators get a grace of their own."""
     request(system, job_id)
-    system.to_window(END + CLOSE_GRACE)
+    system.to_window(DUE)
     system.report({(job_id, nodes[0]): UNIT}, final=False)
-    with boa.env.anchor():
-        assert system.desk.close_unattested(job_id) == 4 * PRICE
+    with boa.reverts("desk: request anew"):
+        system.desk.close_unattested(job_id)
     system.wait(system.challenge)
 
     with boa.reverts("desk: request anew"):
         system.desk.close_unattested(job_id)
 
 
+def test_pending_report_short_of_the_end_does_not_reset_the_grace(
+    system: System, nodes: list[int], job_id: int
+) -> None:
+    request(system, job_id)
+    system.to_window(DUE)
+    system.report({(job_id, nodes[0]): UNIT}, window=END - 2, final=False)
+
+    assert system.desk.close_unattested(job_id) == 4 * PRICE
+
+
+def test_vetoed_report_resets_nothing(system: System, nodes: list[int], job_id: int) -> None:
+    """M11: a report that proves nothing holds no payer."""
+    request(system, job_id)
+    system.to_window(DUE)
+    system.report({(job_id, nodes[0]): UNIT}, final=False)
+    with boa.reverts("desk: request anew"):
+        system.desk.close_unattested(job_id)
+    system.committee.veto_report(bytes(32), sender=system.guardian)
+
+    assert system.desk.close_unattested(job_id) == 4 * PRICE
+
+
+def test_report_that_was_final_at_the_request_covers_whatever_comes_after(
+    system: System, nodes: list[int], job_id: int
+) -> None:
+    system.report({(job_id, nodes[0]): UNIT}, window=END - 1)
+    request(system, job_id)
+    system.to_window(DUE)
+    system.report({(job_id, nodes[0]): 2 * UNIT}, final=False)
+
+    assert system.desk.close_unattested(job_id) == 4 * PRICE
+
+
+def test_request_made_under_a_pending_report_is_renewed_once_it_is_final(
+    system: System, nodes: list[int], job_id: int
+) -> None:
+    system.report({(job_id, nodes[0]): UNIT}, window=END - 1, final=False)
+    request(system, job_id)
+    system.to_window(DUE)
+
+    with boa.reverts("desk: request anew"):
+        system.desk.close_unattested(job_id)
+    request(system, job_id)
+    system.to_window(DUE + CLOSED_AFTER)
+
+    assert system.desk.close_unattested(job_id) == 4 * PRICE
+
+
 def test_attested_close_in_between_wins(system: System, nodes: list[int], job_id: int) -> None:
     request(system, job_id)
-    system.to_window(END + CLOSE_GRACE)
+    system.to_window(DUE)
     system.report({(job_id, nodes[0]): 3 * UNIT, (job_id, JOB_LEAF): 3 * UNIT})
     assert system.close(job_id) == PRICE
 
-    with boa.reverts("desk: closed"):
+    with boa.reverts("desk: close grace"):
         system.desk.close_unattested(job_id)
     assert system.claim(job_id, nodes[0]) == net(3 * UNIT)
+    with boa.reverts("desk: closed"):
+        system.desk.close_unattested(job_id)
 
 
 def test_attested_close_of_a_covered_job_wins_too(
@@ -171,9 +230,12 @@ def test_attested_close_of_a_covered_job_wins_too(
 ) -> None:
     system.report({(job_id, nodes[0]): 3 * UNIT, (job_id, JOB_LEAF): 3 * UNIT})
     request(system, job_id)
-    system.to_window(END + CLOSE_GRACE)
+    system.to_window(DUE)
 
     assert system.close(job_id) == PRICE
+    with boa.reverts("desk: close grace"):
+        system.desk.close_unattested(job_id)
+    assert system.claim(job_id, nodes[0]) == net(3 * UNIT)
     with boa.reverts("desk: closed"):
         system.desk.close_unattested(job_id)
 
@@ -182,7 +244,7 @@ def test_leaf_that_comes_too_late_brings_nothing_back(
     system: System, nodes: list[int], job_id: int
 ) -> None:
     request(system, job_id)
-    system.to_window(END + CLOSE_GRACE)
+    system.to_window(DUE)
     system.desk.close_unattested(job_id)
     system.report({(job_id, nodes[0]): 3 * UNIT, (job_id, JOB_LEAF): 3 * UNIT})
     before = Books.of(system)
@@ -196,10 +258,10 @@ def test_asking_again_starts_the_grace_anew(system: System, job_id: int) -> None
     request(system, job_id)
     system.to_window(END + 5)
     request(system, job_id)
-    system.to_window(END + CLOSE_GRACE)
+    system.to_window(DUE)
     with boa.reverts("desk: close grace"):
         system.desk.close_unattested(job_id)
-    system.to_window(END + 5 + CLOSE_GRACE)
+    system.to_window(DUE + 5)
 
     assert system.desk.close_unattested(job_id) == 4 * PRICE
 
@@ -212,7 +274,7 @@ def test_cancelled_job_is_left_too(system: System, nodes: list[int]) -> None:
         request(system, job_id)
     system.to_window(5)
     request(system, job_id)
-    system.to_window(5 + CLOSE_GRACE)
+    system.to_window(5 + CLOSED_AFTER)
 
     assert system.desk.close_unattested(job_id) == 3 * PRICE
 
@@ -244,7 +306,7 @@ def test_only_the_payer_requests(system: System, job_id: int) -> None:
 def test_unknown_job_is_refused(system: System) -> None:
     with boa.reverts("desk: unknown job"):
         request(system, 1)
-    with boa.reverts("desk: close not requested"):
+    with boa.reverts("desk: unknown job"):
         system.desk.close_unattested(1)
 
 
@@ -265,7 +327,7 @@ def test_closed_job_is_not_requested(system: System, job_id: int) -> None:
 
 def test_once(system: System, job_id: int) -> None:
     request(system, job_id)
-    system.to_window(END + CLOSE_GRACE)
+    system.to_window(DUE)
     system.desk.close_unattested(job_id)
 
     with boa.reverts("desk: closed"):
@@ -279,6 +341,60 @@ def test_payer_leaves_though_every_role_is_gone(system: System, job_id: int) -> 
     system.blacklist(system.payer)
     system.trust.set_issuer(system.issuer, False, sender=system.governor)
     request(system, job_id)
-    system.to_window(END + CLOSE_GRACE)
+    system.to_window(DUE)
 
     assert system.desk.close_unattested(job_id) == 4 * PRICE
+
+
+def test_what_an_attested_close_left_and_nobody_claims_comes_back_in_the_end(
+    system: System, nodes: list[int], job_id: int
+) -> None:
+    """M11: a total that is signed too high locks no deposit for ever."""
+    system.report({(job_id, nodes[0]): UNIT, (job_id, JOB_LEAF): 4 * UNIT})
+    assert system.close(job_id) == 0
+    system.claim(job_id, nodes[0])
+    request(system, job_id)
+    system.to_window(END + ABANDON_FACTOR * CLOSE_GRACE)
+    with boa.reverts("desk: close grace"):
+        system.desk.close_unattested(job_id)
+    system.to_window(END + ABANDON_FACTOR * CLOSE_GRACE + 1)
+
+    assert system.desk.close_unattested(job_id) == 3 * PRICE
+    assert event(system.desk, "JobClosedUnattested")["funded_units"] == UNIT
+    assert system.escrow.liabilities() == fee(UNIT)
+    with boa.reverts("desk: closed"):
+        system.desk.close_unattested(job_id)
+    with boa.reverts("desk: closed"):
+        request(system, job_id)
+
+
+def test_operator_claims_until_what_it_earned_is_given_up(
+    system: System, nodes: list[int], job_id: int
+) -> None:
+    system.report({(job_id, nodes[0]): 3 * UNIT, (job_id, JOB_LEAF): 3 * UNIT})
+    system.close(job_id)
+    request(system, job_id)
+    system.to_window(END + ABANDON_FACTOR * CLOSE_GRACE)
+
+    assert system.claim(job_id, nodes[0]) == net(3 * UNIT)
+    system.advance_windows()
+    with boa.reverts("desk: closed"):
+        system.desk.close_unattested(job_id)
+
+
+def test_request_from_before_an_attested_close_gives_nothing_up(
+    system: System, nodes: list[int], job_id: int
+) -> None:
+    """It was made when no report covered the end: the payer asks again and waits from then on."""
+    request(system, job_id)
+    system.advance_windows()
+    system.report({(job_id, nodes[0]): 3 * UNIT, (job_id, JOB_LEAF): 3 * UNIT})
+    system.close(job_id)
+    system.to_window(END + ABANDON_FACTOR * CLOSE_GRACE + 1)
+
+    with boa.reverts("desk: request anew"):
+        system.desk.close_unattested(job_id)
+    request(system, job_id)
+    with boa.reverts("desk: close grace"):
+        system.desk.close_unattested(job_id)
+    assert system.claim(job_id, nodes[0]) == net(3 * UNIT)

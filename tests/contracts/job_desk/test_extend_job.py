@@ -8,7 +8,15 @@ import boa
 import pytest
 
 from tests.contracts.job_escrow.books import Books, net
-from tests.contracts.system import CLASSES, PRICE, UNIT, System, deploy_system, event
+from tests.contracts.system import (
+    CLASSES,
+    PRICE,
+    UNIT,
+    PolicyTerms,
+    System,
+    deploy_system,
+    event,
+)
 
 
 def test_started_job_ends_later(system: System, nodes: list[int]) -> None:
@@ -108,7 +116,7 @@ def test_retired_class_is_refused(system: System) -> None:
     job_id = system.open_job()
     system.tariff.retire_class(1, sender=system.governor)
 
-    with boa.reverts("tariff: class retired"):
+    with boa.reverts("rates: class retired"):
         system.desk.extend_job(job_id, 1, sender=system.payer)
 
 
@@ -131,7 +139,7 @@ def test_only_the_payer_extends(system: System) -> None:
     job_id = system.open_job()
 
     for sender in (system.governor, system.operators[0], system.stranger):
-        with boa.reverts("desk: not the payer"):
+        with boa.reverts("desk: not granted"):
             system.desk.extend_job(job_id, 1, sender=sender)
 
 
@@ -142,12 +150,12 @@ def test_unknown_job_is_refused(system: System) -> None:
 
 def test_policy_of_the_opening_goes_on(system: System, nodes: list[int]) -> None:
     job_id = system.start_job(nodes[:1])
-    system.tariff.add_policy((9_000, 0, 0, 0, 0), sender=system.governor)
+    system.tariff.add_policy(PolicyTerms(9_000), sender=system.governor)
 
     system.desk.extend_job(job_id, 1, sender=system.payer)
 
-    assert tuple(system.escrow.ledger_of(1)) == (0, 11 * PRICE)
-    assert tuple(system.escrow.ledger_of(2)) == (0, 0)
+    assert tuple(system.escrow.ledger_of(1)) == (0, 0, 11 * PRICE)
+    assert tuple(system.escrow.ledger_of(2)) == (0, 0, 0)
 
 
 @pytest.mark.parametrize("hold", [System.freeze, System.suspend])

@@ -83,7 +83,7 @@ def test_only_the_payer_revises(system: System) -> None:
     job_id = system.open_job()
 
     for sender in (system.governor, system.operators[0], system.stranger):
-        with boa.reverts("desk: not the payer"):
+        with boa.reverts("desk: not granted"):
             system.desk.revise_job(job_id, NEW, sender=sender)
 
 

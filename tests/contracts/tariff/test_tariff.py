@@ -6,7 +6,7 @@ import boa
 import pytest
 
 from tests.contracts.job_escrow.books import gross
-from tests.contracts.system import CLASSES, POLICY, PRICE, System, event
+from tests.contracts.system import CLASSES, POLICY, PRICE, PolicyTerms, System, event
 
 DEARER = (PRICE + 1, *CLASSES[0][1:])
 
@@ -14,7 +14,7 @@ DEARER = (PRICE + 1, *CLASSES[0][1:])
 def test_governor_sets_a_class(system: System) -> None:
     system.tariff.set_class(255, DEARER, sender=system.governor)
 
-    assert event(system.escrow, "ClassSet") == {
+    assert event(system.tariff, "ClassSet") == {
         "class_id": 255,
         "price": PRICE + 1,
         "cpu_milli": 1_000,
@@ -28,7 +28,7 @@ def test_governor_sets_a_class(system: System) -> None:
 def test_governor_retires_a_class_and_brings_it_back(system: System) -> None:
     system.tariff.retire_class(1, sender=system.governor)
 
-    assert event(system.escrow, "ClassSet") == {
+    assert event(system.tariff, "ClassSet") == {
         "class_id": 1,
         "price": PRICE,
         "cpu_milli": 1_000,
@@ -37,7 +37,7 @@ def test_governor_retires_a_class_and_brings_it_back(system: System) -> None:
         "retired": True,
     }
     assert tuple(system.tariff.class_of(1)) == (*CLASSES[0], True, True)
-    with boa.reverts("tariff: class retired"):
+    with boa.reverts("rates: class retired"):
         system.open_job()
 
     system.tariff.set_class(1, DEARER, sender=system.governor)
@@ -97,43 +97,51 @@ def test_class_that_was_never_set_reads_as_nothing(system: System) -> None:
 
 
 def test_governor_adds_a_policy_for_new_jobs(system: System) -> None:
-    version = system.tariff.add_policy((1, 2, 3, 4, 0), sender=system.governor)
+    policy = PolicyTerms(1, 2, 3, 4, 0, False, True, 5, 6)
+
+    version = system.tariff.add_policy(policy, sender=system.governor)
 
     assert version == 2
-    assert event(system.escrow, "PolicyAdded") == {
+    assert event(system.tariff, "PolicyAdded") == {
         "policy_version": 2,
         "oracle_bps": 1,
         "burn_bps": 2,
         "treasury_bps": 3,
         "sla_floor_bps": 4,
         "payer_level": 0,
+        "payer_standing": False,
+        "payer_oracle": True,
+        "forfeit_payer_bps": 5,
+        "forfeit_burn_bps": 6,
     }
-    assert tuple(system.tariff.policy_of(2)) == (1, 2, 3, 4, 0)
+    assert tuple(system.tariff.policy_of(2)) == policy
     assert tuple(system.tariff.policy_of(1)) == POLICY
     assert system.tariff.policy_version() == 2
-    assert system.desk.job(system.open_job()).policy_version == 2
+    owner = system.oracle_owners[0]
+    system.fund(owner, 10**12)
+    assert system.desk.job(system.open_job(payer=owner)).policy_version == 2
 
 
 @pytest.mark.parametrize("version", [0, 2, 2**256 - 1])
 def test_unknown_policy_is_refused(system: System, version: int) -> None:
     with boa.reverts("tariff: unknown policy"):
         system.tariff.policy_of(version)
-    with boa.reverts("tariff: unknown policy"):
+    with boa.reverts("rates: unknown policy"):
         system.escrow.ledger_of(version)
 
 
 @pytest.mark.parametrize(
     ("policy", "reason"),
     [
-        ((10_001, 0, 0, 0, 0), "ledger: shares above 100%"),
-        ((4_000, 4_000, 2_001, 0, 0), "ledger: shares above 100%"),
-        ((0, 0, 0, 10_001, 0), "tariff: floor above 100%"),
-        ((0, 0, 0, 0, 256), "ledger: level too high"),
+        (PolicyTerms(10_001), "ledger: shares above 100%"),
+        (PolicyTerms(4_000, 4_000, 2_001), "ledger: shares above 100%"),
+        (PolicyTerms(sla_floor_bps=10_001), "tariff: floor above 100%"),
+        (PolicyTerms(payer_level=2**6), "ledger: level too high"),
+        (PolicyTerms(forfeit_payer_bps=10_001), "policy: parts above 100%"),
+        (PolicyTerms(forfeit_payer_bps=1, forfeit_burn_bps=10_000), "policy: parts above 100%"),
     ],
 )
-def test_policy_out_of_bounds_is_refused(
-    system: System, policy: tuple[int, ...], reason: str
-) -> None:
+def test_policy_out_of_bounds_is_refused(system: System, policy: PolicyTerms, reason: str) -> None:
     with boa.reverts(reason):
         system.tariff.add_policy(policy, sender=system.governor)
 
@@ -142,7 +150,7 @@ def test_there_are_at_most_32_policies(system: System) -> None:
     for version in range(2, 33):
         assert system.tariff.add_policy(POLICY, sender=system.governor) == version
 
-    with boa.reverts("tariff: too many policies"):
+    with boa.reverts("rates: too many policies"):
         system.tariff.add_policy(POLICY, sender=system.governor)
     assert system.tariff.policy_version() == 32
 
@@ -164,7 +172,7 @@ def test_nothing_set_later_reaches_an_open_job(system: System, nodes: list[int])
     before = system.desk.job(job_id)
 
     system.tariff.set_class(1, DEARER, sender=system.governor)
-    system.tariff.add_policy((10_000, 0, 0, 0, 0), sender=system.governor)
+    system.tariff.add_policy(PolicyTerms(10_000), sender=system.governor)
     system.tariff.retire_class(2, sender=system.governor)
 
     assert system.desk.job(job_id) == before
@@ -175,7 +183,7 @@ def test_nothing_set_later_reaches_an_open_job(system: System, nodes: list[int])
 
 def test_books_of_each_version_stand_apart(system: System, nodes: list[int]) -> None:
     first = system.start_job(nodes[:1], windows=1)
-    system.tariff.add_policy((0, 0, 100, 0, 0), sender=system.governor)
+    system.tariff.add_policy(PolicyTerms(0, 0, 100), sender=system.governor)
     second = system.open_job(windows=2)
     system.place(second, nodes[1:2])
     system.advance_windows(2)
@@ -183,6 +191,6 @@ def test_books_of_each_version_stand_apart(system: System, nodes: list[int]) -> 
 
     assert system.claim(first, nodes[0]) == PRICE - 200_000
     assert system.claim(second, nodes[1]) == PRICE - 10_000
-    assert tuple(system.escrow.ledger_of(1)) == (200_000, 200_000)
-    assert tuple(system.escrow.ledger_of(2)) == (10_000, PRICE + 10_000)
+    assert tuple(system.escrow.ledger_of(1)) == (200_000, 0, 200_000)
+    assert tuple(system.escrow.ledger_of(2)) == (10_000, 0, PRICE + 10_000)
     assert system.escrow.liabilities() == 200_000 + PRICE + 10_000
