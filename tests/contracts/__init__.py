@@ -1,1 +1,1 @@
-"""Tests of the Vyper contracts, run in process on titanoboa."""
+"""Tests of the Vyper contracts, run in process; see `tests.contracts.evm`."""

@@ -1,4 +1,4 @@
-"""A deployment of every contract on titanoboa, with the roles and the steps that tests repeat.
+"""A deployment of every contract, with the roles and the steps that tests repeat.
 
 Free of pytest, so that state machines use it as unit tests do. Contracts are compiled once a
 process. Digests and signatures come from `workdeed.protocol`: each test that signs also checks that
@@ -11,13 +11,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
-from pathlib import Path
 from typing import Any, NamedTuple
 
-import boa
-from boa.contracts.base_evm_contract import BoaError
-from boa.contracts.vyper.vyper_contract import VyperContract, VyperDeployer
-
+from tests.contracts import evm
+from tests.contracts.evm import Contract, Deployer
 from workdeed.protocol.eip712 import (
     COMMITTEE_DOMAIN,
     ESCROW_DOMAIN,
@@ -31,8 +28,6 @@ from workdeed.protocol.hashing import keccak
 from workdeed.protocol.merkle import MerkleTree, leaf_hash
 from workdeed.protocol.quorum import quorum
 from workdeed.protocol.signing import address_bytes, address_of, sign_digest
-
-CONTRACTS = Path(__file__).resolve().parents[2] / "contracts"
 
 UNIT = 10_000
 SERVICE, BATCH = 0, 1
@@ -132,9 +127,9 @@ class Report:
 
 
 @cache
-def deployer(name: str) -> VyperDeployer:
+def deployer(name: str) -> Deployer:
     """Return the compiled contract `name`: a path below `contracts/` without its suffix."""
-    return boa.load_partial(str(CONTRACTS / f"{name}.vy"))
+    return evm.load(name)
 
 
 def private_key(name: str) -> bytes:
@@ -158,7 +153,7 @@ def subject(target: int | str) -> int:
     return LICENSE_SUBJECT + target if isinstance(target, int) else int(target, 16)
 
 
-def events(contract: VyperContract, name: str) -> list[Any]:
+def events(contract: Contract, name: str) -> list[Any]:
     """Return the events `name` of the contract's latest call, its callees' included.
 
     A view is a call as well: read the events before anything else is asked of the contract.
@@ -166,7 +161,7 @@ def events(contract: VyperContract, name: str) -> list[Any]:
     return [entry for entry in contract.get_logs() if type(entry).__name__ == name]
 
 
-def event(contract: VyperContract, name: str) -> dict[str, Any]:
+def event(contract: Contract, name: str) -> dict[str, Any]:
     """Return the fields of the one event `name` of the contract's latest transaction."""
     (entry,) = events(contract, name)
     return {key: getattr(entry, key) for key in entry._fields if key != "address"}
@@ -181,10 +176,9 @@ def refuses_signatures() -> Iterator[None]:
     reasons = ("committee: not a member", "committee: signer order", "signature: invalid")
     try:
         yield
-    except BoaError as error:
-        reason = error.stack_trace.last_frame.pretty_vm_reason
-        if reason not in reasons:
-            raise AssertionError(f"refused for another reason: {reason}") from error
+    except evm.Reverted as error:
+        if error.reason not in reasons:
+            raise AssertionError(f"refused for another reason: {error.reason}") from error
     else:
         raise AssertionError("signatures over something else were accepted")
 
@@ -200,14 +194,14 @@ class System:
 
     """
 
-    trust: VyperContract
-    vault: VyperContract
-    licenses: VyperContract
-    committee: VyperContract
-    tariff: VyperContract
-    desk: VyperContract
-    escrow: VyperContract
-    token: VyperContract
+    trust: Contract
+    vault: Contract
+    licenses: Contract
+    committee: Contract
+    tariff: Contract
+    desk: Contract
+    escrow: Contract
+    token: Contract
     oracle_keys: list[bytes]
     window: int
     challenge: int
@@ -237,9 +231,9 @@ class System:
     def to_window(self, window: int) -> None:
         """Travel to the first second of a window that has not begun yet."""
         start = self.committee.GENESIS() + (window - 1) * self.window
-        if start < boa.env.timestamp:
+        if start < evm.env.timestamp:
             raise ValueError(f"window: {window} began before now; time only goes on")
-        self.wait(start - boa.env.timestamp)
+        self.wait(start - evm.env.timestamp)
 
     def advance_windows(self, windows: int = 1) -> None:
         """Travel to the first second of the window that many windows from now."""
@@ -247,14 +241,14 @@ class System:
 
     def wait(self, seconds: int) -> None:
         """Let time pass."""
-        boa.env.time_travel(seconds=seconds)
+        evm.env.time_travel(seconds=seconds)
 
     # Domains.
 
     @property
     def chain_id(self) -> int:
         """The chain id that contracts see now."""
-        return int(boa.env.evm.patch.chain_id)
+        return evm.env.chain_id
 
     @property
     def license_domain(self) -> Domain:
@@ -283,7 +277,7 @@ class System:
 
     def suspend(self, target: int | str, seconds: int = 10**6) -> None:
         """Let the governor suspend a license id or an account for `seconds` from now."""
-        until = boa.env.timestamp + seconds
+        until = evm.env.timestamp + seconds
         self.trust.suspend(subject(target), until, 1, EVIDENCE, sender=self.governor)
 
     def blacklist(self, target: int | str) -> None:
@@ -524,7 +518,7 @@ def deploy_system(
     bond_terms: BondTerms = BOND_TERMS,
     classes: Sequence[tuple[int, int, int, int]] = CLASSES,
     policy: PolicyTerms = POLICY,
-    token: VyperContract | None = None,
+    token: Contract | None = None,
 ) -> System:
     """Deploy and bind everything in window 1, verify payer and operators and fund the payer.
 
@@ -534,7 +528,7 @@ def deploy_system(
     treasury, auction = account("treasury"), account("auction")
     keys = [private_key(f"oracle {index}") for index in range(oracles)]
     owners = [account(f"owner of oracle {index}") for index in range(oracles)]
-    with boa.env.sender(account("deployer")):
+    with evm.env.sender(account("deployer")):
         token = token or deployer("testing/PlainToken").deploy(decimals)
         trust = deployer("TrustRegistry").deploy(
             governor, guardian, treasury, [issuer], freeze_period
@@ -546,7 +540,7 @@ def deploy_system(
         trust.bind_licenses(licenses)
         seats = [(index + 1, address_of(key)) for index, key in enumerate(keys)]
         committee = deployer("OracleCommittee").deploy(
-            trust, licenses, boa.env.timestamp, window, challenge, seats
+            trust, licenses, evm.env.timestamp, window, challenge, seats
         )
         licenses.bind_committee(committee)
         tariff = deployer("Tariff").deploy(trust, list(classes), policy)

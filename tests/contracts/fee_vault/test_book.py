@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import boa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.contracts import evm
 from tests.contracts.system import System, event
 
 AMOUNT = st.integers(0, 2**96)
@@ -50,7 +50,7 @@ def test_one_base_unit_more_than_was_sent_is_refused(
     system.token.mint(system.vault, 6)
     system.vault.book(1, 2, 3)
 
-    with boa.reverts("pots: not sent"):
+    with evm.reverts("pots: not sent"):
         system.vault.book(*booking)
 
 
@@ -58,14 +58,14 @@ def test_same_tokens_are_booked_once(system: System) -> None:
     system.token.mint(system.vault, 6)
     system.vault.book(1, 2, 3)
 
-    with boa.reverts("pots: not sent"):
+    with evm.reverts("pots: not sent"):
         system.vault.book(1, 2, 3)
 
 
 def test_sum_beyond_the_word_is_refused(system: System) -> None:
     system.token.mint(system.vault, 6)
 
-    with boa.reverts():
+    with evm.reverts():
         system.vault.book(2**256 - 1, 1, 0)
     assert system.vault.owed() == 0
 
@@ -90,7 +90,7 @@ def test_pots_are_the_bookings_less_what_was_pulled(
     deployed: System, bookings: list[tuple[int, int, int]], donation: int, pulls: list[str]
 ) -> None:
     vault, token = deployed.vault, deployed.token
-    with boa.env.anchor():
+    with evm.env.anchor():
         token.mint(vault, donation)
         for booking in bookings:
             token.mint(vault, sum(booking))
@@ -103,5 +103,5 @@ def test_pots_are_the_bookings_less_what_was_pulled(
 
         assert list(vault.pots()) == pots
         assert vault.owed() == sum(pots) == token.balanceOf(vault) - donation
-        with boa.reverts("pots: not sent"):
+        with evm.reverts("pots: not sent"):
             vault.book(0, 0, donation + 1)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import boa
-
+from tests.contracts import evm
 from tests.contracts.system import ZERO_ADDRESS, System, deployer
 
 
@@ -16,10 +15,10 @@ def test_token_registry_and_auction_are_fixed(system: System) -> None:
 
 
 def test_zero_token_is_refused(system: System) -> None:
-    with boa.reverts("pots: zero token"):
+    with evm.reverts("pots: zero token"):
         deployer("FeeVault").deploy(ZERO_ADDRESS, system.trust, system.auction)
 
 
 def test_zero_auction_is_refused(system: System) -> None:
-    with boa.reverts("pots: zero auction"):
+    with evm.reverts("pots: zero auction"):
         deployer("FeeVault").deploy(system.token, system.trust, ZERO_ADDRESS)

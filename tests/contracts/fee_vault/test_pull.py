@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import boa
 import pytest
 
+from tests.contracts import evm
 from tests.contracts.system import BOND_TERMS, System, deploy_system, deployer, event, events
 
 BOOKED = (10, 20, 30)
@@ -79,7 +79,7 @@ def test_receiver_that_fails_holds_up_its_own_pot_only(pull: str, pot: int) -> N
     system = deploy_with("BlocklistToken")
     system.token.set_blocked(receiver(system, pull), True)
 
-    with boa.reverts("token: receiver blocked"):
+    with evm.reverts("token: receiver blocked"):
         getattr(system.vault, pull)()
     for other in POTS.keys() - {pull}:
         getattr(system.vault, other)()
@@ -102,7 +102,7 @@ def test_token_that_returns_false_moves_no_books(pull: str, pot: int) -> None:
     system = deploy_with("FalseToken")
     system.token.set_failing(True)
 
-    with boa.reverts("vault: transfer refused"):
+    with evm.reverts("vault: transfer refused"):
         getattr(system.vault, pull)()
     assert tuple(system.vault.pots()) == BOOKED
 
@@ -114,12 +114,12 @@ def test_oracles_wait_for_the_license_contract(system: System) -> None:
     system.vault = deployer("FeeVault").deploy(system.token, trust, system.auction)
     fill(system)
 
-    with boa.reverts("pots: no licenses"):
+    with evm.reverts("pots: no licenses"):
         system.vault.pull_oracles()
 
     licenses = deployer("NodeLicense").deploy(trust, system.vault, 0, 0, BOND_TERMS, [])
     trust.bind_licenses(licenses, sender=system.deployer)
-    with boa.reverts("pots: no committee"):
+    with evm.reverts("pots: no committee"):
         system.vault.pull_oracles()
     assert system.vault.pull_treasury() == BOOKED[2]
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import boa
 import pytest
 
+from tests.contracts import evm
 from tests.contracts.job_escrow.books import Books, net
 from tests.contracts.system import PRICE, UNIT, System, event
 
@@ -117,7 +117,7 @@ def test_once(system: System, nodes: list[int]) -> None:
     fresh, started = system.open_job(), system.start_job(nodes[:1])
     for job_id in (fresh, started):
         system.desk.cancel_job(job_id, sender=system.payer)
-        with boa.reverts("desk: cancelled"):
+        with evm.reverts("desk: cancelled"):
             system.desk.cancel_job(job_id, sender=system.payer)
 
 
@@ -125,7 +125,7 @@ def test_job_that_is_over_is_not_cancelled(system: System, nodes: list[int]) -> 
     job_id = system.start_job(nodes[:1], windows=2)
     system.to_window(4)
 
-    with boa.reverts("desk: job over"):
+    with evm.reverts("desk: job over"):
         system.desk.cancel_job(job_id, sender=system.payer)
 
 
@@ -133,12 +133,12 @@ def test_only_the_payer_cancels(system: System) -> None:
     job_id = system.open_job()
 
     for sender in (system.governor, system.guardian, system.operators[0], system.stranger):
-        with boa.reverts("desk: not granted"):
+        with evm.reverts("desk: not granted"):
             system.desk.cancel_job(job_id, sender=sender)
 
 
 def test_unknown_job_is_refused(system: System) -> None:
-    with boa.reverts("desk: unknown job"):
+    with evm.reverts("desk: unknown job"):
         system.desk.cancel_job(1, sender=system.payer)
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import boa
 import pytest
 
+from tests.contracts import evm
 from tests.contracts.job_escrow.books import Books, fee, gross, net
 from tests.contracts.system import CLOSE_GRACE, JOB_LEAF, PRICE, UNIT, System, event
 
@@ -70,7 +70,7 @@ def test_what_is_claimed_stays_paid(system: System, nodes: list[int], job_id: in
     assert refund == 4 * PRICE - gross(12_345)
     assert system.desk.job(job_id).funded_units == 12_345
     assert system.escrow.liabilities() == fee(12_345)
-    with boa.env.anchor():
+    with evm.env.anchor():
         system.report({(job_id, nodes[0]): 40_000}, window=END)
         assert system.claim(job_id, nodes[0]) == 0
 
@@ -79,7 +79,7 @@ def test_grace_runs_in_whole_windows(system: System, job_id: int) -> None:
     request(system, job_id)
     system.to_window(DUE - 1)
     system.wait(system.window - 1)
-    with boa.reverts("desk: close grace"):
+    with evm.reverts("desk: close grace"):
         system.desk.close_unattested(job_id)
     system.wait(1)
 
@@ -116,7 +116,7 @@ def test_request_is_renewed_where_reports_caught_up(
     system.to_window(DUE)
     system.report({(job_id, nodes[0]): 3 * UNIT})
 
-    with boa.reverts("desk: request anew"):
+    with evm.reverts("desk: request anew"):
         system.desk.close_unattested(job_id)
     request(system, job_id)
     assert event(system.desk, "CloseRequested") == {
@@ -124,7 +124,7 @@ def test_request_is_renewed_where_reports_caught_up(
         "window": DUE,
         "covered": True,
     }
-    with boa.reverts("desk: close grace"):
+    with evm.reverts("desk: close grace"):
         system.desk.close_unattested(job_id)
     assert system.claim(job_id, nodes[0]) == net(3 * UNIT)
     system.to_window(DUE + CLOSED_AFTER)
@@ -156,11 +156,11 @@ def test_pending_report_that_covers_the_end_resets_the_grace(
     request(system, job_id)
     system.to_window(DUE)
     system.report({(job_id, nodes[0]): UNIT}, final=False)
-    with boa.reverts("desk: request anew"):
+    with evm.reverts("desk: request anew"):
         system.desk.close_unattested(job_id)
     system.wait(system.challenge)
 
-    with boa.reverts("desk: request anew"):
+    with evm.reverts("desk: request anew"):
         system.desk.close_unattested(job_id)
 
 
@@ -179,7 +179,7 @@ def test_vetoed_report_resets_nothing(system: System, nodes: list[int], job_id: 
     request(system, job_id)
     system.to_window(DUE)
     system.report({(job_id, nodes[0]): UNIT}, final=False)
-    with boa.reverts("desk: request anew"):
+    with evm.reverts("desk: request anew"):
         system.desk.close_unattested(job_id)
     system.committee.veto_report(bytes(32), sender=system.guardian)
 
@@ -204,7 +204,7 @@ def test_request_made_under_a_pending_report_is_renewed_once_it_is_final(
     request(system, job_id)
     system.to_window(DUE)
 
-    with boa.reverts("desk: request anew"):
+    with evm.reverts("desk: request anew"):
         system.desk.close_unattested(job_id)
     request(system, job_id)
     system.to_window(DUE + CLOSED_AFTER)
@@ -218,10 +218,10 @@ def test_attested_close_in_between_wins(system: System, nodes: list[int], job_id
     system.report({(job_id, nodes[0]): 3 * UNIT, (job_id, JOB_LEAF): 3 * UNIT})
     assert system.close(job_id) == PRICE
 
-    with boa.reverts("desk: close grace"):
+    with evm.reverts("desk: close grace"):
         system.desk.close_unattested(job_id)
     assert system.claim(job_id, nodes[0]) == net(3 * UNIT)
-    with boa.reverts("desk: closed"):
+    with evm.reverts("desk: closed"):
         system.desk.close_unattested(job_id)
 
 
@@ -233,10 +233,10 @@ def test_attested_close_of_a_covered_job_wins_too(
     system.to_window(DUE)
 
     assert system.close(job_id) == PRICE
-    with boa.reverts("desk: close grace"):
+    with evm.reverts("desk: close grace"):
         system.desk.close_unattested(job_id)
     assert system.claim(job_id, nodes[0]) == net(3 * UNIT)
-    with boa.reverts("desk: closed"):
+    with evm.reverts("desk: closed"):
         system.desk.close_unattested(job_id)
 
 
@@ -259,7 +259,7 @@ def test_asking_again_starts_the_grace_anew(system: System, job_id: int) -> None
     system.to_window(END + 5)
     request(system, job_id)
     system.to_window(DUE)
-    with boa.reverts("desk: close grace"):
+    with evm.reverts("desk: close grace"):
         system.desk.close_unattested(job_id)
     system.to_window(DUE + 5)
 
@@ -270,7 +270,7 @@ def test_cancelled_job_is_left_too(system: System, nodes: list[int]) -> None:
     job_id = system.start_job(nodes[:1], windows=10)
     system.to_window(4)
     system.desk.cancel_job(job_id, sender=system.payer)
-    with boa.reverts("desk: job not over"):
+    with evm.reverts("desk: job not over"):
         request(system, job_id)
     system.to_window(5)
     request(system, job_id)
@@ -283,7 +283,7 @@ def test_not_before_the_end(system: System, nodes: list[int]) -> None:
     job_id = system.start_job(nodes[:1], windows=4)
     system.to_window(END - 1)
 
-    with boa.reverts("desk: job not over"):
+    with evm.reverts("desk: job not over"):
         request(system, job_id)
 
 
@@ -291,29 +291,29 @@ def test_not_before_the_start(system: System) -> None:
     job_id = system.open_job()
     system.to_window(50)
 
-    with boa.reverts("desk: not started"):
+    with evm.reverts("desk: not started"):
         request(system, job_id)
-    with boa.reverts("desk: close not requested"):
+    with evm.reverts("desk: close not requested"):
         system.desk.close_unattested(job_id)
 
 
 def test_only_the_payer_requests(system: System, job_id: int) -> None:
     for sender in (system.governor, system.operators[0], system.stranger):
-        with boa.reverts("desk: not the payer"):
+        with evm.reverts("desk: not the payer"):
             system.desk.request_close(job_id, sender=sender)
 
 
 def test_unknown_job_is_refused(system: System) -> None:
-    with boa.reverts("desk: unknown job"):
+    with evm.reverts("desk: unknown job"):
         request(system, 1)
-    with boa.reverts("desk: unknown job"):
+    with evm.reverts("desk: unknown job"):
         system.desk.close_unattested(1)
 
 
 def test_not_without_a_request(system: System, job_id: int) -> None:
     system.to_window(END + 10 * CLOSE_GRACE)
 
-    with boa.reverts("desk: close not requested"):
+    with evm.reverts("desk: close not requested"):
         system.desk.close_unattested(job_id)
 
 
@@ -321,7 +321,7 @@ def test_closed_job_is_not_requested(system: System, job_id: int) -> None:
     system.report({(job_id, JOB_LEAF): 0})
     system.close(job_id)
 
-    with boa.reverts("desk: closed"):
+    with evm.reverts("desk: closed"):
         request(system, job_id)
 
 
@@ -330,9 +330,9 @@ def test_once(system: System, job_id: int) -> None:
     system.to_window(DUE)
     system.desk.close_unattested(job_id)
 
-    with boa.reverts("desk: closed"):
+    with evm.reverts("desk: closed"):
         system.desk.close_unattested(job_id)
-    with boa.reverts("desk: closed"):
+    with evm.reverts("desk: closed"):
         request(system, job_id)
 
 
@@ -355,16 +355,16 @@ def test_what_an_attested_close_left_and_nobody_claims_comes_back_in_the_end(
     system.claim(job_id, nodes[0])
     request(system, job_id)
     system.to_window(END + ABANDON_FACTOR * CLOSE_GRACE)
-    with boa.reverts("desk: close grace"):
+    with evm.reverts("desk: close grace"):
         system.desk.close_unattested(job_id)
     system.to_window(END + ABANDON_FACTOR * CLOSE_GRACE + 1)
 
     assert system.desk.close_unattested(job_id) == 3 * PRICE
     assert event(system.desk, "JobClosedUnattested")["funded_units"] == UNIT
     assert system.escrow.liabilities() == fee(UNIT)
-    with boa.reverts("desk: closed"):
+    with evm.reverts("desk: closed"):
         system.desk.close_unattested(job_id)
-    with boa.reverts("desk: closed"):
+    with evm.reverts("desk: closed"):
         request(system, job_id)
 
 
@@ -378,7 +378,7 @@ def test_operator_claims_until_what_it_earned_is_given_up(
 
     assert system.claim(job_id, nodes[0]) == net(3 * UNIT)
     system.advance_windows()
-    with boa.reverts("desk: closed"):
+    with evm.reverts("desk: closed"):
         system.desk.close_unattested(job_id)
 
 
@@ -392,9 +392,9 @@ def test_request_from_before_an_attested_close_gives_nothing_up(
     system.close(job_id)
     system.to_window(END + ABANDON_FACTOR * CLOSE_GRACE + 1)
 
-    with boa.reverts("desk: request anew"):
+    with evm.reverts("desk: request anew"):
         system.desk.close_unattested(job_id)
     request(system, job_id)
-    with boa.reverts("desk: close grace"):
+    with evm.reverts("desk: close grace"):
         system.desk.close_unattested(job_id)
     assert system.claim(job_id, nodes[0]) == net(3 * UNIT)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import boa
 import pytest
 
+from tests.contracts import evm
 from tests.contracts.job_escrow.books import Books, net
 from tests.contracts.system import (
     CLASSES,
@@ -70,7 +70,7 @@ def test_last_window_is_the_last_chance(system: System, nodes: list[int]) -> Non
     job_id = system.start_job(nodes[:1], windows=2)
     system.to_window(4)
 
-    with boa.reverts("desk: job over"):
+    with evm.reverts("desk: job over"):
         system.desk.extend_job(job_id, 1, sender=system.payer)
 
     other = system.start_job(nodes[:1], windows=2)
@@ -83,7 +83,7 @@ def test_cancelled_job_is_not_extended(system: System, nodes: list[int]) -> None
     fresh, started = system.open_job(), system.start_job(nodes[:1])
     for job_id in (fresh, started):
         system.desk.cancel_job(job_id, sender=system.payer)
-        with boa.reverts("desk: cancelled"):
+        with evm.reverts("desk: cancelled"):
             system.desk.extend_job(job_id, 1, sender=system.payer)
 
 
@@ -93,7 +93,7 @@ def test_closed_job_is_not_extended(system: System, nodes: list[int]) -> None:
     system.report({(job_id, 0): 0})
     system.close(job_id)
 
-    with boa.reverts("desk: job over"):
+    with evm.reverts("desk: job over"):
         system.desk.extend_job(job_id, 1, sender=system.payer)
 
 
@@ -102,7 +102,7 @@ def test_dearer_class_is_refused_and_a_cheaper_one_does_not_reprice(
 ) -> None:
     job_id = system.start_job(nodes[:1])
     system.tariff.set_class(1, (PRICE + 1, *CLASSES[0][1:]), sender=system.governor)
-    with boa.reverts("desk: class dearer"):
+    with evm.reverts("desk: class dearer"):
         system.desk.extend_job(job_id, 1, sender=system.payer)
     system.tariff.set_class(1, (PRICE - 1, *CLASSES[0][1:]), sender=system.governor)
 
@@ -116,7 +116,7 @@ def test_retired_class_is_refused(system: System) -> None:
     job_id = system.open_job()
     system.tariff.retire_class(1, sender=system.governor)
 
-    with boa.reverts("rates: class retired"):
+    with evm.reverts("rates: class retired"):
         system.desk.extend_job(job_id, 1, sender=system.payer)
 
 
@@ -131,7 +131,7 @@ def test_retired_class_is_refused(system: System) -> None:
 def test_windows_out_of_range_are_refused(system: System, windows: int, reason: str) -> None:
     job_id = system.open_job()
 
-    with boa.reverts(reason):
+    with evm.reverts(reason):
         system.desk.extend_job(job_id, windows, sender=system.payer)
 
 
@@ -139,12 +139,12 @@ def test_only_the_payer_extends(system: System) -> None:
     job_id = system.open_job()
 
     for sender in (system.governor, system.operators[0], system.stranger):
-        with boa.reverts("desk: not granted"):
+        with evm.reverts("desk: not granted"):
             system.desk.extend_job(job_id, 1, sender=sender)
 
 
 def test_unknown_job_is_refused(system: System) -> None:
-    with boa.reverts("desk: unknown job"):
+    with evm.reverts("desk: unknown job"):
         system.desk.extend_job(1, 1, sender=system.payer)
 
 
@@ -176,7 +176,7 @@ def test_end_that_does_not_fit_is_refused() -> None:
     job_id = system.start_job([system.issue_node()], windows=10)
     assert system.desk.job(job_id).end == 2**32 - 9
 
-    with boa.reverts("money: end too late"):
+    with evm.reverts("money: end too late"):
         system.desk.extend_job(job_id, 8, sender=system.payer)
     system.desk.extend_job(job_id, 7, sender=system.payer)
 

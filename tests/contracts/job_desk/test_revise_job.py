@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import boa
-
+from tests.contracts import evm
 from tests.contracts.job_escrow.books import Books
 from tests.contracts.system import SPEC_HASH, System, event
 from workdeed.protocol.hashing import keccak
@@ -34,7 +33,7 @@ def test_once_a_window(system: System) -> None:
     system.desk.revise_job(job_id, NEW, sender=system.payer)
     system.wait(system.window - 1)
 
-    with boa.reverts("desk: revised this window"):
+    with evm.reverts("desk: revised this window"):
         system.desk.revise_job(job_id, NEWER, sender=system.payer)
     system.wait(1)
     system.desk.revise_job(job_id, NEWER, sender=system.payer)
@@ -65,7 +64,7 @@ def test_cancelled_job_is_refused(system: System, nodes: list[int]) -> None:
     job_id = system.start_job(nodes[:1])
     system.desk.cancel_job(job_id, sender=system.payer)
 
-    with boa.reverts("desk: cancelled"):
+    with evm.reverts("desk: cancelled"):
         system.desk.revise_job(job_id, NEW, sender=system.payer)
 
 
@@ -75,7 +74,7 @@ def test_job_that_is_over_is_refused(system: System, nodes: list[int]) -> None:
     system.desk.revise_job(job_id, NEW, sender=system.payer)
     system.to_window(4)
 
-    with boa.reverts("desk: job over"):
+    with evm.reverts("desk: job over"):
         system.desk.revise_job(job_id, NEWER, sender=system.payer)
 
 
@@ -83,12 +82,12 @@ def test_only_the_payer_revises(system: System) -> None:
     job_id = system.open_job()
 
     for sender in (system.governor, system.operators[0], system.stranger):
-        with boa.reverts("desk: not granted"):
+        with evm.reverts("desk: not granted"):
             system.desk.revise_job(job_id, NEW, sender=sender)
 
 
 def test_unknown_job_is_refused(system: System) -> None:
-    with boa.reverts("desk: unknown job"):
+    with evm.reverts("desk: unknown job"):
         system.desk.revise_job(7, NEW, sender=system.payer)
 
 

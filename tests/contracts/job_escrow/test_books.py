@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-import boa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.contracts import evm
 from tests.contracts.job_escrow.books import FEE_BPS, Books, fee, gross, net
 from tests.contracts.system import CLASSES, JOB_LEAF, UNIT, System, deploy_system
 
@@ -118,7 +118,7 @@ def test_gross_of_every_claim_is_what_operator_and_fees_got(
 def test_donation_changes_no_entitlement(system: System) -> None:
     job_id, nodes = run(system, 1_000_003)
     owed = system.escrow.liabilities()
-    with boa.env.anchor():
+    with evm.env.anchor():
         system.report({(job_id, nodes[0]): UNIT, (job_id, JOB_LEAF): UNIT})
         expected = system.claim(job_id, nodes[0]), system.close(job_id)
 
@@ -140,7 +140,7 @@ def test_payers_stand_apart() -> None:
     mine, theirs = system.open_job(), system.open_job(payer=second)
     before = system.token.balanceOf(second)
 
-    with boa.reverts("escrow: not the payer"):
+    with evm.reverts("desk: not granted"):
         system.desk.cancel_job(theirs, sender=system.payer)
     system.desk.cancel_job(mine, sender=system.payer)
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import boa
 import pytest
 
+from tests.contracts import evm
 from tests.contracts.job_escrow.books import Books, fee, gross, net
 from tests.contracts.system import (
     JOB_LEAF,
     PRICE,
     UNIT,
     ZERO_ADDRESS,
+    PolicyTerms,
     Report,
     System,
     deploy_system,
@@ -52,12 +53,12 @@ def test_operator_is_paid_the_gross_less_the_fees(system: System, nodes: list[in
     )
     assert system.desk.job(job_id).claimed_units == UNIT
     assert system.escrow.assignment(job_id, nodes[0]).claimed_units == UNIT
-    assert tuple(system.escrow.ledger_of(1)) == (200_000, 10 * PRICE - 800_003)
+    assert tuple(system.escrow.ledger_of(1)) == (200_000, 0, 10 * PRICE - 800_003)
 
 
 def test_anyone_may_claim_and_the_payout_address_is_paid(system: System, nodes: list[int]) -> None:
     job_id = system.start_job(nodes[:1])
-    payout = boa.env.generate_address()
+    payout = evm.env.generate_address()
     system.licenses.set_payout(nodes[0], payout, sender=system.operators[0])
     system.advance_windows()
     report = system.report({(job_id, nodes[0]): UNIT})
@@ -257,7 +258,7 @@ def test_leaf_of_another_escrow_proves_nothing(system: System, nodes: list[int])
     system.committee.submit_report(*system.report_arguments(tree.root))
     system.wait(system.challenge)
 
-    with boa.reverts("escrow: wrong proof"):
+    with evm.reverts("escrow: wrong proof"):
         system.escrow.claim(job_id, nodes[0], UNIT, [])
 
 
@@ -276,14 +277,14 @@ def test_wrong_proof_is_refused(system: System, nodes: list[int], tampered: str)
         "empty": (job_id, nodes[0], UNIT, []),
     }
 
-    with boa.reverts("escrow: wrong proof"):
+    with evm.reverts("escrow: wrong proof"):
         system.escrow.claim(*arguments[tampered])
 
 
 def test_nothing_is_proven_before_the_first_report(system: System, nodes: list[int]) -> None:
     job_id = system.start_job(nodes[:1])
 
-    with boa.reverts("escrow: wrong proof"):
+    with evm.reverts("escrow: wrong proof"):
         system.escrow.claim(job_id, nodes[0], UNIT, [])
 
 
@@ -295,7 +296,7 @@ def test_nothing_is_paid_before_the_challenge_time_is_over(
     report = system.report({(job_id, nodes[0]): UNIT}, final=False)
     system.wait(system.challenge - 1)
 
-    with boa.reverts("escrow: wrong proof"):
+    with evm.reverts("escrow: wrong proof"):
         system.claim(job_id, nodes[0], report)
     system.wait(1)
 
@@ -310,7 +311,7 @@ def test_previous_leaves_count_while_a_report_is_pending(system: System, nodes: 
     system.report({(job_id, nodes[0]): 2 * UNIT}, final=False)
 
     assert system.claim(job_id, nodes[0], first) == net(UNIT)
-    with boa.reverts("escrow: wrong proof"):
+    with evm.reverts("escrow: wrong proof"):
         system.claim(job_id, nodes[0])
 
 
@@ -321,7 +322,7 @@ def test_leaves_of_a_superseded_report_prove_nothing(system: System, nodes: list
     system.advance_windows()
     system.report({(job_id, nodes[0]): 2 * UNIT})
 
-    with boa.reverts("escrow: wrong proof"):
+    with evm.reverts("escrow: wrong proof"):
         system.claim(job_id, nodes[0], old)
     assert system.claim(job_id, nodes[0]) == net(2 * UNIT)
 
@@ -376,7 +377,7 @@ def test_smallest_price_pays_whole_base_units_only(nodes: list[int], system: Sys
 
 @pytest.mark.parametrize("fees", [(0, 0, 0), (10_000, 0, 0), (3_334, 3_333, 3_333), (1, 1, 1)])
 def test_shares_are_those_of_the_policy(fees: tuple[int, int, int]) -> None:
-    system = deploy_system(oracles=1, policy=(*fees, 0, 0))
+    system = deploy_system(oracles=1, policy=PolicyTerms(*fees))
     node = system.issue_node()
     job_id = system.start_job([node])
     system.advance_windows()
@@ -389,7 +390,7 @@ def test_shares_are_those_of_the_policy(fees: tuple[int, int, int]) -> None:
 
 def test_no_accepted_deposit_locks_a_claim() -> None:
     """M6: fees beyond what the ledger can count are paid all the same."""
-    system = deploy_system(oracles=1, classes=[(2**96 - 1, 1, 1, 1)], policy=(6_000, 0, 0, 0, 0))
+    system = deploy_system(oracles=1, classes=[(2**96 - 1, 1, 1, 1)], policy=PolicyTerms(6_000))
     node = system.issue_node()
     job_id = system.start_job([node], windows=127)
     system.to_window(129)

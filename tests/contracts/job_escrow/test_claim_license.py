@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import boa
 import pytest
 
+from tests.contracts import evm
 from tests.contracts.job_escrow.books import net
 from tests.contracts.system import UNIT, System, private_key
 
@@ -100,11 +100,11 @@ def test_license_comes_back_only_once_its_release_is_reported(
     if reported:
         system.report(window=reported)
 
-    with boa.reverts("escrow: release not reported"):
+    with evm.reverts("escrow: release not reported"):
         system.place(job_id, [first])
 
     system.report(window=3, final=False)
-    with boa.reverts("escrow: release not reported"):
+    with evm.reverts("escrow: release not reported"):
         system.place(job_id, [first])
     system.wait(system.challenge)
     system.place(job_id, [first])

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-import boa
 import pytest
 
+from tests.contracts import evm
 from tests.contracts.job_escrow.books import Books, net
 from tests.contracts.system import (
     UNIT,
@@ -64,7 +64,7 @@ def test_batch_equals_single_claims(system: System, fleet: list[int]) -> None:
     system.advance_windows()
     pairs = [(job_id, license_id) for license_id in fleet]
     report = system.report({pair: 1_111 * (index + 1) for index, pair in enumerate(pairs)})
-    with boa.env.anchor():
+    with evm.env.anchor():
         for pair in pairs:
             system.claim(*pair)
         one_by_one = Books.of(system)
@@ -89,7 +89,7 @@ def test_license_of_another_payee_is_skipped(system: System, nodes: list[int]) -
 
 def test_licenses_with_one_payout_address_go_together(system: System, nodes: list[int]) -> None:
     job_id = system.start_job(nodes)
-    pool = boa.env.generate_address()
+    pool = evm.env.generate_address()
     for license_id, owner in zip(nodes, system.operators, strict=False):
         system.licenses.set_payout(license_id, pool, sender=owner)
     system.advance_windows()
@@ -157,7 +157,7 @@ def test_wrong_proof_reverts_everything(system: System, fleet: list[int]) -> Non
     batch = entries(report, pairs)
     batch[1] = (job_id, fleet[1], UNIT + 1, batch[1][3])
 
-    with boa.reverts("escrow: wrong proof"):
+    with evm.reverts("escrow: wrong proof"):
         system.escrow.claim_many(system.operators[0], batch)
     assert system.desk.job(job_id).claimed_units == 0
 
@@ -170,7 +170,7 @@ def test_largest_batch(system: System) -> None:
     report = system.report(dict.fromkeys(pairs, UNIT))
 
     assert system.escrow.claim_many(system.operators[0], entries(report, pairs)) == 16 * net(UNIT)
-    with boa.reverts():
+    with evm.reverts():
         system.escrow.claim_many(system.operators[0], entries(report, [*pairs, pairs[0]]))
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import boa
 import pytest
 
+from tests.contracts import evm
 from tests.contracts.job_escrow.books import Books, net
 from tests.contracts.system import UNIT, System, account
 
@@ -39,7 +39,7 @@ def test_payee_in_bad_standing_waits(
     hold(system, system.target(nodes[0], which))
     before = Books.of(system)
 
-    with boa.reverts(reason):
+    with evm.reverts(reason):
         system.claim(job_id, nodes[0])
     assert Books.of(system) == before
 
@@ -54,25 +54,25 @@ def test_others_are_paid_meanwhile(
     hold(system, nodes[0])
 
     assert system.claim(job_id, nodes[1]) == net(UNIT)
-    with boa.reverts(reason):
+    with evm.reverts(reason):
         system.claim(job_id, nodes[0])
 
 
 def test_worst_standing_is_the_reason(system: System, nodes: list[int], job_id: int) -> None:
     system.freeze(nodes[0])
     system.suspend(system.operators[0])
-    with boa.reverts("escrow: payee suspended"):
+    with evm.reverts("escrow: payee suspended"):
         system.claim(job_id, nodes[0])
     system.blacklist(system.node_of(nodes[0]))
 
-    with boa.reverts("escrow: payee blacklisted"):
+    with evm.reverts("escrow: payee blacklisted"):
         system.claim(job_id, nodes[0])
 
 
 def test_freeze_releases_by_itself(system: System, nodes: list[int], job_id: int) -> None:
     system.freeze(nodes[0])
     system.wait(system.freeze_period - 1)
-    with boa.reverts("escrow: payee frozen"):
+    with evm.reverts("escrow: payee frozen"):
         system.claim(job_id, nodes[0])
     system.wait(1)
 
@@ -86,7 +86,7 @@ def test_operator_is_not_held_longer_by_freezing_in_turn(
     system.wait(system.freeze_period)
 
     for which in ("license", "owner", "node"):
-        with boa.reverts("trust: freeze cooldown"):
+        with evm.reverts("trust: freeze cooldown"):
             system.freeze(system.target(nodes[0], which))
     assert system.claim(job_id, nodes[0]) == net(UNIT)
 
@@ -94,7 +94,7 @@ def test_operator_is_not_held_longer_by_freezing_in_turn(
 def test_suspension_releases_at_its_end(system: System, nodes: list[int], job_id: int) -> None:
     system.suspend(nodes[0], seconds=1_000)
     system.wait(999)
-    with boa.reverts("escrow: payee suspended"):
+    with evm.reverts("escrow: payee suspended"):
         system.claim(job_id, nodes[0])
     system.wait(1)
 
@@ -107,7 +107,7 @@ def test_hold_is_not_escaped_by_another_payout_address(
     system.suspend(nodes[0])
     system.licenses.set_payout(nodes[0], account("fresh"), sender=system.operators[0])
 
-    with boa.reverts("escrow: payee suspended"):
+    with evm.reverts("escrow: payee suspended"):
         system.claim(job_id, nodes[0])
 
 

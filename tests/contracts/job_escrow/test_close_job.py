@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import boa
 import pytest
 
+from tests.contracts import evm
 from tests.contracts.job_escrow.books import Books, fee, gross, net
 from tests.contracts.system import JOB_LEAF, PRICE, UNIT, System, event, events
 
@@ -32,7 +32,6 @@ def test_what_was_not_served_is_refunded(system: System, nodes: list[int]) -> No
         "job_id": job_id,
         "funded_units": total,
         "refund": expected,
-        "attested": True,
     }
     assert refund == expected == 666_703
     assert Books.of(system).since(before) == Books(
@@ -65,7 +64,7 @@ def test_claims_before_and_after_come_to_the_same(system: System, nodes: list[in
     job_id = finished_job(system, nodes)
     units = {(job_id, nodes[0]): 33_333, (job_id, nodes[1]): 39_999, (job_id, JOB_LEAF): 73_332}
     system.report(units)
-    with boa.env.anchor():
+    with evm.env.anchor():
         system.claim(job_id, nodes[0])
         system.close(job_id)
         system.claim(job_id, nodes[1])
@@ -140,7 +139,6 @@ def test_later_leaf_lowers_it_further(system: System, nodes: list[int]) -> None:
         "job_id": job_id,
         "funded_units": 40_000,
         "refund": gross(60_001) - gross(40_000),
-        "attested": True,
     }
     assert first + second == 8 * PRICE - gross(40_000)
 
@@ -174,11 +172,11 @@ def test_not_before_the_last_window_is_reported(system: System, nodes: list[int]
     """The job's last window is 5."""
     job_id = finished_job(system, nodes)
     system.report({(job_id, JOB_LEAF): 0}, window=4)
-    with boa.reverts("escrow: end not reported"):
+    with evm.reverts("escrow: end not reported"):
         system.close(job_id)
 
     system.report({(job_id, JOB_LEAF): 0}, window=5, final=False)
-    with boa.reverts("escrow: end not reported"):
+    with evm.reverts("escrow: end not reported"):
         system.close(job_id)
     system.wait(system.challenge)
 
@@ -190,13 +188,13 @@ def test_not_before_the_start(system: System) -> None:
     system.advance_windows()
     system.report({(job_id, JOB_LEAF): 0})
 
-    with boa.reverts("escrow: not started"):
+    with evm.reverts("escrow: not started"):
         system.close(job_id)
 
 
 @pytest.mark.parametrize("job_id", [0, 1, 2**256 - 1])
 def test_unknown_job_is_refused(system: System, job_id: int) -> None:
-    with boa.reverts("escrow: not started"):
+    with evm.reverts("escrow: not started"):
         system.escrow.close_job(job_id, 0, [])
 
 
@@ -206,7 +204,7 @@ def test_wrong_proof_is_refused(system: System, nodes: list[int]) -> None:
     proof = report.proof(job_id, JOB_LEAF)
 
     for total, siblings in ((39_999, proof), (40_000, []), (40_000, [*proof, bytes(32)])):
-        with boa.reverts("escrow: wrong proof"):
+        with evm.reverts("escrow: wrong proof"):
             system.escrow.close_job(job_id, total, siblings)
 
 
@@ -214,7 +212,7 @@ def test_license_leaf_does_not_close(system: System, nodes: list[int]) -> None:
     job_id = finished_job(system, nodes)
     report = system.report({(job_id, JOB_LEAF): 40_000, (job_id, nodes[0]): 1})
 
-    with boa.reverts("escrow: wrong proof"):
+    with evm.reverts("escrow: wrong proof"):
         system.escrow.close_job(job_id, 1, report.proof(job_id, nodes[0]))
 
 
@@ -222,7 +220,7 @@ def test_leaf_of_another_job_does_not_close(system: System, nodes: list[int]) ->
     first, second = finished_job(system, nodes), system.open_job()
     report = system.report({(first, JOB_LEAF): 40_000, (second, JOB_LEAF): 0})
 
-    with boa.reverts("escrow: wrong proof"):
+    with evm.reverts("escrow: wrong proof"):
         system.escrow.close_job(first, 0, report.proof(second, JOB_LEAF))
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-import boa
 import pytest
-from boa.contracts.vyper.vyper_contract import VyperContract
 
+from tests.contracts import evm
+from tests.contracts.evm import Contract
 from tests.contracts.system import CLASSES, CLOSE_GRACE, POLICY, System, deployer, events
 
 
-def deploy(system: System, **changes: Any) -> VyperContract:
+def deploy(system: System, **changes: Any) -> Contract:
     """Deploy an escrow beside `system`'s, with `changes` to its arguments."""
     arguments = {
         "token": system.token,
@@ -61,7 +61,7 @@ def test_first_classes_and_policy_are_announced_and_set(system: System) -> None:
 def test_classes_may_come_later(system: System) -> None:
     escrow = deploy(system, classes=[])
 
-    with boa.reverts("tariff: unknown class"):
+    with evm.reverts("tariff: unknown class"):
         escrow.open_job(bytes(32), 1, 0, 1, 1, 1, 1, sender=system.payer)
 
 
@@ -73,7 +73,7 @@ def test_domain_is_what_signers_use(system: System) -> None:
 
 
 def test_zero_close_grace_is_refused(system: System) -> None:
-    with boa.reverts("escrow: zero close grace"):
+    with evm.reverts("escrow: zero close grace"):
         deploy(system, close_grace=0)
 
 
@@ -88,17 +88,17 @@ def test_zero_close_grace_is_refused(system: System) -> None:
 def test_policy_out_of_bounds_is_refused(
     system: System, policy: tuple[int, ...], reason: str
 ) -> None:
-    with boa.reverts(reason):
+    with evm.reverts(reason):
         deploy(system, policy=policy)
 
 
 def test_class_out_of_bounds_is_refused(system: System) -> None:
-    with boa.reverts("class: price out of range"):
+    with evm.reverts("class: price out of range"):
         deploy(system, classes=[(0, 1, 1, 1)])
 
 
 def test_committee_over_other_licenses_is_refused(system: System) -> None:
     other = deployer("NodeLicense").deploy(system.trust, 0, 0, [])
 
-    with boa.reverts("escrow: committee of others"):
+    with evm.reverts("escrow: committee of others"):
         deploy(system, licenses=other)

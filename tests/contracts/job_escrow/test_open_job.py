@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import boa
 import pytest
 
+from tests.contracts import evm
 from tests.contracts.job_escrow.books import Books
 from tests.contracts.system import (
     PRICE,
@@ -16,6 +16,7 @@ from tests.contracts.system import (
     UNIT,
     VERIFIED,
     ZERO_ADDRESS,
+    PolicyTerms,
     System,
     deploy_system,
     event,
@@ -60,6 +61,7 @@ def test_deposit_is_pulled_and_the_job_recorded(system: System) -> None:
         "funded_units": 30 * UNIT,
         "claimed_units": 0,
         "cancelled": False,
+        "completed": False,
         "closed": False,
         "close_requested": 0,
     }
@@ -82,18 +84,18 @@ def test_unknown_job_reads_as_nothing(system: System) -> None:
 def test_highest_price_that_the_payer_accepts(system: System) -> None:
     system.open_job(max_price=PRICE)
 
-    with boa.reverts("escrow: price above maximum"):
+    with evm.reverts("escrow: price above maximum"):
         system.open_job(max_price=PRICE - 1)
 
 
 @pytest.mark.parametrize("kind", [2, 3, 4, 2**256 - 1])
 def test_unknown_kind_is_refused(system: System, kind: int) -> None:
-    with boa.reverts("escrow: unknown kind"):
+    with evm.reverts("escrow: unknown kind"):
         system.escrow.open_job(SPEC_HASH, 1, kind, 1, 1, 1, PRICE, sender=system.payer)
 
 
 def test_job_without_slots_is_refused(system: System) -> None:
-    with boa.reverts("escrow: zero slots"):
+    with evm.reverts("escrow: zero slots"):
         system.open_job(slots=0, min_slots=1)
 
 
@@ -101,7 +103,7 @@ def test_job_without_slots_is_refused(system: System) -> None:
 def test_first_placement_must_be_able_to_bring_min_slots(
     system: System, slots: int, min_slots: int
 ) -> None:
-    with boa.reverts("escrow: min slots out of range"):
+    with evm.reverts("escrow: min slots out of range"):
         system.open_job(slots=slots, min_slots=min_slots)
 
 
@@ -112,7 +114,7 @@ def test_most_licenses_that_a_first_placement_can_bring(system: System) -> None:
 
 
 def test_job_without_windows_is_refused(system: System) -> None:
-    with boa.reverts("escrow: zero windows"):
+    with evm.reverts("escrow: zero windows"):
         system.open_job(windows=0)
 
 
@@ -120,7 +122,7 @@ def test_longest_term_that_one_call_buys(system: System) -> None:
     job_id = system.open_job(windows=2**16)
     assert system.desk.job(job_id).funded_units == 2**16 * UNIT
 
-    with boa.reverts("escrow: too many windows"):
+    with evm.reverts("escrow: too many windows"):
         system.open_job(windows=2**16 + 1)
 
 
@@ -128,25 +130,25 @@ def test_most_slots(system: System) -> None:
     job_id = system.open_job(slots=2**18 - 1, min_slots=1, windows=2**16)
     assert system.desk.job(job_id).funded_units == (2**18 - 1) * 2**16 * UNIT
 
-    with boa.reverts("terms: too many slots"):
+    with evm.reverts("terms: too many slots"):
         system.open_job(slots=2**18, min_slots=1)
 
 
 def test_more_units_than_fit_are_refused(system: System) -> None:
-    with boa.reverts("money: too many units"):
+    with evm.reverts("money: too many units"):
         system.open_job(slots=2**40, min_slots=1, windows=2**16)
 
 
 @pytest.mark.parametrize("class_id", [0, 3, 255, 256, 2**256 - 1])
 def test_unknown_class_is_refused(system: System, class_id: int) -> None:
-    with boa.reverts("tariff: unknown class"):
+    with evm.reverts("rates: unknown class"):
         system.open_job(class_id=class_id)
 
 
 def test_retired_class_is_refused(system: System) -> None:
     system.tariff.retire_class(1, sender=system.governor)
 
-    with boa.reverts("tariff: class retired"):
+    with evm.reverts("rates: class retired"):
         system.open_job()
 
 
@@ -154,7 +156,7 @@ def test_retired_class_is_refused(system: System) -> None:
 def test_payer_in_bad_standing_is_refused(system: System, hold: Callable[..., None]) -> None:
     hold(system, system.payer)
 
-    with boa.reverts("escrow: payer's standing"):
+    with evm.reverts("escrow: payer's standing"):
         system.open_job()
 
 
@@ -168,7 +170,7 @@ def test_payer_opens_again_once_a_freeze_is_over(system: System) -> None:
 def test_unverified_payer_is_refused(system: System) -> None:
     system.fund(system.stranger, 10**12)
 
-    with boa.reverts("escrow: payer not verified"):
+    with evm.reverts("escrow: payer not verified"):
         system.open_job(payer=system.stranger)
 
 
@@ -177,18 +179,18 @@ def test_payer_whose_attestation_is_void_is_refused(system: System, change: str)
     if change == "revoked":
         system.trust.revoke(system.payer, sender=system.issuer)
     elif change == "expired":
-        system.attest(system.payer, expires_at=boa.env.timestamp + 1)
+        system.attest(system.payer, expires_at=evm.env.timestamp + 1)
         system.wait(1)
     else:
         system.trust.set_issuer(system.issuer, False, sender=system.governor)
 
-    with boa.reverts("escrow: payer not verified"):
+    with evm.reverts("escrow: payer not verified"):
         system.open_job()
 
 
 def test_level_is_the_policys() -> None:
-    system = deploy_system(oracles=1, policy=(0, 0, 0, 0, VERIFIED + 1))
-    with boa.reverts("escrow: payer not verified"):
+    system = deploy_system(oracles=1, policy=PolicyTerms(payer_level=VERIFIED + 1))
+    with evm.reverts("escrow: payer not verified"):
         system.open_job()
 
     system.attest(system.payer, VERIFIED + 1)
@@ -197,7 +199,7 @@ def test_level_is_the_policys() -> None:
 
 
 def test_policy_that_asks_for_no_verification(system: System) -> None:
-    system.tariff.add_policy((0, 0, 0, 0, 0), sender=system.governor)
+    system.tariff.add_policy(PolicyTerms(), sender=system.governor)
     system.fund(system.stranger, 10**12)
 
     assert system.open_job(payer=system.stranger) == 1
@@ -205,12 +207,12 @@ def test_policy_that_asks_for_no_verification(system: System) -> None:
 
 def test_payer_without_allowance_or_balance_is_refused(system: System) -> None:
     system.token.approve(system.escrow.address, PRICE - 1, sender=system.payer)
-    with boa.reverts("token: allowance too low"):
+    with evm.reverts("token: allowance too low"):
         system.open_job(windows=1)
 
     system.attest(system.stranger)
     system.token.approve(system.escrow.address, 2**256 - 1, sender=system.stranger)
-    with boa.reverts("token: balance too low"):
+    with evm.reverts("token: balance too low"):
         system.open_job(windows=1, payer=system.stranger)
 
 
@@ -227,10 +229,10 @@ def test_every_price_is_exact(price: int) -> None:
 def test_deposits_beyond_the_ledger_are_refused() -> None:
     system = deploy_system(oracles=1, classes=[(2**96 - 1, 1, 1, 1)])
 
-    with boa.reverts("ledger: deposits too large"):
+    with evm.reverts("ledger: deposits too large"):
         system.open_job(slots=1, windows=2**7 + 1, max_price=2**96)
     system.open_job(slots=1, windows=2**7, max_price=2**96)
-    with boa.reverts("ledger: deposits too large"):
+    with evm.reverts("ledger: deposits too large"):
         system.open_job(max_price=2**96)
 
     assert system.escrow.liabilities() == (2**96 - 1) * 2**7
@@ -240,7 +242,7 @@ def test_refused_opening_changes_nothing(system: System) -> None:
     before: tuple[Any, ...] = (Books.of(system), system.escrow.job_count())
     system.token.approve(system.escrow.address, 0, sender=system.payer)
 
-    with boa.reverts("token: allowance too low"):
+    with evm.reverts("token: allowance too low"):
         system.open_job()
 
     assert (Books.of(system), system.escrow.job_count()) == before

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import boa
 import pytest
 
+from tests.contracts import evm
 from tests.contracts.system import ORACLE, System, deploy_system, event, private_key
 
 OPEN_END = 2**32 - 1
@@ -100,7 +100,7 @@ def test_most_licenses_of_one_placement(system: System) -> None:
 def test_unknown_job_is_refused(system: System, nodes: list[int], job_id: int) -> None:
     system.open_job()
 
-    with boa.reverts("escrow: unknown job"):
+    with evm.reverts("escrow: unknown job"):
         system.place(job_id, nodes[:1])
 
 
@@ -108,7 +108,7 @@ def test_cancelled_job_is_refused(system: System, nodes: list[int]) -> None:
     fresh, started = system.open_job(), system.start_job(nodes[:1])
     for job_id in (fresh, started):
         system.desk.cancel_job(job_id, sender=system.payer)
-        with boa.reverts("escrow: cancelled"):
+        with evm.reverts("escrow: cancelled"):
             system.place(job_id, nodes[1:2])
 
 
@@ -117,7 +117,7 @@ def test_other_round_is_refused(system: System, nodes: list[int], round_: int) -
     job_id = system.open_job(slots=2, min_slots=1)
     system.place(job_id, nodes[:1])
 
-    with boa.reverts("escrow: wrong round"):
+    with evm.reverts("escrow: wrong round"):
         system.escrow.place(*system.placement(job_id, nodes[1:2], round=round_))
 
 
@@ -125,7 +125,7 @@ def test_placement_works_once(system: System, nodes: list[int]) -> None:
     job_id = system.open_job(slots=3, min_slots=1)
     arguments = system.place(job_id, nodes[:1])
 
-    with boa.reverts("escrow: wrong round"):
+    with evm.reverts("escrow: wrong round"):
         system.escrow.place(*arguments)
 
 
@@ -136,7 +136,7 @@ def test_only_one_of_two_valid_placements_for_a_round_counts(
     other = system.placement(job_id, nodes[1:2])
     system.place(job_id, nodes[:1])
 
-    with boa.reverts("escrow: wrong round"):
+    with evm.reverts("escrow: wrong round"):
         system.escrow.place(*other)
 
 
@@ -145,7 +145,7 @@ def test_other_window_is_refused(system: System, nodes: list[int], offset: int) 
     system.to_window(3)
     job_id = system.open_job()
 
-    with boa.reverts("escrow: wrong window"):
+    with evm.reverts("escrow: wrong window"):
         system.escrow.place(*system.placement(job_id, nodes[:1], window=3 + offset))
 
 
@@ -153,11 +153,11 @@ def test_placement_expires_with_its_window(system: System, nodes: list[int]) -> 
     job_id = system.open_job()
     arguments = system.placement(job_id, nodes[:1])
     system.wait(system.window - 1)
-    with boa.env.anchor():
+    with evm.env.anchor():
         system.escrow.place(*arguments)
     system.wait(1)
 
-    with boa.reverts("escrow: wrong window"):
+    with evm.reverts("escrow: wrong window"):
         system.escrow.place(*arguments)
 
 
@@ -166,9 +166,9 @@ def test_other_revision_is_refused(system: System, nodes: list[int]) -> None:
     arguments = system.placement(job_id, nodes[:1])
     system.desk.revise_job(job_id, bytes(32), sender=system.payer)
 
-    with boa.reverts("escrow: wrong revision"):
+    with evm.reverts("escrow: wrong revision"):
         system.escrow.place(*arguments)
-    with boa.reverts("escrow: wrong revision"):
+    with evm.reverts("escrow: wrong revision"):
         system.escrow.place(*system.placement(job_id, nodes[:1], revision=2))
     system.place(job_id, nodes[:1])
 
@@ -178,14 +178,14 @@ def test_other_revision_is_refused(system: System, nodes: list[int]) -> None:
 def test_empty_placement_is_refused(system: System, nodes: list[int]) -> None:
     job_id = system.start_job(nodes[:1])
 
-    with boa.reverts("escrow: empty placement"):
+    with evm.reverts("escrow: empty placement"):
         system.place(job_id)
 
 
 def test_first_placement_brings_at_least_min_slots(system: System, nodes: list[int]) -> None:
     job_id = system.open_job(slots=3, min_slots=2)
 
-    with boa.reverts("escrow: too few licenses"):
+    with evm.reverts("escrow: too few licenses"):
         system.place(job_id, nodes[:1])
     system.place(job_id, nodes)
 
@@ -194,36 +194,36 @@ def test_first_placement_brings_at_least_min_slots(system: System, nodes: list[i
 
 def test_never_more_licenses_than_slots(system: System, nodes: list[int]) -> None:
     job_id = system.open_job(slots=2, min_slots=1)
-    with boa.reverts("escrow: too many licenses"):
+    with evm.reverts("escrow: too many licenses"):
         system.place(job_id, nodes)
     system.place(job_id, nodes[:2])
 
-    with boa.reverts("escrow: too many licenses"):
+    with evm.reverts("escrow: too many licenses"):
         system.place(job_id, nodes[2:])
 
 
 def test_license_is_placed_once_at_a_time(system: System, nodes: list[int]) -> None:
     job_id = system.open_job(slots=3, min_slots=1)
-    with boa.reverts("escrow: already placed"):
+    with evm.reverts("escrow: already placed"):
         system.place(job_id, [nodes[0], nodes[0]])
     system.place(job_id, nodes[:1])
 
-    with boa.reverts("escrow: already placed"):
+    with evm.reverts("escrow: already placed"):
         system.place(job_id, nodes[:1])
 
 
 def test_license_that_is_not_placed_is_not_released(system: System, nodes: list[int]) -> None:
     job_id = system.open_job(slots=3, min_slots=1)
-    with boa.reverts("escrow: not placed"):
+    with evm.reverts("escrow: not placed"):
         system.place(job_id, nodes[:1], nodes[1:2])
     system.place(job_id, nodes[:2])
 
-    with boa.reverts("escrow: not placed"):
+    with evm.reverts("escrow: not placed"):
         system.place(job_id, [], nodes[2:])
-    with boa.reverts("escrow: not placed"):
+    with evm.reverts("escrow: not placed"):
         system.place(job_id, [], [nodes[0], nodes[0]])
     system.place(job_id, [], nodes[:1])
-    with boa.reverts("escrow: not placed"):
+    with evm.reverts("escrow: not placed"):
         system.place(job_id, [], nodes[:1])
 
 
@@ -232,7 +232,7 @@ def test_license_is_not_released_and_assigned_at_once(system: System, nodes: lis
     system.advance_windows(2)
     system.report()
 
-    with boa.reverts("escrow: release not reported"):
+    with evm.reverts("escrow: release not reported"):
         system.place(job_id, nodes[:1], nodes[:1])
 
 
@@ -241,10 +241,10 @@ def test_takes_effect_before_the_end_or_not_at_all(system: System, nodes: list[i
     assert system.desk.job(job_id).end == 5
     system.to_window(4)
 
-    with boa.reverts("escrow: job over"):
+    with evm.reverts("escrow: job over"):
         system.place(job_id, nodes[1:2], nodes[:1])
     system.to_window(5)
-    with boa.reverts("escrow: job over"):
+    with evm.reverts("escrow: job over"):
         system.place(job_id, nodes[1:2], nodes[:1])
 
 
@@ -269,7 +269,7 @@ def test_end_that_does_not_fit_is_refused() -> None:
     job_id = system.open_job(windows=10)
     system.to_window(2**32 - 12)
 
-    with boa.reverts("money: end too late"):
+    with evm.reverts("money: end too late"):
         system.place(job_id, [node])
 
 
@@ -290,7 +290,7 @@ def test_ineligible_license_is_refused(
     job_id = system.open_job(slots=2)
     spoil(system, nodes[0])
 
-    with boa.reverts("escrow: license not eligible"):
+    with evm.reverts("escrow: license not eligible"):
         system.place(job_id, [nodes[1], nodes[0]])
 
 
@@ -300,7 +300,7 @@ def test_oracle_license_and_unknown_license_are_refused(system: System) -> None:
     system.link(oracle, private_key("an oracle's node"))
 
     for license_id in (0, 1, oracle, 1_000, 2**256 - 1):
-        with boa.reverts("escrow: license not eligible"):
+        with evm.reverts("escrow: license not eligible"):
             system.place(job_id, [license_id])
 
 
@@ -318,7 +318,7 @@ def test_more_licenses_than_a_placement_may_name_are_refused(
 ) -> None:
     job_id = system.open_job(slots=40, min_slots=1)
 
-    with boa.reverts():
+    with evm.reverts():
         system.place(job_id, [nodes[0]] * 33)
 
 

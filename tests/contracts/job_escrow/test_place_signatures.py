@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-import boa
 import pytest
 
+from tests.contracts import evm
 from tests.contracts.system import (
     System,
     account,
@@ -41,9 +41,9 @@ def test_lists_of_every_length_hash_as_the_package_hashes_them(
 
 
 def test_too_few_signatures_are_refused(system: System, nodes: list[int], job_id: int) -> None:
-    with boa.reverts("committee: too few signatures"):
+    with evm.reverts("committee: too few signatures"):
         system.escrow.place(*system.placement(job_id, nodes, keys=system.oracle_keys[:2]))
-    with boa.reverts("committee: too few signatures"):
+    with evm.reverts("committee: too few signatures"):
         system.escrow.place(*system.placement(job_id, nodes, keys=[]))
 
 
@@ -59,28 +59,28 @@ def test_unsorted_signatures_are_refused(system: System, nodes: list[int], job_i
     arguments = system.placement(job_id, nodes)
     swapped = arguments.signatures[65:130] + arguments.signatures[:65] + arguments.signatures[130:]
 
-    with boa.reverts("committee: signer order"):
+    with evm.reverts("committee: signer order"):
         system.escrow.place(*arguments._replace(signatures=swapped))
 
 
 def test_repeated_signatures_are_refused(system: System, nodes: list[int], job_id: int) -> None:
     arguments = system.placement(job_id, nodes)
 
-    with boa.reverts("committee: signer order"):
+    with evm.reverts("committee: signer order"):
         system.escrow.place(*arguments._replace(signatures=arguments.signatures[:65] * 3))
 
 
 def test_strangers_signature_is_refused(system: System, nodes: list[int], job_id: int) -> None:
     keys = [*system.oracle_keys[:2], private_key("no member")]
 
-    with boa.reverts("committee: not a member"):
+    with evm.reverts("committee: not a member"):
         system.escrow.place(*system.placement(job_id, nodes, keys=keys))
 
 
 def test_node_keys_do_not_place(system: System, nodes: list[int], job_id: int) -> None:
     keys = [system.node_keys[license_id] for license_id in nodes]
 
-    with boa.reverts("committee: not a member"):
+    with evm.reverts("committee: not a member"):
         system.escrow.place(*system.placement(job_id, nodes, keys=keys))
 
 
@@ -90,14 +90,14 @@ def test_malleated_signature_is_refused(system: System, nodes: list[int], job_id
     s = CURVE_ORDER - int.from_bytes(good[32:64], "big")
     twin = good[:32] + s.to_bytes(32, "big") + bytes([55 - good[64]])
 
-    with boa.reverts("signature: high s"):
+    with evm.reverts("signature: high s"):
         system.escrow.place(*arguments._replace(signatures=twin + good[65:]))
 
 
 def test_cut_signatures_are_refused(system: System, nodes: list[int], job_id: int) -> None:
     arguments = system.placement(job_id, nodes)
 
-    with boa.reverts("committee: signatures length"):
+    with evm.reverts("committee: signatures length"):
         system.escrow.place(*arguments._replace(signatures=arguments.signatures[:-1]))
 
 
@@ -133,7 +133,7 @@ def test_seat_added_in_the_middle_of_a_round_voids_what_was_signed(
 
     with refuses_signatures():
         system.escrow.place(*arguments)
-    with boa.reverts("committee: too few signatures"):
+    with evm.reverts("committee: too few signatures"):
         system.place(job_id, nodes)
     keys = [*system.quorum_keys(), key]
     system.escrow.place(*system.placement(job_id, nodes, keys=keys))
@@ -154,7 +154,7 @@ def test_signatures_from_before_a_fork_never_count_on_the_other_side(
     system: System, nodes: list[int], job_id: int
 ) -> None:
     arguments = system.placement(job_id, nodes)
-    boa.env.evm.patch.chain_id += 1
+    evm.env.evm.patch.chain_id += 1
 
     with refuses_signatures():
         system.escrow.place(*arguments)

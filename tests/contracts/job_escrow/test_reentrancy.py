@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import boa
 import pytest
 
+from tests.contracts import evm
 from tests.contracts.system import JOB_LEAF, PRICE, UNIT, System, deploy_system, deployer
 
 
@@ -83,11 +83,11 @@ def test_no_call_gets_in_during_a_transfer(
 ) -> None:
     for name, data in attempts(system, job_id).items():
         escrow, sender = system.escrow.address, system.token.address
-        outside = boa.env.execute_code(escrow, sender=sender, data=data, simulate=True)
+        outside = evm.env.execute_code(escrow, sender=sender, data=data, simulate=True)
         assert not outside.is_error or outside.output, f"{name} is malformed and proves nothing"
         system.token.set_hook(escrow, data)
 
-        with boa.env.anchor():
+        with evm.env.anchor():
             transfer(system, job_id)
 
             assert system.token.calls() == 1

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import boa
 import pytest
 
+from tests.contracts import evm
 from tests.contracts.job_escrow.books import FEE_BPS
 from tests.contracts.system import JOB_LEAF, UNIT, System, deploy_system, deployer, events
 
@@ -74,7 +74,7 @@ def test_token_that_returns_nothing() -> None:
 def test_token_that_takes_a_fee_is_refused() -> None:
     system = deploy_with("FeeToken")
 
-    with boa.reverts("vault: fee on transfer"):
+    with evm.reverts("vault: fee on transfer"):
         system.open_job()
     assert system.escrow.job_count() == 0
     assert system.escrow.liabilities() == 0
@@ -87,7 +87,7 @@ def test_extension_with_a_token_that_takes_a_fee_is_refused() -> None:
     job_id = system.open_job()
     system.token.set_fee_bps(100)
 
-    with boa.reverts("vault: fee on transfer"):
+    with evm.reverts("vault: fee on transfer"):
         system.desk.extend_job(job_id, 1, sender=system.payer)
 
 
@@ -95,7 +95,7 @@ def test_token_that_returns_false_on_the_way_in() -> None:
     system = deploy_with("FalseToken")
     system.token.set_failing(True)
 
-    with boa.reverts("vault: transfer refused"):
+    with evm.reverts("vault: transfer refused"):
         system.open_job()
 
 
@@ -106,9 +106,9 @@ def test_token_that_returns_false_on_the_way_out_loses_nobody_anything() -> None
     system.token.set_failing(True)
     before = system.desk.job(job_id), system.escrow.liabilities()
 
-    with boa.reverts("vault: transfer refused"):
+    with evm.reverts("vault: transfer refused"):
         system.claim(job_id, first)
-    with boa.reverts("vault: transfer refused"):
+    with evm.reverts("vault: transfer refused"):
         system.desk.cancel_job(fresh, sender=system.payer)
     assert (system.desk.job(job_id), system.escrow.liabilities()) == before
 
@@ -128,7 +128,7 @@ def test_token_that_is_no_contract_is_refused() -> None:
         (0, 0, 0, 0, 0),
     )
 
-    with boa.reverts():
+    with evm.reverts():
         escrow.open_job(bytes(32), 1, 0, 1, 1, 1, 1, sender=system.payer)
 
 
@@ -137,7 +137,7 @@ def test_payee_that_the_token_refuses_stops_nobody_else() -> None:
     job_id, first, second = serve(system)
     system.token.set_blocked(system.operators[0], True)
 
-    with boa.reverts("token: receiver blocked"):
+    with evm.reverts("token: receiver blocked"):
         system.claim(job_id, first)
     assert system.claim(job_id, second) > 0
     assert system.close(job_id) == 0
@@ -162,7 +162,7 @@ def test_payer_that_the_token_refuses_holds_no_operator() -> None:
     system.report({(job_id, first): UNIT, (job_id, second): UNIT, (job_id, JOB_LEAF): 2 * UNIT})
     system.token.set_blocked(system.payer, True)
 
-    with boa.reverts("token: receiver blocked"):
+    with evm.reverts("token: receiver blocked"):
         system.close(job_id)
     assert system.claim(job_id, first) == system.claim(job_id, second) > 0
 

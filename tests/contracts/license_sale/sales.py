@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from boa.contracts.vyper.vyper_contract import VyperContract
-
+from tests.contracts.evm import Contract
 from tests.contracts.system import VERIFIED, System, deployer
 
 Tier = tuple[int, int]
@@ -24,7 +23,7 @@ def deploy_sale(
     limit: int = LIMIT,
     level: int = VERIFIED,
     issuer: bool = True,
-) -> VyperContract:
+) -> Contract:
     """Deploy a sale; the governor makes it an issuer unless told not to."""
     sale = deployer("LicenseSale").deploy(
         system.trust, system.licenses, list(tiers), limit, level, sender=system.deployer
@@ -36,7 +35,7 @@ def deploy_sale(
 
 def buy(
     system: System,
-    sale: VyperContract,
+    sale: Contract,
     count: int = 1,
     *,
     buyer: str | None = None,

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import boa
 import pytest
-from boa.contracts.vyper.vyper_contract import VyperContract
 
+from tests.contracts import evm
+from tests.contracts.evm import Contract
 from tests.contracts.license_sale.sales import LIMIT, TIERS, Tier, deploy_sale
 from tests.contracts.system import VERIFIED, System, events
 
@@ -45,10 +45,10 @@ def test_sixteen_tiers_are_taken(system: System) -> None:
 def test_wrong_terms_are_refused(
     system: System, tiers: list[Tier], limit: int, reason: str
 ) -> None:
-    with boa.reverts(reason):
+    with evm.reverts(reason):
         deploy_sale(system, tiers, limit=limit)
 
 
-def test_unknown_tier_is_refused(sale: VyperContract) -> None:
-    with boa.reverts("sale: unknown tier"):
+def test_unknown_tier_is_refused(sale: Contract) -> None:
+    with evm.reverts("sale: unknown tier"):
         sale.tier(len(TIERS))

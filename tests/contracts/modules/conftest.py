@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from boa.contracts.vyper.vyper_contract import VyperContract
 
+from tests.contracts.evm import Contract
 from tests.contracts.system import deployer
 
 
 @pytest.fixture(scope="session")
-def words() -> VyperContract:
+def words() -> Contract:
     """Every pure function of the modules as a call."""
     return deployer("testing/WordsMock").deploy()

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import boa
 import pytest
-from boa.contracts.vyper.vyper_contract import VyperContract
 from hypothesis import given, settings
 
+from tests.contracts import evm
+from tests.contracts.evm import Contract
 from tests.contracts.modules.fields import Fields, Values
 
 WORD = Fields(
@@ -22,14 +22,14 @@ MOST = 2**96 - 1
 
 @settings(deadline=None)
 @given(values=WORD.values(bond=2**95, unbonding=2**95 - 1))
-def test_word_round_trips(words: VyperContract, values: Values) -> None:
+def test_word_round_trips(words: Contract, values: Values) -> None:
     packed = words.bond_pack(tuple(values.values()))
 
     assert words.bond_unpack(packed)._asdict() == values
 
 
 @pytest.mark.parametrize("bond", [0, 1, MOST - 1, MOST])
-def test_highest_values_fit(words: VyperContract, bond: int) -> None:
+def test_highest_values_fit(words: Contract, bond: int) -> None:
     values = WORD.highest() | {"bond": bond, "unbonding": MOST - bond}
 
     assert words.bond_unpack(words.bond_pack(tuple(values.values())))._asdict() == values
@@ -45,7 +45,7 @@ def test_highest_values_fit(words: VyperContract, bond: int) -> None:
     ],
 )
 def test_field_that_does_not_fit_is_refused(
-    words: VyperContract, values: tuple[int, int, int], reason: str
+    words: Contract, values: tuple[int, int, int], reason: str
 ) -> None:
-    with boa.reverts(reason):
+    with evm.reverts(reason):
         words.bond_pack(values)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import boa
 import pytest
-from boa.contracts.vyper.vyper_contract import VyperContract
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.contracts import evm
+from tests.contracts.evm import Contract
 from tests.contracts.modules.fields import Fields, Values
 
 WORD = Fields(
@@ -30,7 +30,7 @@ def pack(values: Values) -> int:
     return packed
 
 
-def unpack(words: VyperContract, packed: int) -> Values:
+def unpack(words: Contract, packed: int) -> Values:
     """Return what the readers say."""
     readers = (
         words.head_jobs,
@@ -44,13 +44,13 @@ def unpack(words: VyperContract, packed: int) -> Values:
 
 @settings(deadline=None)
 @given(values=WORD.values())
-def test_word_round_trips(words: VyperContract, values: Values) -> None:
+def test_word_round_trips(words: Contract, values: Values) -> None:
     assert unpack(words, pack(values)) == values
 
 
 @settings(deadline=None)
 @given(values=WORD.values(jobs=2**64 - 2, policies=2**8 - 2))
-def test_counting_touches_nothing_else(words: VyperContract, values: Values) -> None:
+def test_counting_touches_nothing_else(words: Contract, values: Values) -> None:
     packed = pack(values)
 
     more_jobs = unpack(words, words.head_with_job(packed))
@@ -63,7 +63,7 @@ def test_counting_touches_nothing_else(words: VyperContract, values: Values) -> 
 @settings(deadline=None)
 @given(values=WORD.values(), until=TIMES, again_at=TIMES)
 def test_pause_touches_nothing_else(
-    words: VyperContract, values: Values, until: int, again_at: int
+    words: Contract, values: Values, until: int, again_at: int
 ) -> None:
     packed = words.head_with_pause(pack(values), until, again_at)
 
@@ -72,6 +72,6 @@ def test_pause_touches_nothing_else(
 
 
 @pytest.mark.parametrize(("until", "again_at"), [(2**40, 0), (0, 2**40), (2**256 - 1, 0)])
-def test_time_that_does_not_fit_is_refused(words: VyperContract, until: int, again_at: int) -> None:
-    with boa.reverts("head: time too late"):
+def test_time_that_does_not_fit_is_refused(words: Contract, until: int, again_at: int) -> None:
+    with evm.reverts("head: time too late"):
         words.head_with_pause(0, until, again_at)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from boa.contracts.vyper.vyper_contract import VyperContract
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from tests.contracts.evm import Contract
 
 BITMAPS = st.integers(0, 2**32 - 1)
 COUNTERS = st.lists(
@@ -15,21 +16,21 @@ COUNTERS = st.lists(
 
 @settings(deadline=None)
 @given(bitmap=BITMAPS)
-def test_each_bit_moves_to_the_bottom_of_its_lane(words: VyperContract, bitmap: int) -> None:
+def test_each_bit_moves_to_the_bottom_of_its_lane(words: Contract, bitmap: int) -> None:
     assert words.lanes_spread(bitmap) == sum(
         1 << 8 * lane for lane in range(32) if bitmap >> lane & 1
     )
 
 
 @pytest.mark.parametrize("lane", range(32))
-def test_one_bit_counts_in_one_lane(words: VyperContract, lane: int) -> None:
+def test_one_bit_counts_in_one_lane(words: Contract, lane: int) -> None:
     assert words.lanes_add(0, 1 << lane) == 1 << 8 * lane
 
 
 @settings(deadline=None)
 @given(counters=COUNTERS, bitmap=BITMAPS)
 def test_counting_adds_one_where_a_bit_is_set_and_never_beyond_255(
-    words: VyperContract, counters: list[int], bitmap: int
+    words: Contract, counters: list[int], bitmap: int
 ) -> None:
     expected = [min(255, count + (bitmap >> lane & 1)) for lane, count in enumerate(counters)]
 
@@ -38,5 +39,5 @@ def test_counting_adds_one_where_a_bit_is_set_and_never_beyond_255(
     assert list(added.to_bytes(32, "little")) == expected
 
 
-def test_full_lanes_stay_full(words: VyperContract) -> None:
+def test_full_lanes_stay_full(words: Contract) -> None:
     assert words.lanes_add(2**256 - 1, 2**32 - 1) == 2**256 - 1

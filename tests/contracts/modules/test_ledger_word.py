@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import boa
 import pytest
-from boa.contracts.vyper.vyper_contract import VyperContract
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.contracts import evm
+from tests.contracts.evm import Contract
 from tests.contracts.modules.fields import Fields, Values
 
 WORD = Fields(
@@ -29,13 +29,13 @@ LEDGERS = WORD.values(oracle_bps=3_000, burn_bps=3_000, treasury_bps=4_000)
 
 @settings(deadline=None)
 @given(values=LEDGERS)
-def test_word_round_trips(words: VyperContract, values: Values) -> None:
+def test_word_round_trips(words: Contract, values: Values) -> None:
     packed = words.ledger_pack(tuple(values.values()))
 
     assert words.ledger_unpack(packed)._asdict() == values
 
 
-def test_highest_values_fit(words: VyperContract) -> None:
+def test_highest_values_fit(words: Contract) -> None:
     packed = words.ledger_pack(tuple(HIGHEST.values()))
 
     assert words.ledger_unpack(packed)._asdict() == HIGHEST
@@ -53,17 +53,17 @@ def test_highest_values_fit(words: VyperContract) -> None:
     ],
 )
 def test_field_that_does_not_fit_is_refused(
-    words: VyperContract, field: str, value: int, reason: str
+    words: Contract, field: str, value: int, reason: str
 ) -> None:
     values = HIGHEST | {field: value}
 
-    with boa.reverts(reason):
+    with evm.reverts(reason):
         words.ledger_pack(tuple(values.values()))
 
 
 @settings(deadline=None)
 @given(values=LEDGERS)
-def test_fee_share_is_the_sum_of_the_three_shares(words: VyperContract, values: Values) -> None:
+def test_fee_share_is_the_sum_of_the_three_shares(words: Contract, values: Values) -> None:
     shares = values["oracle_bps"] + values["burn_bps"] + values["treasury_bps"]
 
     assert words.ledger_fee_bps(words.ledger_pack(tuple(values.values()))) == shares
@@ -71,7 +71,7 @@ def test_fee_share_is_the_sum_of_the_three_shares(words: VyperContract, values: 
 
 @settings(deadline=None)
 @given(values=LEDGERS)
-def test_single_fields_read_as_the_whole_word_does(words: VyperContract, values: Values) -> None:
+def test_single_fields_read_as_the_whole_word_does(words: Contract, values: Values) -> None:
     packed = words.ledger_pack(tuple(values.values()))
 
     gate = (values["payer_level"], values["payer_standing"], values["payer_oracle"])
@@ -82,7 +82,7 @@ def test_single_fields_read_as_the_whole_word_does(words: VyperContract, values:
 
 @settings(deadline=None)
 @given(values=LEDGERS)
-def test_fresh_is_a_ledger_with_empty_books(words: VyperContract, values: Values) -> None:
+def test_fresh_is_a_ledger_with_empty_books(words: Contract, values: Values) -> None:
     packed = words.ledger_pack(tuple(values.values()))
     empty = words.ledger_pack(tuple((values | {"fees": 0, "liabilities": 0}).values()))
 
@@ -91,14 +91,14 @@ def test_fresh_is_a_ledger_with_empty_books(words: VyperContract, values: Values
     assert not words.ledger_is_fresh(empty - 1), "a ledger in use has its lowest bit set"
 
 
-def test_no_ledger_is_not_fresh(words: VyperContract) -> None:
+def test_no_ledger_is_not_fresh(words: Contract) -> None:
     assert not words.ledger_is_fresh(0)
 
 
 @settings(deadline=None)
 @given(values=LEDGERS, data=st.data())
 def test_claim_moves_the_fee_into_the_fees_and_the_amount_out_of_the_liabilities(
-    words: VyperContract, values: Values, data: st.DataObject
+    words: Contract, values: Values, data: st.DataObject
 ) -> None:
     amount = data.draw(st.integers(0, values["liabilities"]), "amount")
     fee = data.draw(st.integers(0, 2**102 - 1 - values["fees"]), "fee")
@@ -111,15 +111,15 @@ def test_claim_moves_the_fee_into_the_fees_and_the_amount_out_of_the_liabilities
     assert booked == values | changes
 
 
-def test_claim_of_more_than_is_owed_is_refused(words: VyperContract) -> None:
+def test_claim_of_more_than_is_owed_is_refused(words: Contract) -> None:
     packed = words.ledger_pack(tuple((HIGHEST | {"liabilities": 9}).values()))
 
-    with boa.reverts("ledger: more than is owed"):
+    with evm.reverts("ledger: more than is owed"):
         words.ledger_with_claim(packed, 10, 0)
 
 
 def test_count_of_fees_stops_at_its_bound_instead_of_refusing_a_claim(
-    words: VyperContract,
+    words: Contract,
 ) -> None:
     packed = words.ledger_pack(tuple(HIGHEST.values()))
 
@@ -128,15 +128,15 @@ def test_count_of_fees_stops_at_its_bound_instead_of_refusing_a_claim(
     assert booked == HIGHEST | {"liabilities": HIGHEST["liabilities"] - 7}
 
 
-def test_fees_that_do_not_fit_are_not_packed(words: VyperContract) -> None:
-    with boa.reverts("ledger: fees too large"):
+def test_fees_that_do_not_fit_are_not_packed(words: Contract) -> None:
+    with evm.reverts("ledger: fees too large"):
         words.ledger_pack(tuple((HIGHEST | {"fees": 2**102}).values()))
 
 
 @settings(deadline=None)
 @given(values=LEDGERS, data=st.data())
 def test_deposit_and_refund_change_the_liabilities_alone(
-    words: VyperContract, values: Values, data: st.DataObject
+    words: Contract, values: Values, data: st.DataObject
 ) -> None:
     owed = values["liabilities"]
     added = data.draw(st.integers(0, 2**103 - 1 - owed), "added")
@@ -150,13 +150,13 @@ def test_deposit_and_refund_change_the_liabilities_alone(
     assert words.ledger_unpack(packed)._asdict() == expected
 
 
-def test_deposit_that_does_not_fit_is_refused(words: VyperContract) -> None:
-    with boa.reverts("ledger: deposits too large"):
+def test_deposit_that_does_not_fit_is_refused(words: Contract) -> None:
+    with evm.reverts("ledger: deposits too large"):
         words.ledger_with_liabilities(words.ledger_pack(tuple(HIGHEST.values())), 1, 0)
 
 
-def test_refund_of_more_than_is_owed_is_refused(words: VyperContract) -> None:
-    with boa.reverts():
+def test_refund_of_more_than_is_owed_is_refused(words: Contract) -> None:
+    with evm.reverts():
         words.ledger_with_liabilities(
             words.ledger_pack(tuple((HIGHEST | {"liabilities": 9}).values())), 0, 10
         )

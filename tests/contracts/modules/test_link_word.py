@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import boa
 import pytest
-from boa.contracts.vyper.vyper_contract import VyperContract
 from hypothesis import given, settings
 
+from tests.contracts import evm
+from tests.contracts.evm import Contract
 from tests.contracts.modules.fields import Fields, Values
 
 WORD = Fields(
@@ -22,13 +22,13 @@ WORD = Fields(
 
 @settings(deadline=None)
 @given(values=WORD.values())
-def test_word_round_trips(words: VyperContract, values: Values) -> None:
+def test_word_round_trips(words: Contract, values: Values) -> None:
     packed = words.link_pack(tuple(values.values()))
 
     assert words.link_unpack(packed)._asdict() == values
 
 
-def test_highest_values_fit(words: VyperContract) -> None:
+def test_highest_values_fit(words: Contract) -> None:
     values = WORD.highest()
 
     assert words.link_unpack(words.link_pack(tuple(values.values())))._asdict() == values
@@ -42,9 +42,9 @@ def test_highest_values_fit(words: VyperContract) -> None:
     ],
 )
 def test_field_that_does_not_fit_is_refused(
-    words: VyperContract, field: str, value: int, reason: str
+    words: Contract, field: str, value: int, reason: str
 ) -> None:
     values = WORD.highest() | {field: value}
 
-    with boa.reverts(reason):
+    with evm.reverts(reason):
         words.link_pack(tuple(values.values()))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import boa
 import pytest
-from boa.contracts.vyper.vyper_contract import VyperContract
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.contracts import evm
+from tests.contracts.evm import Contract
 from tests.contracts.modules.fields import Fields, Values
 
 WORD = Fields(
@@ -30,13 +30,13 @@ MONIES = WORD.values(end=2**32 - 2).filter(lambda values: values["claimed"] <= v
 
 @settings(deadline=None)
 @given(values=MONIES)
-def test_word_round_trips(words: VyperContract, values: Values) -> None:
+def test_word_round_trips(words: Contract, values: Values) -> None:
     packed = words.money_pack(tuple(values.values()))
 
     assert words.money_unpack(packed)._asdict() == values
 
 
-def test_highest_values_fit(words: VyperContract) -> None:
+def test_highest_values_fit(words: Contract) -> None:
     packed = words.money_pack(tuple(HIGHEST.values()))
 
     assert words.money_unpack(packed)._asdict() == HIGHEST
@@ -55,17 +55,17 @@ def test_highest_values_fit(words: VyperContract) -> None:
     ],
 )
 def test_field_that_does_not_fit_is_refused(
-    words: VyperContract, field: str, value: int, reason: str
+    words: Contract, field: str, value: int, reason: str
 ) -> None:
     values = HIGHEST | {field: value}
 
-    with boa.reverts(reason):
+    with evm.reverts(reason):
         words.money_pack(tuple(values.values()))
 
 
 @settings(deadline=None)
 @given(values=MONIES)
-def test_single_fields_read_as_the_whole_word_does(words: VyperContract, values: Values) -> None:
+def test_single_fields_read_as_the_whole_word_does(words: Contract, values: Values) -> None:
     packed = words.money_pack(tuple(values.values()))
 
     assert words.money_left(packed) == values["funded"] - values["claimed"]
@@ -75,7 +75,7 @@ def test_single_fields_read_as_the_whole_word_does(words: VyperContract, values:
 
 @settings(deadline=None)
 @given(values=MONIES, end=st.integers(0, 2**32 - 2))
-def test_end_is_set_and_nothing_else(words: VyperContract, values: Values, end: int) -> None:
+def test_end_is_set_and_nothing_else(words: Contract, values: Values, end: int) -> None:
     packed = words.money_pack(tuple((values | {"end": 0}).values()))
 
     ended = words.money_unpack(words.money_with_end(packed, end))._asdict()
@@ -84,15 +84,15 @@ def test_end_is_set_and_nothing_else(words: VyperContract, values: Values, end: 
 
 
 @pytest.mark.parametrize("end", [2**32 - 1, 2**32, 2**256 - 1])
-def test_end_that_does_not_fit_is_refused(words: VyperContract, end: int) -> None:
-    with boa.reverts("money: end too late"):
+def test_end_that_does_not_fit_is_refused(words: Contract, end: int) -> None:
+    with evm.reverts("money: end too late"):
         words.money_with_end(0, end)
 
 
 @settings(deadline=None)
 @given(values=MONIES, data=st.data())
 def test_close_lowers_the_funded_units_and_nothing_else(
-    words: VyperContract, values: Values, data: st.DataObject
+    words: Contract, values: Values, data: st.DataObject
 ) -> None:
     kept = data.draw(st.integers(values["claimed"], values["funded"]), "kept")
 

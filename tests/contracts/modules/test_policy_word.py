@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import boa
 import pytest
-from boa.contracts.vyper.vyper_contract import VyperContract
 from hypothesis import given, settings
 
+from tests.contracts import evm
+from tests.contracts.evm import Contract
 from tests.contracts.modules.fields import Fields, Values
 
 WORD = Fields(
@@ -22,14 +22,14 @@ POLICIES = WORD.values(forfeit_payer_bps=6_000, forfeit_burn_bps=4_000)
 
 @settings(deadline=None)
 @given(values=POLICIES)
-def test_word_round_trips(words: VyperContract, values: Values) -> None:
+def test_word_round_trips(words: Contract, values: Values) -> None:
     packed = words.policy_pack(tuple(values.values()))
 
     assert words.policy_unpack(packed)._asdict() == values
 
 
 @pytest.mark.parametrize("payer_bps", [0, 1, 9_999, 10_000])
-def test_highest_values_fit(words: VyperContract, payer_bps: int) -> None:
+def test_highest_values_fit(words: Contract, payer_bps: int) -> None:
     parts = {"forfeit_payer_bps": payer_bps, "forfeit_burn_bps": 10_000 - payer_bps}
     values = WORD.highest() | parts
 
@@ -46,15 +46,15 @@ def test_highest_values_fit(words: VyperContract, payer_bps: int) -> None:
     ],
 )
 def test_field_that_does_not_fit_is_refused(
-    words: VyperContract, values: tuple[int, int, int], reason: str
+    words: Contract, values: tuple[int, int, int], reason: str
 ) -> None:
-    with boa.reverts(reason):
+    with evm.reverts(reason):
         words.policy_pack(values)
 
 
 @settings(deadline=None)
 @given(values=POLICIES)
-def test_single_fields_read_as_the_whole_word_does(words: VyperContract, values: Values) -> None:
+def test_single_fields_read_as_the_whole_word_does(words: Contract, values: Values) -> None:
     packed = words.policy_pack(tuple(values.values()))
 
     assert words.policy_flushed(packed) == values["flushed"]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import boa
 import pytest
-from boa.contracts.vyper.vyper_contract import VyperContract
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from tests.contracts import evm
+from tests.contracts.evm import Contract
 
 
 @settings(deadline=None)
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
     price=st.one_of(st.integers(1, 2**96 - 1), st.sampled_from((1, 2**96 - 1))),
     on_sale=st.booleans(),
 )
-def test_word_round_trips(words: VyperContract, price: int, on_sale: bool) -> None:
+def test_word_round_trips(words: Contract, price: int, on_sale: bool) -> None:
     packed = words.price_pack(price, on_sale)
 
     assert (words.price_price(packed), words.price_on_sale(packed)) == (price, on_sale)
@@ -24,13 +25,13 @@ def test_word_round_trips(words: VyperContract, price: int, on_sale: bool) -> No
 
 @settings(deadline=None)
 @given(upper=st.integers(0, 2**128 - 1))
-def test_upper_half_is_not_read(words: VyperContract, upper: int) -> None:
+def test_upper_half_is_not_read(words: Contract, upper: int) -> None:
     packed = words.price_pack(7, True) | upper << 128
 
     assert (words.price_price(packed), words.price_on_sale(packed)) == (7, True)
 
 
 @pytest.mark.parametrize("price", [0, 2**96, 2**256 - 1])
-def test_price_that_does_not_fit_is_refused(words: VyperContract, price: int) -> None:
-    with boa.reverts("price: out of range"):
+def test_price_that_does_not_fit_is_refused(words: Contract, price: int) -> None:
+    with evm.reverts("price: out of range"):
         words.price_pack(price, True)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import boa
 import pytest
-from boa.contracts.vyper.vyper_contract import VyperContract
 from hypothesis import given, settings
 
+from tests.contracts import evm
+from tests.contracts.evm import Contract
 from tests.contracts.modules.fields import Fields, Values
 
 WORD = Fields(
@@ -26,13 +26,13 @@ WORD = Fields(
 
 @settings(deadline=None)
 @given(values=WORD.values())
-def test_word_round_trips(words: VyperContract, values: Values) -> None:
+def test_word_round_trips(words: Contract, values: Values) -> None:
     packed = words.report_pack(tuple(values.values()))
 
     assert words.report_unpack(packed)._asdict() == values
 
 
-def test_highest_values_fit(words: VyperContract) -> None:
+def test_highest_values_fit(words: Contract) -> None:
     values = WORD.highest()
 
     assert words.report_unpack(words.report_pack(tuple(values.values())))._asdict() == values
@@ -53,17 +53,17 @@ def test_highest_values_fit(words: VyperContract) -> None:
     ],
 )
 def test_field_that_does_not_fit_is_refused(
-    words: VyperContract, field: str, value: int, reason: str
+    words: Contract, field: str, value: int, reason: str
 ) -> None:
     values = WORD.highest() | {field: value}
 
-    with boa.reverts(reason):
+    with evm.reverts(reason):
         words.report_pack(tuple(values.values()))
 
 
 @settings(deadline=None)
 @given(values=WORD.values())
-def test_single_fields_read_as_the_whole_word_does(words: VyperContract, values: Values) -> None:
+def test_single_fields_read_as_the_whole_word_does(words: Contract, values: Values) -> None:
     packed = words.report_pack(tuple(values.values()))
 
     assert words.report_seats(packed) == values["seats"]
@@ -75,10 +75,10 @@ def test_single_fields_read_as_the_whole_word_does(words: VyperContract, values:
     ("age", "is_final"), [(0, False), (99, False), (100, True), (101, True), (10**9, True)]
 )
 def test_final_report_is_the_previous_one_while_the_challenge_runs(
-    words: VyperContract, slot: int, age: int, is_final: bool
+    words: Contract, slot: int, age: int, is_final: bool
 ) -> None:
-    boa.env.timestamp = 2 * 10**9
-    accepted_at = boa.env.timestamp - age
+    evm.env.timestamp = 2 * 10**9
+    accepted_at = evm.env.timestamp - age
     values = WORD.highest() | {
         "window": 8,
         "previous": 6,
@@ -91,7 +91,7 @@ def test_final_report_is_the_previous_one_while_the_challenge_runs(
     assert final == ((8, slot) if is_final else (6, 1 - slot))
 
 
-def test_restored_report_is_final(words: VyperContract) -> None:
+def test_restored_report_is_final(words: Contract) -> None:
     values = WORD.highest() | {"window": 6, "previous": 6, "accepted_at": 0, "slot": 0}
 
     assert tuple(words.report_final(words.report_pack(tuple(values.values())), 100)) == (6, 0)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import boa
 import pytest
-from boa.contracts.vyper.vyper_contract import VyperContract
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.contracts import evm
+from tests.contracts.evm import Contract
 from tests.contracts.modules.fields import Fields, Values
 
 WORD = Fields(
@@ -25,13 +25,13 @@ OPEN_END = 2**32 - 1
 
 @settings(deadline=None)
 @given(values=WORD.values())
-def test_word_round_trips(words: VyperContract, values: Values) -> None:
+def test_word_round_trips(words: Contract, values: Values) -> None:
     packed = words.service_pack(tuple(values.values()))
 
     assert words.service_unpack(packed)._asdict() == values
 
 
-def test_highest_values_fit(words: VyperContract) -> None:
+def test_highest_values_fit(words: Contract) -> None:
     values = WORD.highest()
 
     assert words.service_unpack(words.service_pack(tuple(values.values())))._asdict() == values
@@ -47,11 +47,11 @@ def test_highest_values_fit(words: VyperContract) -> None:
     ],
 )
 def test_field_that_does_not_fit_is_refused(
-    words: VyperContract, field: str, value: int, reason: str
+    words: Contract, field: str, value: int, reason: str
 ) -> None:
     values = WORD.highest() | {field: value}
 
-    with boa.reverts(reason):
+    with evm.reverts(reason):
         words.service_pack(tuple(values.values()))
 
 
@@ -64,7 +64,7 @@ def test_field_that_does_not_fit_is_refused(
     reported=WINDOWS,
 )
 def test_windows_are_those_of_the_term_within_the_job_that_are_reported(
-    words: VyperContract, first: int, until: int, earlier: int, end: int, reported: int
+    words: Contract, first: int, until: int, earlier: int, end: int, reported: int
 ) -> None:
     packed = words.service_pack((first, until, earlier, 2**56 - 1))
     last = min(until - 1, end - 1, reported)
@@ -74,11 +74,11 @@ def test_windows_are_those_of_the_term_within_the_job_that_are_reported(
     assert windows == earlier + len(range(first, last + 1))
 
 
-def test_license_that_never_served_has_no_windows(words: VyperContract) -> None:
+def test_license_that_never_served_has_no_windows(words: Contract) -> None:
     assert words.service_windows(0, 2**32 - 2, 2**32 - 1) == 0
 
 
-def test_windows_do_not_overflow(words: VyperContract) -> None:
+def test_windows_do_not_overflow(words: Contract) -> None:
     packed = words.service_pack((1, 2**32 - 1, 2**32 - 1, 0))
 
     assert words.service_windows(packed, 2**32 - 2, 2**32 - 1) == 2**32 - 1 + 2**32 - 3
@@ -86,7 +86,7 @@ def test_windows_do_not_overflow(words: VyperContract) -> None:
 
 @settings(deadline=None)
 @given(window=st.one_of(st.integers(1, 2**32 - 1), st.just(2**32 - 1)))
-def test_term_of_a_license_that_never_served_begins(words: VyperContract, window: int) -> None:
+def test_term_of_a_license_that_never_served_begins(words: Contract, window: int) -> None:
     packed = words.service_begun(window)
 
     assert tuple(words.service_unpack(packed)) == (window, OPEN_END, 0, 0)
@@ -96,7 +96,7 @@ def test_term_of_a_license_that_never_served_begins(words: VyperContract, window
 @settings(deadline=None)
 @given(values=WORD.values(), window=st.integers(0, OPEN_END - 1))
 def test_release_ends_the_term_and_touches_nothing_else(
-    words: VyperContract, values: Values, window: int
+    words: Contract, values: Values, window: int
 ) -> None:
     placed = words.service_pack(tuple((values | {"until": OPEN_END}).values()))
 
@@ -109,11 +109,11 @@ def test_release_ends_the_term_and_touches_nothing_else(
 
 @settings(deadline=None)
 @given(values=WORD.values())
-def test_license_is_placed_while_its_term_is_open(words: VyperContract, values: Values) -> None:
+def test_license_is_placed_while_its_term_is_open(words: Contract, values: Values) -> None:
     packed = words.service_pack(tuple(values.values()))
 
     assert words.service_is_placed(packed) == (values["until"] == OPEN_END)
 
 
-def test_license_that_never_served_is_not_placed(words: VyperContract) -> None:
+def test_license_that_never_served_is_not_placed(words: Contract) -> None:
     assert not words.service_is_placed(0)

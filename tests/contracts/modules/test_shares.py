@@ -5,10 +5,10 @@ from __future__ import annotations
 from itertools import pairwise
 
 import pytest
-from boa.contracts.vyper.vyper_contract import VyperContract
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.contracts.evm import Contract
 from tests.contracts.system import UNIT
 
 FULL_BPS = 10_000
@@ -29,21 +29,21 @@ def weights(draw: st.DrawFn) -> tuple[int, int, int]:
 @settings(deadline=None)
 @given(price=PRICES, units=UNITS)
 def test_gross_is_the_price_of_the_units_rounded_down(
-    words: VyperContract, price: int, units: int
+    words: Contract, price: int, units: int
 ) -> None:
     assert words.shares_gross(price, units) == price * units // UNIT
 
 
 @settings(deadline=None)
 @given(amount=TOTALS, bps=BPS)
-def test_part_is_rounded_down(words: VyperContract, amount: int, bps: int) -> None:
+def test_part_is_rounded_down(words: Contract, amount: int, bps: int) -> None:
     assert words.shares_part(amount, bps) == amount * bps // FULL_BPS
 
 
 @settings(deadline=None)
 @given(totals=st.lists(TOTALS, min_size=2, max_size=6), bps=BPS)
 def test_part_grows_by_the_same_however_often_it_is_taken(
-    words: VyperContract, totals: list[int], bps: int
+    words: Contract, totals: list[int], bps: int
 ) -> None:
     totals = sorted(totals)
     steps = [words.shares_grown(before, after, bps) for before, after in pairwise(totals)]
@@ -55,7 +55,7 @@ def test_part_grows_by_the_same_however_often_it_is_taken(
 @settings(deadline=None)
 @given(total=TOTALS, cut=weights())
 def test_parts_never_exceed_their_weight_nor_together_the_total(
-    words: VyperContract, total: int, cut: tuple[int, int, int]
+    words: Contract, total: int, cut: tuple[int, int, int]
 ) -> None:
     first, second, whole = cut
 
@@ -71,7 +71,7 @@ def test_parts_never_exceed_their_weight_nor_together_the_total(
 @settings(deadline=None)
 @given(totals=st.tuples(TOTALS, TOTALS).map(sorted), cut=weights())
 def test_no_part_ever_falls_while_the_total_grows(
-    words: VyperContract, totals: list[int], cut: tuple[int, int, int]
+    words: Contract, totals: list[int], cut: tuple[int, int, int]
 ) -> None:
     less, more = totals
 
@@ -85,7 +85,7 @@ def test_no_part_ever_falls_while_the_total_grows(
 @settings(deadline=None)
 @given(start=st.integers(0, 2**102), cut=weights(), steps=st.integers(1, 12))
 def test_no_part_falls_by_one_more_base_unit(
-    words: VyperContract, start: int, cut: tuple[int, int, int], steps: int
+    words: Contract, start: int, cut: tuple[int, int, int], steps: int
 ) -> None:
     """Base unit by base unit: where rounding could take back what was paid."""
     rows = [words.shares_split(start + step, *cut) for step in range(steps + 1)]
@@ -99,12 +99,12 @@ def test_no_part_falls_by_one_more_base_unit(
 
 
 @pytest.mark.parametrize("total", [0, 1, 2**103 - 1])
-def test_rest_gets_all_where_the_first_two_have_no_weight(words: VyperContract, total: int) -> None:
+def test_rest_gets_all_where_the_first_two_have_no_weight(words: Contract, total: int) -> None:
     assert tuple(words.shares_split(total, 0, 0, FULL_BPS)) == (0, 0)
 
 
 @pytest.mark.parametrize("total", [0, 1, 2**103 - 1])
-def test_part_of_all_the_weight_gets_all(words: VyperContract, total: int) -> None:
+def test_part_of_all_the_weight_gets_all(words: Contract, total: int) -> None:
     assert tuple(words.shares_split(total, 7, 0, 7)) == (total, 0)
     assert tuple(words.shares_split(total, 0, 7, 7)) == (0, total)
     assert sum(words.shares_split(total, 3, 4, 7)) == total

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import boa
 import pytest
-from boa.contracts.vyper.vyper_contract import VyperContract
 from hypothesis import given, settings
 
+from tests.contracts import evm
+from tests.contracts.evm import Contract
 from tests.contracts.modules.fields import Fields, Values
 
 WORD = Fields(
@@ -21,13 +21,13 @@ WORD = Fields(
 
 @settings(deadline=None)
 @given(values=WORD.values())
-def test_word_round_trips(words: VyperContract, values: Values) -> None:
+def test_word_round_trips(words: Contract, values: Values) -> None:
     packed = words.standing_pack(tuple(values.values()))
 
     assert words.standing_unpack(packed)._asdict() == values
 
 
-def test_highest_values_fit(words: VyperContract) -> None:
+def test_highest_values_fit(words: Contract) -> None:
     values = WORD.highest()
 
     assert words.standing_unpack(words.standing_pack(tuple(values.values())))._asdict() == values
@@ -43,20 +43,20 @@ def test_highest_values_fit(words: VyperContract) -> None:
     ],
 )
 def test_field_that_does_not_fit_is_refused(
-    words: VyperContract, field: str, value: int, reason: str
+    words: Contract, field: str, value: int, reason: str
 ) -> None:
     values = WORD.highest() | {field: value}
 
-    with boa.reverts(reason):
+    with evm.reverts(reason):
         words.standing_pack(tuple(values.values()))
 
 
 @pytest.mark.parametrize("standing", [1, 2, 3])
 @pytest.mark.parametrize(("ahead", "in_force"), [(1, True), (10**6, True), (0, False), (-1, False)])
 def test_standing_reads_as_good_from_its_end_on(
-    words: VyperContract, standing: int, ahead: int, in_force: bool
+    words: Contract, standing: int, ahead: int, in_force: bool
 ) -> None:
-    until = boa.env.timestamp + ahead
+    until = evm.env.timestamp + ahead
     values = WORD.highest() | {"standing": standing, "until": until}
 
     assert words.standing_current(words.standing_pack(tuple(values.values()))) == (

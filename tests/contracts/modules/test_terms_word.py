@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import boa
 import pytest
-from boa.contracts.vyper.vyper_contract import VyperContract
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.contracts import evm
+from tests.contracts.evm import Contract
 from tests.contracts.modules.fields import Fields, Values
 
 WORD = Fields(
@@ -24,13 +24,13 @@ WORD = Fields(
 
 @settings(deadline=None)
 @given(values=WORD.values())
-def test_word_round_trips(words: VyperContract, values: Values) -> None:
+def test_word_round_trips(words: Contract, values: Values) -> None:
     packed = words.terms_pack(tuple(values.values()))
 
     assert words.terms_unpack(packed)._asdict() == values
 
 
-def test_highest_values_fit(words: VyperContract) -> None:
+def test_highest_values_fit(words: Contract) -> None:
     values = WORD.highest()
 
     assert words.terms_unpack(words.terms_pack(tuple(values.values())))._asdict() == values
@@ -47,17 +47,17 @@ def test_highest_values_fit(words: VyperContract) -> None:
     ],
 )
 def test_field_that_does_not_fit_is_refused(
-    words: VyperContract, field: str, value: int, reason: str
+    words: Contract, field: str, value: int, reason: str
 ) -> None:
     values = WORD.highest() | {field: value}
 
-    with boa.reverts(reason):
+    with evm.reverts(reason):
         words.terms_pack(tuple(values.values()))
 
 
 @settings(deadline=None)
 @given(values=WORD.values())
-def test_single_fields_read_as_the_whole_word_does(words: VyperContract, values: Values) -> None:
+def test_single_fields_read_as_the_whole_word_does(words: Contract, values: Values) -> None:
     packed = words.terms_pack(tuple(values.values()))
 
     read = dict(
@@ -74,7 +74,7 @@ def test_single_fields_read_as_the_whole_word_does(words: VyperContract, values:
     start=st.integers(0, 2**32 - 1),
 )
 def test_placement_counts_a_round_and_touches_nothing_else(
-    words: VyperContract, values: Values, seated: int, start: int
+    words: Contract, values: Values, seated: int, start: int
 ) -> None:
     packed = words.terms_with_placement(words.terms_pack(tuple(values.values())), seated, start)
 
@@ -82,8 +82,8 @@ def test_placement_counts_a_round_and_touches_nothing_else(
     assert words.terms_unpack(packed)._asdict() == values | changes
 
 
-def test_last_round_is_the_last(words: VyperContract) -> None:
+def test_last_round_is_the_last(words: Contract) -> None:
     packed = words.terms_pack(tuple(WORD.highest().values()))
 
-    with boa.reverts("terms: too many rounds"):
+    with evm.reverts("terms: too many rounds"):
         words.terms_with_placement(packed, 0, 0)

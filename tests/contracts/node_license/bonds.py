@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from boa.contracts.vyper.vyper_contract import VyperContract
-
+from tests.contracts.evm import Contract
 from tests.contracts.system import NODE, ORACLE, BondTerms, System, deploy_system, deployer
 
 MIN_NODE, MIN_ORACLE = 1_000_003, 2_000_003
@@ -31,7 +30,7 @@ def bond_of(system: System, license_id: int) -> Bond:
     return Bond(*system.licenses.bond_of(license_id))
 
 
-def balance(system: System, who: str | VyperContract) -> int:
+def balance(system: System, who: str | Contract) -> int:
     """Return an account's tokens."""
     return int(system.token.balanceOf(who))
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import boa
-
+from tests.contracts import evm
 from tests.contracts.system import ZERO_ADDRESS, System, event
 
 
@@ -32,16 +31,16 @@ def test_operator_of_an_owner_approves(system: System) -> None:
 def test_stranger_approves_nothing(system: System) -> None:
     license_id = system.issue_node()
 
-    with boa.reverts("license: not owner or operator"):
+    with evm.reverts("license: not owner or operator"):
         system.licenses.approve(system.stranger, license_id, sender=system.stranger)
 
 
 def test_ether_sent_along_with_an_approval_does_not_get_stuck(system: System) -> None:
     license_id = system.issue_node()
     owner = system.operators[0]
-    boa.env.set_balance(owner, 10)
+    evm.env.set_balance(owner, 10)
 
-    with boa.reverts():
+    with evm.reverts():
         system.licenses.approve(system.stranger, license_id, value=10, sender=owner)
 
-    assert boa.env.get_balance(owner) == 10
+    assert evm.env.get_balance(owner) == 10

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import boa
 import pytest
 
+from tests.contracts import evm
 from tests.contracts.node_license.bonds import DELAY, MIN_NODE, Bond, bond_of, bonded_node
 from tests.contracts.system import System, event, events
 
@@ -29,19 +29,19 @@ def test_delay_starts_anew_after_a_cancel(bonded: System) -> None:
     bonded.licenses.request_unbond(license_id, 5, sender=owner)
     bonded.wait(DELAY)
     bonded.licenses.cancel_unbond(license_id, sender=owner)
-    with boa.reverts("license: nothing requested"):
+    with evm.reverts("license: nothing requested"):
         bonded.licenses.withdraw_bond(license_id, sender=owner)
 
     bonded.licenses.request_unbond(license_id, 5, sender=owner)
 
-    with boa.reverts("license: unbond delay"):
+    with evm.reverts("license: unbond delay"):
         bonded.licenses.withdraw_bond(license_id, sender=owner)
 
 
 def test_without_a_request_it_is_refused(bonded: System) -> None:
     license_id = bonded_node(bonded)
 
-    with boa.reverts("license: nothing requested"):
+    with evm.reverts("license: nothing requested"):
         bonded.licenses.cancel_unbond(license_id, sender=bonded.operators[0])
 
 
@@ -50,7 +50,7 @@ def test_others_cannot(bonded: System, role: str) -> None:
     license_id = bonded_node(bonded)
     bonded.licenses.request_unbond(license_id, 5, sender=bonded.operators[0])
 
-    with boa.reverts("license: not the owner"):
+    with evm.reverts("license: not the owner"):
         bonded.licenses.cancel_unbond(license_id, sender=getattr(bonded, role))
 
 
@@ -69,10 +69,10 @@ def test_transfer_cancels_a_request(bonded: System) -> None:
     }
     assert event(bonded.licenses, "BondedSet") == {"license_id": license_id, "bonded": True}
     assert bond_of(bonded, license_id) == Bond(MIN_NODE, 0, 0)
-    with boa.reverts("license: not the owner"):
+    with evm.reverts("license: not the owner"):
         bonded.licenses.withdraw_bond(license_id, sender=owner)
     bonded.licenses.request_unbond(license_id, MIN_NODE, sender=buyer)
-    with boa.reverts("license: unbond delay"):
+    with evm.reverts("license: unbond delay"):
         bonded.licenses.withdraw_bond(license_id, sender=buyer)
 
 

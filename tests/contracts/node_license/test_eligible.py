@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import boa
 import pytest
 
+from tests.contracts import evm
 from tests.contracts.system import (
     BLACKLISTED,
     FROZEN,
@@ -84,7 +84,7 @@ def test_not_once_the_owners_issuer_is_dropped(system: System) -> None:
 
 def test_not_once_the_attestation_expired(system: System) -> None:
     owner = system.stranger
-    system.attest(owner, expires_at=boa.env.timestamp + 10)
+    system.attest(owner, expires_at=evm.env.timestamp + 10)
     license_id = system.issue_node(owner)
     assert both(system, license_id)
 
@@ -114,5 +114,5 @@ def test_more_than_a_placement_may_name_are_refused(system: System) -> None:
     license_id = system.issue_node()
 
     assert system.licenses.all_eligible([license_id] * 32)
-    with boa.reverts():
+    with evm.reverts():
         system.licenses.all_eligible([license_id] * 33)

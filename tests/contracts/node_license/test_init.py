@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import boa
 import pytest
 
+from tests.contracts import evm
 from tests.contracts.system import (
     BOND_TERMS,
     ORACLE,
@@ -75,7 +75,7 @@ def test_bond_terms_are_fixed_and_the_split_is_the_first(system: System) -> None
 def test_terms_out_of_their_bounds_are_refused(
     system: System, relink_delay: int, terms: BondTerms, reason: str
 ) -> None:
-    with boa.reverts(reason):
+    with evm.reverts(reason):
         deployer("NodeLicense").deploy(system.trust, system.vault, relink_delay, 0, terms, [])
 
 
@@ -110,5 +110,5 @@ def test_functions_that_would_bypass_the_rules_are_not_exported(
 
 
 def test_zero_owner_is_refused(system: System) -> None:
-    with boa.reverts("license: zero owner"):
+    with evm.reverts("license: zero owner"):
         deployer("NodeLicense").deploy(system.trust, system.vault, 0, 0, BOND_TERMS, [ZERO_ADDRESS])

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import boa
 import pytest
 
+from tests.contracts import evm
 from tests.contracts.system import NODE, ORACLE, ZERO_ADDRESS, System, event
 
 
@@ -36,23 +36,23 @@ def test_issuer_issues_the_next_license(system: System, kind: int) -> None:
 
 @pytest.mark.parametrize("kind", [0, 3, 255, 2**256 - 1])
 def test_unknown_kind_is_refused(system: System, kind: int) -> None:
-    with boa.reverts("license: unknown kind"):
+    with evm.reverts("license: unknown kind"):
         system.issue(system.operators[0], kind)
 
 
 def test_zero_owner_is_refused(system: System) -> None:
-    with boa.reverts("license: zero owner"):
+    with evm.reverts("license: zero owner"):
         system.issue(ZERO_ADDRESS)
 
 
 @pytest.mark.parametrize("role", ["governor", "guardian", "deployer", "stranger"])
 def test_others_cannot(system: System, role: str) -> None:
-    with boa.reverts("roles: not an issuer"):
+    with evm.reverts("roles: not an issuer"):
         system.licenses.issue(system.operators[0], NODE, sender=getattr(system, role))
 
 
 def test_dropped_issuer_cannot(system: System) -> None:
     system.trust.set_issuer(system.issuer, False, sender=system.governor)
 
-    with boa.reverts("roles: not an issuer"):
+    with evm.reverts("roles: not an issuer"):
         system.issue(system.operators[0])

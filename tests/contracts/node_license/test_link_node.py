@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-import boa
 import pytest
 
+from tests.contracts import evm
 from tests.contracts.system import (
     FOREVER,
     ORACLE,
@@ -73,21 +73,21 @@ def test_only_the_owner_links(system: System, license_id: int, role: str) -> Non
     sender = getattr(system, role)
     signature = system.link_signature(license_id, KEY, owner=sender)
 
-    with boa.reverts("license: not the owner"):
+    with evm.reverts("license: not the owner"):
         link(system, license_id, signature, sender=sender)
 
 
 def test_approved_account_does_not_link(system: System, license_id: int) -> None:
     system.licenses.approve(system.stranger, license_id, sender=system.operators[0])
 
-    with boa.reverts("license: not the owner"):
+    with evm.reverts("license: not the owner"):
         link(system, license_id, system.link_signature(license_id, KEY), sender=system.stranger)
 
 
 def test_unknown_license_is_refused(system: System) -> None:
     signature = system.link_signature(1_000, KEY, owner=system.operators[0])
 
-    with boa.reverts("erc721: invalid token ID"):
+    with evm.reverts("erc721: invalid token ID"):
         link(system, 1_000, signature)
 
 
@@ -95,7 +95,7 @@ def test_second_node_is_refused(system: System, license_id: int) -> None:
     system.link(license_id, KEY)
     other = private_key("another node")
 
-    with boa.reverts("license: already linked"):
+    with evm.reverts("license: already linked"):
         link(system, license_id, system.link_signature(license_id, other), node=address_of(other))
 
 
@@ -103,18 +103,18 @@ def test_node_of_another_license_is_refused(system: System, license_id: int) -> 
     system.link(license_id, KEY)
     second = system.issue(system.operators[1])
 
-    with boa.reverts("license: node linked elsewhere"):
+    with evm.reverts("license: node linked elsewhere"):
         link(system, second, system.link_signature(second, KEY), sender=system.operators[1])
 
 
 def test_deadline_is_the_last_second(system: System, license_id: int) -> None:
-    deadline = boa.env.timestamp + 10
+    deadline = evm.env.timestamp + 10
     signature = system.link_signature(license_id, KEY, deadline=deadline)
     system.wait(11)
-    with boa.reverts("license: deadline passed"):
+    with evm.reverts("license: deadline passed"):
         link(system, license_id, signature, deadline=deadline)
 
-    boa.env.timestamp = deadline
+    evm.env.timestamp = deadline
     link(system, license_id, signature, deadline=deadline)
 
     assert system.licenses.node_of(license_id) == NODE_ADDRESS
@@ -126,7 +126,7 @@ def test_signature_of_another_length_is_refused(
 ) -> None:
     signature = system.link_signature(license_id, KEY)[:length]
 
-    with boa.reverts("license: signature length"):
+    with evm.reverts("license: signature length"):
         link(system, license_id, signature)
 
 
@@ -135,14 +135,14 @@ def test_twin_with_a_high_s_is_refused(system: System, license_id: int) -> None:
     s = CURVE_ORDER - int.from_bytes(signature[32:64], "big")
     twin = signature[:32] + s.to_bytes(32, "big") + bytes([55 - signature[64]])
 
-    with boa.reverts("signature: high s"):
+    with evm.reverts("signature: high s"):
         link(system, license_id, twin)
 
 
 def test_signature_that_recovers_nobody_is_refused(system: System, license_id: int) -> None:
     signature = system.link_signature(license_id, KEY)[:64] + bytes([0])
 
-    with boa.reverts("signature: invalid"):
+    with evm.reverts("signature: invalid"):
         link(system, license_id, signature)
 
 
@@ -159,28 +159,28 @@ def test_signature_over_other_terms_is_refused(
 ) -> None:
     signature = system.link_signature(license_id, KEY, **wrong)
 
-    with boa.reverts("license: wrong node signature"):
+    with evm.reverts("license: wrong node signature"):
         link(system, license_id, signature)
 
 
 def test_signature_for_another_license_is_refused(system: System, license_id: int) -> None:
     second = system.issue(system.operators[0])
 
-    with boa.reverts("license: wrong node signature"):
+    with evm.reverts("license: wrong node signature"):
         link(system, second, system.link_signature(license_id, KEY))
 
 
 def test_signature_of_another_key_is_refused(system: System, license_id: int) -> None:
     signature = system.link_signature(license_id, private_key("another node"))
 
-    with boa.reverts("license: wrong node signature"):
+    with evm.reverts("license: wrong node signature"):
         link(system, license_id, signature)
 
 
 def test_zero_node_is_refused(system: System, license_id: int) -> None:
     signature = system.link_signature(license_id, KEY)
 
-    with boa.reverts("license: wrong node signature"):
+    with evm.reverts("license: wrong node signature"):
         link(system, license_id, signature, node=ZERO_ADDRESS)
 
 
@@ -189,15 +189,15 @@ def test_signature_for_another_contract_is_refused(system: System, license_id: i
     foreign = replace(system, licenses=other.licenses)
     signature = foreign.link_signature(license_id, KEY, owner=system.operators[0], nonce=0)
 
-    with boa.reverts("license: wrong node signature"):
+    with evm.reverts("license: wrong node signature"):
         link(system, license_id, signature)
 
 
 def test_signature_for_another_chain_is_refused(system: System, license_id: int) -> None:
     signature = system.link_signature(license_id, KEY)
-    boa.env.evm.patch.chain_id += 1
+    evm.env.evm.patch.chain_id += 1
 
-    with boa.reverts("license: wrong node signature"):
+    with evm.reverts("license: wrong node signature"):
         link(system, license_id, signature)
 
 
@@ -206,7 +206,7 @@ def test_signature_works_once(system: System, license_id: int) -> None:
     link(system, license_id, signature)
     system.licenses.unlink_node(license_id, sender=system.operators[0])
 
-    with boa.reverts("license: wrong node signature"):
+    with evm.reverts("license: wrong node signature"):
         link(system, license_id, signature)
 
 
@@ -217,7 +217,7 @@ def test_signature_dies_with_a_transfer(system: System, license_id: int) -> None
     system.licenses.transferFrom(owner, buyer, license_id, sender=owner)
     system.licenses.transferFrom(buyer, owner, license_id, sender=buyer)
 
-    with boa.reverts("license: wrong node signature"):
+    with evm.reverts("license: wrong node signature"):
         link(system, license_id, kept)
 
 
@@ -229,7 +229,7 @@ def test_node_that_links_elsewhere_voids_what_it_signed_before(
     system.link(second, KEY)
     system.licenses.unlink_node(second, sender=system.operators[0])
 
-    with boa.reverts("license: wrong node signature"):
+    with evm.reverts("license: wrong node signature"):
         link(system, license_id, kept)
 
 
@@ -242,7 +242,7 @@ def test_bad_standing_is_refused(system: System, license_id: int, which: str) ->
     }
     system.suspend(target[which])
 
-    with boa.reverts("license: not in good standing"):
+    with evm.reverts("license: not in good standing"):
         link(system, license_id, system.link_signature(license_id, KEY))
 
 
@@ -250,11 +250,11 @@ def test_relink_waits_for_the_delay() -> None:
     system = deploy_system(oracles=1, relink_delay=50)
     license_id = system.issue_node()
     system.licenses.unlink_node(license_id, sender=system.operators[0])
-    relink_at = boa.env.timestamp + 50
+    relink_at = evm.env.timestamp + 50
 
     assert system.licenses.relink_at(license_id) == relink_at
     system.wait(49)
-    with boa.reverts("license: relink delay"):
+    with evm.reverts("license: relink delay"):
         system.link(license_id, KEY)
     system.wait(1)
     system.link(license_id, KEY)
@@ -268,5 +268,5 @@ def test_buyer_waits_for_the_delay_too() -> None:
     owner, buyer = system.operators[:2]
     system.licenses.transferFrom(owner, buyer, license_id, sender=owner)
 
-    with boa.reverts("license: relink delay"):
+    with evm.reverts("license: relink delay"):
         system.link(license_id, KEY)

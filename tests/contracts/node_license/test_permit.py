@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import boa
-
+from tests.contracts import evm
 from tests.contracts.system import FOREVER, System, private_key
 from workdeed.protocol.hashing import keccak
 from workdeed.protocol.signing import address_bytes, sign_digest
@@ -30,7 +29,7 @@ def test_permitted_account_transfers_by_the_same_rules(system: System) -> None:
     assert system.licenses.getApproved(license_id) == system.stranger
     system.suspend(license_id)
 
-    with boa.reverts("license: not in good standing"):
+    with evm.reverts("license: not in good standing"):
         system.licenses.transferFrom(
             system.operators[0], system.stranger, license_id, sender=system.stranger
         )

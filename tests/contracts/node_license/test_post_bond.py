@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import boa
 import pytest
 
+from tests.contracts import evm
 from tests.contracts.node_license.bonds import (
     MIN_NODE,
     MINIMUM,
@@ -70,7 +70,7 @@ def test_anyone_posts_for_the_owner(bonded: System) -> None:
 
     assert event(bonded.licenses, "BondPosted")["payer"] == bonded.stranger
     bonded.licenses.request_unbond(license_id, MIN_NODE, sender=bonded.operators[0])
-    with boa.reverts("license: not the owner"):
+    with evm.reverts("license: not the owner"):
         bonded.licenses.request_unbond(license_id, 1, sender=bonded.stranger)
 
 
@@ -97,12 +97,12 @@ def test_bond_of_a_frozen_license_may_grow(bonded: System) -> None:
 
 @pytest.mark.parametrize("license_id", [0, 1_000, 2**256 - 1])
 def test_unknown_license_is_refused(bonded: System, license_id: int) -> None:
-    with boa.reverts("license: unknown license"):
+    with evm.reverts("license: unknown license"):
         bonded.post_bond(license_id, 1, sender=bonded.stranger)
 
 
 def test_nothing_is_refused(bonded: System) -> None:
-    with boa.reverts("license: zero amount"):
+    with evm.reverts("license: zero amount"):
         bonded.post_bond(bonded.issue(bonded.operators[0]), 0)
 
 
@@ -111,7 +111,7 @@ def test_more_than_the_word_holds_is_refused(bonded: System) -> None:
     bonded.post_bond(license_id, 2**96 - 1)
     bonded.licenses.request_unbond(license_id, 2**96 - 1, sender=bonded.operators[0])
 
-    with boa.reverts("bond: too much"):
+    with evm.reverts("bond: too much"):
         bonded.post_bond(license_id, 1)
 
     bonded.licenses.cancel_unbond(license_id, sender=bonded.operators[0])
@@ -121,10 +121,10 @@ def test_more_than_the_word_holds_is_refused(bonded: System) -> None:
 def test_payer_without_tokens_or_allowance_is_refused(bonded: System) -> None:
     license_id = bonded.issue(bonded.operators[0])
 
-    with boa.reverts("token: allowance too low"):
+    with evm.reverts("token: allowance too low"):
         bonded.licenses.post_bond(license_id, 1, sender=bonded.stranger)
     bonded.token.approve(bonded.licenses, 1, sender=bonded.stranger)
-    with boa.reverts("token: balance too low"):
+    with evm.reverts("token: balance too low"):
         bonded.licenses.post_bond(license_id, 1, sender=bonded.stranger)
 
 
@@ -143,7 +143,7 @@ def test_token_that_takes_a_fee_is_refused() -> None:
     system = deploy_with("FeeToken")
     license_id = system.issue_node()
 
-    with boa.reverts("vault: fee on transfer"):
+    with evm.reverts("vault: fee on transfer"):
         system.post_bond(license_id, MIN_NODE)
     assert system.licenses.bonds_held() == 0
 
@@ -153,7 +153,7 @@ def test_token_that_returns_false_is_refused() -> None:
     license_id = system.issue_node()
     system.token.set_failing(True)
 
-    with boa.reverts("vault: transfer refused"):
+    with evm.reverts("vault: transfer refused"):
         system.post_bond(license_id, MIN_NODE)
     assert not system.licenses.is_bonded(license_id)
 

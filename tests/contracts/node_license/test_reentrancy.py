@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import boa
 import pytest
 
+from tests.contracts import evm
 from tests.contracts.node_license.bonds import DELAY, MIN_NODE, bonded_node, deploy_with
 from tests.contracts.system import EVIDENCE, NODE, System, deployer
 
@@ -90,11 +90,11 @@ def test_no_call_gets_in_during_a_transfer(
 ) -> None:
     for name, data in attempts(system).items():
         licenses, sender = system.licenses.address, system.token.address
-        outside = boa.env.execute_code(licenses, sender=sender, data=data, simulate=True)
+        outside = evm.env.execute_code(licenses, sender=sender, data=data, simulate=True)
         assert not outside.is_error or outside.output, f"{name} is malformed and proves nothing"
         system.token.set_hook(licenses, data)
 
-        with boa.env.anchor():
+        with evm.env.anchor():
             transfer(system)
 
             assert system.token.calls() > 0
@@ -133,7 +133,7 @@ def test_vault_is_booked_before_anyone_can_book_its_tokens_elsewhere(system: Sys
     booking = system.vault.book.prepare_calldata(1, 0, 0)
     system.token.set_hook(system.vault.address, booking)
 
-    with boa.reverts("pots: not sent"):
+    with evm.reverts("pots: not sent"):
         slash(system)
 
     assert system.vault.owed() == 0

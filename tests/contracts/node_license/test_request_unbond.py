@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import boa
 import pytest
 
+from tests.contracts import evm
 from tests.contracts.node_license.bonds import (
     DELAY,
     MIN_NODE,
@@ -27,7 +27,7 @@ def test_owner_asks(bonded: System) -> None:
         "amount": 10,
     }
     assert events(bonded.licenses, "BondedSet") == []
-    assert bond_of(bonded, license_id) == Bond(MIN_NODE, 10, boa.env.timestamp)
+    assert bond_of(bonded, license_id) == Bond(MIN_NODE, 10, evm.env.timestamp)
     assert bonded.licenses.bonds_held() == MIN_NODE + 10 == balance(bonded, bonded.licenses)
 
 
@@ -61,9 +61,9 @@ def test_later_request_restarts_the_delay_of_all(bonded: System) -> None:
 
     bonded.licenses.request_unbond(license_id, 6, sender=owner)
 
-    assert bond_of(bonded, license_id) == Bond(MIN_NODE - 11, 11, boa.env.timestamp)
+    assert bond_of(bonded, license_id) == Bond(MIN_NODE - 11, 11, evm.env.timestamp)
     bonded.wait(1)
-    with boa.reverts("license: unbond delay"):
+    with evm.reverts("license: unbond delay"):
         bonded.licenses.withdraw_bond(license_id, sender=owner)
 
 
@@ -82,14 +82,14 @@ def test_seated_and_held_owners_may_ask(bonded: System) -> None:
 def test_more_than_the_bond_is_refused(bonded: System, amount: int) -> None:
     license_id = bonded_node(bonded)
 
-    with boa.reverts("license: more than the bond"):
+    with evm.reverts("license: more than the bond"):
         bonded.licenses.request_unbond(license_id, amount, sender=bonded.operators[0])
 
 
 def test_nothing_is_refused(bonded: System) -> None:
     license_id = bonded_node(bonded)
 
-    with boa.reverts("license: zero amount"):
+    with evm.reverts("license: zero amount"):
         bonded.licenses.request_unbond(license_id, 0, sender=bonded.operators[0])
 
 
@@ -97,7 +97,7 @@ def test_nothing_is_refused(bonded: System) -> None:
 def test_others_cannot(bonded: System, role: str) -> None:
     license_id = bonded_node(bonded)
 
-    with boa.reverts("license: not the owner"):
+    with evm.reverts("license: not the owner"):
         bonded.licenses.request_unbond(license_id, 1, sender=getattr(bonded, role))
 
 
@@ -105,5 +105,5 @@ def test_approved_accounts_cannot(bonded: System) -> None:
     license_id = bonded_node(bonded)
     bonded.licenses.setApprovalForAll(bonded.stranger, True, sender=bonded.operators[0])
 
-    with boa.reverts("license: not the owner"):
+    with evm.reverts("license: not the owner"):
         bonded.licenses.request_unbond(license_id, 1, sender=bonded.stranger)

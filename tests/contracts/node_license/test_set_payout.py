@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import boa
-
+from tests.contracts import evm
 from tests.contracts.system import GOOD, ZERO_ADDRESS, System, event
 
 
@@ -31,5 +30,5 @@ def test_only_the_owner_sets_it(system: System) -> None:
     system.licenses.set_payout(license_id, system.stranger, sender=system.operators[0])
 
     for sender in (system.node_of(license_id), system.governor, system.stranger):
-        with boa.reverts("license: not the owner"):
+        with evm.reverts("license: not the owner"):
             system.licenses.set_payout(license_id, sender, sender=sender)

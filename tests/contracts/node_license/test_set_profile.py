@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import boa
-
+from tests.contracts import evm
 from tests.contracts.system import System, event
 
 PROFILE = bytes([9]) * 32
@@ -27,7 +26,7 @@ def test_owner_sets_them(system: System) -> None:
 def test_longer_endpoint_is_refused(system: System) -> None:
     license_id = system.issue_node()
 
-    with boa.reverts():
+    with evm.reverts():
         system.licenses.set_profile(license_id, "x" * 129, PROFILE, sender=system.operators[0])
 
 
@@ -35,5 +34,5 @@ def test_only_the_owner_sets_them(system: System) -> None:
     license_id = system.issue_node()
 
     for sender in (system.node_of(license_id), system.governor, system.stranger):
-        with boa.reverts("license: not the owner"):
+        with evm.reverts("license: not the owner"):
             system.licenses.set_profile(license_id, "http://node:1", PROFILE, sender=sender)

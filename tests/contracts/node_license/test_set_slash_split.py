@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import boa
 import pytest
 
+from tests.contracts import evm
 from tests.contracts.node_license.bonds import bonded_node
 from tests.contracts.system import EVIDENCE, System, event
 
@@ -31,11 +31,11 @@ def test_split_is_that_of_the_moment_of_the_slash(bonded: System) -> None:
 
 @pytest.mark.parametrize("split", [(10_001, 0), (0, 10_001), (5_000, 5_001), (2**256 - 1, 1)])
 def test_more_than_the_whole_is_refused(bonded: System, split: tuple[int, int]) -> None:
-    with boa.reverts("license: slash split too high"):
+    with evm.reverts("license: slash split too high"):
         bonded.licenses.set_slash_split(*split, sender=bonded.governor)
 
 
 @pytest.mark.parametrize("role", ["guardian", "issuer", "deployer", "stranger"])
 def test_others_cannot(bonded: System, role: str) -> None:
-    with boa.reverts("roles: not the governor"):
+    with evm.reverts("roles: not the governor"):
         bonded.licenses.set_slash_split(0, 0, sender=getattr(bonded, role))

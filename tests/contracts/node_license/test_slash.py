@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import boa
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from tests.contracts import evm
 from tests.contracts.node_license.bonds import (
     DELAY,
     MIN_NODE,
@@ -127,7 +127,7 @@ def test_committee_slashes(bonded: System) -> None:
     license_id = bonded_node(bonded)
     committee = bonded.committee.address
 
-    with boa.env.prank(committee):
+    with evm.env.sender(committee):
         slashed = bonded.licenses.slash(license_id, ALL, EVIDENCE, ZERO_ADDRESS)
 
     assert slashed == CAP
@@ -138,7 +138,7 @@ def test_committee_slashes(bonded: System) -> None:
 def test_others_cannot(bonded: System, role: str) -> None:
     license_id = bonded_node(bonded)
 
-    with boa.reverts("license: not a slasher"):
+    with evm.reverts("license: not a slasher"):
         bonded.licenses.slash(license_id, 1, EVIDENCE, bonded.payer, sender=getattr(bonded, role))
 
 
@@ -149,9 +149,9 @@ def test_one_evidence_slashes_once(bonded: System) -> None:
     assert bonded.licenses.is_slashed(EVIDENCE)
 
     for license_id in (first, second):
-        with boa.reverts("license: evidence used"):
+        with evm.reverts("license: evidence used"):
             slash(bonded, license_id)
-    with boa.reverts("license: evidence used"):
+    with evm.reverts("license: evidence used"):
         bonded.licenses.slash(first, 1, EVIDENCE, ZERO_ADDRESS, sender=bonded.committee.address)
 
 
@@ -167,7 +167,7 @@ def test_slash_of_no_bond_takes_nothing_and_uses_the_evidence(bonded: System) ->
 
 @pytest.mark.parametrize("license_id", [0, 1_000, 2**256 - 1])
 def test_unknown_license_is_refused(bonded: System, license_id: int) -> None:
-    with boa.reverts("license: unknown license"):
+    with evm.reverts("license: unknown license"):
         slash(bonded, license_id)
 
 
@@ -201,7 +201,7 @@ def test_slash_is_split_to_the_last_base_unit(
     """L25: slashed = to payer + burned + to treasury, at most the cap, at most the bond."""
     bonded = deployed_with_bonds
     burn_bps = rest_bps * (10_000 - payer_bps) // 10_000
-    with boa.env.anchor():
+    with evm.env.anchor():
         license_id = bonded.issue_node()
         owner = bonded.operators[0]
         if bond + unbonding:
@@ -249,7 +249,7 @@ def test_payer_that_cannot_be_paid_holds_up_its_own_slash_only() -> None:
     license_id = bonded_node(system)
     system.token.set_blocked(system.payer, True)
 
-    with boa.reverts("token: receiver blocked"):
+    with evm.reverts("token: receiver blocked"):
         slash(system, license_id, payer=system.payer)
 
     assert not system.licenses.is_slashed(EVIDENCE)
@@ -273,7 +273,7 @@ def test_token_that_begins_to_take_a_fee_stops_a_slash() -> None:
     license_id = bonded_node(system)
     system.token.set_fee_bps(100)
 
-    with boa.reverts("pots: not sent"):
+    with evm.reverts("pots: not sent"):
         slash(system, license_id)
     assert system.vault.owed() == 0
 
@@ -290,7 +290,7 @@ class TestABondCannotLeaveBetweenAnOffenceAndItsSlash:
         bonded.wait(DELAY - 1)
         bonded.freeze(license_id)
         bonded.wait(bonded.freeze_period - 1)
-        with boa.reverts("license: not in good standing"):
+        with evm.reverts("license: not in good standing"):
             bonded.licenses.withdraw_bond(license_id, sender=owner)
 
         assert slash(bonded, license_id) == CAP
@@ -300,7 +300,7 @@ class TestABondCannotLeaveBetweenAnOffenceAndItsSlash:
         owner, accomplice = bonded.operators[:2]
         bonded.freeze(owner)
 
-        with boa.reverts("license: not in good standing"):
+        with evm.reverts("license: not in good standing"):
             bonded.licenses.transferFrom(owner, accomplice, license_id, sender=owner)
         assert slash(bonded, license_id) == CAP
 
@@ -311,9 +311,9 @@ class TestABondCannotLeaveBetweenAnOffenceAndItsSlash:
         bonded.wait(DELAY)
         bonded.freeze(bonded.node_of(license_id))
 
-        with boa.reverts("license: not in good standing"):
+        with evm.reverts("license: not in good standing"):
             bonded.licenses.unlink_node(license_id, sender=owner)
-        with boa.reverts("license: not in good standing"):
+        with evm.reverts("license: not in good standing"):
             bonded.licenses.withdraw_bond(license_id, sender=owner)
 
     def test_bond_follows_the_license_to_a_buyer(self, bonded: System) -> None:
@@ -335,8 +335,8 @@ class TestABondCannotLeaveBetweenAnOffenceAndItsSlash:
         bonded.wait(DELAY)
         bonded.committee.remove_seat(0, sender=bonded.governor)
         bonded.wait(DELAY - 1)
-        with boa.reverts("license: unbond delay"):
+        with evm.reverts("license: unbond delay"):
             bonded.licenses.withdraw_bond(1, sender=owner)
 
-        with boa.env.prank(bonded.committee.address):
+        with evm.env.sender(bonded.committee.address):
             assert bonded.licenses.slash(1, ALL, EVIDENCE, ZERO_ADDRESS) == CAP

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import boa
 import pytest
 
+from tests.contracts import evm
 from tests.contracts.system import (
     BOND_TERMS,
     NODE,
@@ -102,7 +102,7 @@ def test_others_cannot(system: System, transfer: Transfer) -> None:
     license_id = system.issue_node()
 
     for sender in (system.node_of(license_id), system.issuer, system.governor):
-        with boa.reverts("license: not owner or approved"):
+        with evm.reverts("license: not owner or approved"):
             transfer(system, system.operators[0], sender, license_id, sender)
 
 
@@ -110,7 +110,7 @@ def test_others_cannot(system: System, transfer: Transfer) -> None:
 def test_wrong_owner_is_refused(system: System, transfer: Transfer) -> None:
     license_id = system.issue(system.operators[0])
 
-    with boa.reverts("erc721: transfer from incorrect owner"):
+    with evm.reverts("erc721: transfer from incorrect owner"):
         transfer(system, system.operators[1], system.operators[2], license_id, system.operators[0])
 
 
@@ -126,7 +126,7 @@ def test_bad_standing_is_not_escaped(
     hold(system, system.target(license_id, which))
 
     for sender in (owner, system.stranger):
-        with boa.reverts("license: not in good standing"):
+        with evm.reverts("license: not in good standing"):
             transfer(system, owner, buyer, license_id, sender)
 
 
@@ -135,7 +135,7 @@ def test_held_owner_is_not_left_out_by_naming_another(system: System, transfer: 
     license_id = system.issue(system.operators[0])
     system.suspend(system.operators[0])
 
-    with boa.reverts("erc721: transfer from incorrect owner"):
+    with evm.reverts("erc721: transfer from incorrect owner"):
         transfer(system, system.operators[1], system.operators[2], license_id, system.operators[0])
 
 
@@ -145,7 +145,7 @@ def test_receiver_in_bad_standing_is_refused(system: System, transfer: Transfer)
     owner, buyer = system.operators[:2]
     system.suspend(buyer)
 
-    with boa.reverts("license: receiver's standing"):
+    with evm.reverts("license: receiver's standing"):
         transfer(system, owner, buyer, license_id, owner)
 
 
@@ -222,12 +222,12 @@ def test_oracle_license_moved_before_the_committee_was_bound_kept_its_seat(
     committee = deployer("OracleCommittee").deploy(
         unbound.trust,
         unbound.licenses,
-        boa.env.timestamp,
+        evm.env.timestamp,
         unbound.window,
         unbound.challenge,
         [(1, unbound.payer), (second, unbound.stranger)],
     )
-    with boa.reverts("license: committee not bound"):
+    with evm.reverts("license: committee not bound"):
         transfer(unbound, owner, buyer, second, owner)
 
     unbound.licenses.bind_committee(committee, sender=unbound.deployer)
@@ -242,7 +242,7 @@ def test_receiving_contract_must_accept_a_safe_transfer(system: System) -> None:
     license_id = system.issue_node()
     owner = system.operators[0]
 
-    with boa.reverts():
+    with evm.reverts():
         safe(system, owner, system.token.address, license_id, owner)
 
     assert system.licenses.ownerOf(license_id) == owner
@@ -265,7 +265,7 @@ def test_receiver_that_refuses_gets_nothing(system: System) -> None:
     license_id = system.issue_node()
     owner = system.operators[0]
 
-    with boa.reverts("erc721: transfer to non-IERC721Receiver implementer"):
+    with evm.reverts("erc721: transfer to non-IERC721Receiver implementer"):
         safe(system, owner, receiver.address, license_id, owner)
 
 

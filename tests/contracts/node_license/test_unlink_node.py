@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import boa
 import pytest
 
+from tests.contracts import evm
 from tests.contracts.system import ZERO_ADDRESS, System, event, private_key
 
 
@@ -20,7 +20,7 @@ def test_owner_unlinks(system: System) -> None:
     assert system.licenses.node_of(license_id) == ZERO_ADDRESS
     assert system.licenses.license_of(node) == 0
     assert system.licenses.link_nonce(node) == 2
-    assert system.licenses.relink_at(license_id) == boa.env.timestamp
+    assert system.licenses.relink_at(license_id) == evm.env.timestamp
     assert not system.licenses.eligible(license_id)
 
 
@@ -51,14 +51,14 @@ def test_only_the_owner_unlinks(system: System) -> None:
     license_id = system.issue_node()
 
     for sender in (system.node_of(license_id), system.governor, system.stranger):
-        with boa.reverts("license: not the owner"):
+        with evm.reverts("license: not the owner"):
             system.licenses.unlink_node(license_id, sender=sender)
 
 
 def test_nothing_to_unlink(system: System) -> None:
     license_id = system.issue(system.operators[0])
 
-    with boa.reverts("license: not linked"):
+    with evm.reverts("license: not linked"):
         system.licenses.unlink_node(license_id, sender=system.operators[0])
 
 
@@ -68,5 +68,5 @@ def test_bad_standing_is_not_escaped(system: System, hold: Callable[..., None], 
     license_id = system.issue_node()
     hold(system, system.target(license_id, which))
 
-    with boa.reverts("license: not in good standing"):
+    with evm.reverts("license: not in good standing"):
         system.licenses.unlink_node(license_id, sender=system.operators[0])

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import boa
 import pytest
 
+from tests.contracts import evm
 from tests.contracts.node_license.bonds import (
     DELAY,
     MIN_NODE,
@@ -42,7 +42,7 @@ def test_owner_gets_the_request_exactly_at_the_delay(bonded: System) -> None:
     owner = bonded.operators[0]
     bonded.licenses.set_payout(license_id, bonded.stranger, sender=owner)
     bonded.wait(DELAY - 1)
-    with boa.reverts("license: unbond delay"):
+    with evm.reverts("license: unbond delay"):
         bonded.licenses.withdraw_bond(license_id, sender=owner)
     bonded.wait(1)
 
@@ -64,7 +64,7 @@ def test_second_withdrawal_finds_nothing(bonded: System) -> None:
     bonded.wait(DELAY)
     bonded.licenses.withdraw_bond(license_id, sender=bonded.operators[0])
 
-    with boa.reverts("license: nothing requested"):
+    with evm.reverts("license: nothing requested"):
         bonded.licenses.withdraw_bond(license_id, sender=bonded.operators[0])
 
 
@@ -76,7 +76,7 @@ def test_bad_standing_holds_it(bonded: System, hold: Callable[..., None], which:
     target = bonded.target(license_id, which)
     hold(bonded, target)
 
-    with boa.reverts("license: not in good standing"):
+    with evm.reverts("license: not in good standing"):
         bonded.licenses.withdraw_bond(license_id, sender=bonded.operators[0])
 
     bonded.reinstate(target)
@@ -88,7 +88,7 @@ def test_freeze_holds_it_until_it_ends(bonded: System) -> None:
     bonded.wait(DELAY)
     bonded.freeze(license_id)
     bonded.wait(bonded.freeze_period - 1)
-    with boa.reverts("license: not in good standing"):
+    with evm.reverts("license: not in good standing"):
         bonded.licenses.withdraw_bond(license_id, sender=bonded.operators[0])
     bonded.wait(1)
 
@@ -99,7 +99,7 @@ def test_seat_holds_it(bonded: System) -> None:
     owner = requested_of_a_seat(bonded)
     bonded.wait(10 * DELAY)
 
-    with boa.reverts("license: seated"):
+    with evm.reverts("license: seated"):
         bonded.licenses.withdraw_bond(SEATED, sender=owner)
 
 
@@ -108,7 +108,7 @@ def test_delay_runs_from_the_end_of_the_seat(bonded: System) -> None:
     bonded.wait(10 * DELAY)
     bonded.committee.remove_seat(SEATED - 1, sender=bonded.governor)
     bonded.wait(DELAY - 1)
-    with boa.reverts("license: unbond delay"):
+    with evm.reverts("license: unbond delay"):
         bonded.licenses.withdraw_bond(SEATED, sender=owner)
     bonded.wait(1)
 
@@ -122,7 +122,7 @@ def test_delay_runs_from_a_request_after_the_seat(bonded: System) -> None:
     bonded.wait(DELAY)
     bonded.licenses.request_unbond(SEATED, MIN_ORACLE, sender=owner)
     bonded.wait(DELAY - 1)
-    with boa.reverts("license: unbond delay"):
+    with evm.reverts("license: unbond delay"):
         bonded.licenses.withdraw_bond(SEATED, sender=owner)
     bonded.wait(1)
 
@@ -147,7 +147,7 @@ def test_oracle_waits_for_the_committee_to_be_bound(bonded: System) -> None:
     licenses.request_unbond(1, 5, sender=owner)
     bonded.wait(DELAY)
 
-    with boa.reverts("license: committee not bound"):
+    with evm.reverts("license: committee not bound"):
         licenses.withdraw_bond(1, sender=owner)
 
 
@@ -155,7 +155,7 @@ def test_without_a_request_it_is_refused(bonded: System) -> None:
     license_id = bonded_node(bonded)
     bonded.wait(DELAY)
 
-    with boa.reverts("license: nothing requested"):
+    with evm.reverts("license: nothing requested"):
         bonded.licenses.withdraw_bond(license_id, sender=bonded.operators[0])
 
 
@@ -164,7 +164,7 @@ def test_others_cannot(bonded: System, role: str) -> None:
     license_id = requested(bonded)
     bonded.wait(DELAY)
 
-    with boa.reverts("license: not the owner"):
+    with evm.reverts("license: not the owner"):
         bonded.licenses.withdraw_bond(license_id, sender=getattr(bonded, role))
 
 
@@ -175,7 +175,7 @@ def test_failing_transfer_leaves_the_bond_where_it_is() -> None:
     before = bond_of(system, license_id)
     system.token.set_blocked(system.operators[0], True)
 
-    with boa.reverts("token: receiver blocked"):
+    with evm.reverts("token: receiver blocked"):
         system.licenses.withdraw_bond(license_id, sender=system.operators[0])
 
     assert bond_of(system, license_id) == before
@@ -189,6 +189,6 @@ def test_token_that_returns_false_moves_no_books() -> None:
     system.wait(DELAY)
     system.token.set_failing(True)
 
-    with boa.reverts("vault: transfer refused"):
+    with evm.reverts("vault: transfer refused"):
         system.licenses.withdraw_bond(license_id, sender=system.operators[0])
     assert system.licenses.bonds_held() == MIN_NODE

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import boa
 import pytest
-from boa.contracts.vyper.vyper_contract import VyperContract
 
+from tests.contracts import evm
+from tests.contracts.evm import Contract
 from tests.contracts.system import (
     CHALLENGE,
     NODE,
@@ -22,12 +22,12 @@ from tests.contracts.system import (
 from workdeed.protocol.signing import address_of
 
 
-def deploy(system: System, **changes: Any) -> VyperContract:
+def deploy(system: System, **changes: Any) -> Contract:
     """Deploy a committee of license 1 over `system`'s licenses, with `changes` to its arguments."""
     arguments = {
         "trust": system.trust,
         "licenses": system.licenses,
-        "genesis": boa.env.timestamp,
+        "genesis": evm.env.timestamp,
         "window": WINDOW,
         "challenge": CHALLENGE,
         "seats": [(1, account("signer"))],
@@ -37,7 +37,7 @@ def deploy(system: System, **changes: Any) -> VyperContract:
 
 def test_first_seats_and_calendar(system: System) -> None:
     signers = [account(f"signer {index}") for index in range(3)]
-    genesis = boa.env.timestamp - 5 * WINDOW - 1
+    genesis = evm.env.timestamp - 5 * WINDOW - 1
 
     committee = deploy(system, genesis=genesis, seats=[(i + 1, s) for i, s in enumerate(signers)])
 
@@ -97,45 +97,45 @@ def test_windows_count_from_1(system: System, offset: int, window: int) -> None:
 
 
 def test_genesis_in_the_future_is_refused(system: System) -> None:
-    with boa.reverts("clock: genesis in the future"):
-        deploy(system, genesis=boa.env.timestamp + 1)
+    with evm.reverts("clock: genesis in the future"):
+        deploy(system, genesis=evm.env.timestamp + 1)
 
 
 def test_window_without_length_is_refused(system: System) -> None:
-    with boa.reverts("clock: zero window"):
+    with evm.reverts("clock: zero window"):
         deploy(system, window=0, challenge=0)
 
 
 @pytest.mark.parametrize("challenge", [WINDOW, WINDOW + 1])
 def test_challenge_as_long_as_a_window_is_refused(system: System, challenge: int) -> None:
-    with boa.reverts("committee: challenge too long"):
+    with evm.reverts("committee: challenge too long"):
         deploy(system, challenge=challenge)
 
 
 def test_committee_of_none_is_refused(system: System) -> None:
-    with boa.reverts("committee: no seats"):
+    with evm.reverts("committee: no seats"):
         deploy(system, seats=[])
 
 
 def test_node_license_takes_no_seat(system: System) -> None:
     license_id = system.issue(system.operators[0], NODE)
 
-    with boa.reverts("committee: not an oracle license"):
+    with evm.reverts("committee: not an oracle license"):
         deploy(system, seats=[(license_id, account("signer"))])
 
 
 def test_license_takes_one_seat(system: System) -> None:
-    with boa.reverts("committee: license seated"):
+    with evm.reverts("committee: license seated"):
         deploy(system, seats=[(1, account("signer")), (1, account("another signer"))])
 
 
 def test_signer_takes_one_seat(system: System) -> None:
-    with boa.reverts("committee: signer seated"):
+    with evm.reverts("committee: signer seated"):
         deploy(system, seats=[(1, account("signer")), (2, account("signer"))])
 
 
 def test_zero_signer_takes_no_seat(system: System) -> None:
-    with boa.reverts("committee: zero signer"):
+    with evm.reverts("committee: zero signer"):
         deploy(system, seats=[(1, ZERO_ADDRESS)])
 
 

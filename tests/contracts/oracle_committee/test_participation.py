@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import boa
-
+from tests.contracts import evm
 from tests.contracts.system import System, private_key
 from workdeed.protocol.hashing import keccak
 
@@ -122,7 +121,7 @@ def test_transfer_of_an_oracles_license_settles_too(system: System) -> None:
 
 def test_counter_stays_at_255(system: System) -> None:
     slot = system.committee._storage.participation.slot
-    boa.env.set_storage(system.committee.address, slot, int.from_bytes(bytes([254] * 32), "big"))
+    evm.env.set_storage(system.committee.address, slot, int.from_bytes(bytes([254] * 32), "big"))
 
     for expected in ([254] * 5, [255, 255, 255, 254, 254], [255, 255, 255, 254, 254]):
         sign_next(system, [0, 1, 2])

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import boa
 import pytest
 
+from tests.contracts import evm
 from tests.contracts.system import (
     NODE,
     ORACLE,
@@ -108,9 +108,9 @@ def test_last_seat_stays() -> None:
     system = deploy_system(oracles=1)
     owner = system.oracle_owners[0]
 
-    with boa.reverts("committee: last seat"):
+    with evm.reverts("committee: last seat"):
         system.committee.remove_seat(0, sender=system.governor)
-    with boa.reverts("committee: last seat"):
+    with evm.reverts("committee: last seat"):
         system.licenses.transferFrom(owner, system.operators[0], 1, sender=owner)
 
 
@@ -118,7 +118,7 @@ def test_committee_is_never_larger_than_its_lanes() -> None:
     system = deploy_system(oracles=32)
     license_id = issue_oracle(system)
 
-    with boa.reverts("committee: no free seat"):
+    with evm.reverts("committee: no free seat"):
         system.committee.add_seat(license_id, sender=system.governor)
     system.committee.remove_seat(31, sender=system.governor)
 
@@ -129,15 +129,15 @@ def test_committee_is_never_larger_than_its_lanes() -> None:
 def test_only_the_governor_changes_seats(system: System, role: str) -> None:
     license_id = issue_oracle(system)
 
-    with boa.reverts("roles: not the governor"):
+    with evm.reverts("roles: not the governor"):
         system.committee.add_seat(license_id, sender=getattr(system, role))
-    with boa.reverts("roles: not the governor"):
+    with evm.reverts("roles: not the governor"):
         system.committee.remove_seat(0, sender=getattr(system, role))
 
 
 @pytest.mark.parametrize("role", ["governor", "guardian", "deployer", "stranger"])
 def test_only_the_licenses_end_seats(system: System, role: str) -> None:
-    with boa.reverts("committee: not the licenses"):
+    with evm.reverts("committee: not the licenses"):
         system.committee.end_seat_of(1, sender=getattr(system, role))
 
 
@@ -151,14 +151,14 @@ def test_node_license_takes_no_seat(system: System) -> None:
     license_id = system.issue_node()
     assert system.licenses.kind_of(license_id) == NODE
 
-    with boa.reverts("committee: not an oracle license"):
+    with evm.reverts("committee: not an oracle license"):
         system.committee.add_seat(license_id, sender=system.governor)
 
 
 def test_unlinked_license_takes_no_seat(system: System) -> None:
     license_id = system.issue(system.operators[0], ORACLE)
 
-    with boa.reverts("committee: zero signer"):
+    with evm.reverts("committee: zero signer"):
         system.committee.add_seat(license_id, sender=system.governor)
 
 
@@ -168,25 +168,25 @@ def test_seated_license_takes_no_second_seat(system: System) -> None:
     system.licenses.unlink_node(license_id, sender=system.operators[0])
     system.link(license_id, private_key("another node"))
 
-    with boa.reverts("committee: license seated"):
+    with evm.reverts("committee: license seated"):
         system.committee.add_seat(license_id, sender=system.governor)
 
 
 def test_seated_signer_takes_no_second_seat(system: System) -> None:
     license_id = issue_oracle(system, system.oracle_keys[0])
 
-    with boa.reverts("committee: signer seated"):
+    with evm.reverts("committee: signer seated"):
         system.committee.add_seat(license_id, sender=system.governor)
 
 
 def test_free_seat_is_not_removed(system: System) -> None:
-    with boa.reverts("committee: free seat"):
+    with evm.reverts("committee: free seat"):
         system.committee.remove_seat(4, sender=system.governor)
 
 
 @pytest.mark.parametrize("seat", [32, 2**256 - 1])
 def test_unknown_seat_is_refused(system: System, seat: int) -> None:
-    with boa.reverts("committee: unknown seat"):
+    with evm.reverts("committee: unknown seat"):
         system.committee.remove_seat(seat, sender=system.governor)
-    with boa.reverts():
+    with evm.reverts():
         system.committee.seat(seat)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-import boa
 import pytest
 
+from tests.contracts import evm
 from tests.contracts.system import (
     DATA_HASH,
     System,
@@ -35,7 +35,7 @@ def test_anyone_submits_what_a_quorum_signed(system: System) -> None:
 
     system.committee.submit_report(*arguments, sender=system.stranger)
 
-    accepted_at = boa.env.timestamp
+    accepted_at = evm.env.timestamp
     assert event(system.committee, "ReportSubmitted") == {
         "window": 2,
         "submitter": system.stranger,
@@ -86,7 +86,7 @@ def test_none_is_accepted_while_one_is_pending(system: System) -> None:
     submit(system, window=1)
     system.wait(system.challenge - 1)
 
-    with boa.reverts("committee: report pending"):
+    with evm.reverts("committee: report pending"):
         submit(system, window=2)
     system.wait(1)
     submit(system, window=2)
@@ -100,25 +100,25 @@ def test_window_must_be_later_than_the_last(system: System, window: int) -> None
     submit(system, window=2)
     system.wait(system.challenge)
 
-    with boa.reverts("committee: window not later"):
+    with evm.reverts("committee: window not later"):
         submit(system, OTHER_ROOT, window=window)
 
 
 def test_window_0_is_never_reported(system: System) -> None:
     system.to_window(2)
 
-    with boa.reverts("committee: window not later"):
+    with evm.reverts("committee: window not later"):
         submit(system, window=0)
 
 
 @pytest.mark.parametrize("window", [3, 4, 1_000])
 def test_window_must_be_over(system: System, window: int) -> None:
     system.to_window(3)
-    with boa.reverts("committee: window not over"):
+    with evm.reverts("committee: window not over"):
         submit(system, window=window)
 
     system.wait(system.window - 1)
-    with boa.reverts("committee: window not over"):
+    with evm.reverts("committee: window not over"):
         submit(system, window=window)
 
 
@@ -144,14 +144,14 @@ def test_without_challenge_time_a_report_is_final_at_once() -> None:
 def test_too_few_signatures_are_refused(system: System) -> None:
     system.to_window(2)
 
-    with boa.reverts("committee: too few signatures"):
+    with evm.reverts("committee: too few signatures"):
         submit(system, keys=system.oracle_keys[:2])
 
 
 def test_stranger_in_the_quorum_is_refused(system: System) -> None:
     system.to_window(2)
 
-    with boa.reverts("committee: not a member"):
+    with evm.reverts("committee: not a member"):
         submit(system, keys=[*system.oracle_keys[:2], private_key("no member")])
 
 
@@ -216,7 +216,7 @@ def test_signatures_for_another_chain_never_count(system: System) -> None:
 def test_signatures_from_before_a_fork_never_count_on_the_other_side(system: System) -> None:
     system.to_window(2)
     signed = system.report_arguments(ROOT)
-    boa.env.evm.patch.chain_id += 1
+    evm.env.evm.patch.chain_id += 1
 
     with refuses_signatures():
         system.committee.submit_report(*signed)

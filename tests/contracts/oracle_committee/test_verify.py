@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from itertools import combinations
 
-import boa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.contracts import evm
 from tests.contracts.system import System, deploy_system, private_key, refuses_signatures, sign
 from workdeed.protocol.hashing import keccak
 from workdeed.protocol.quorum import quorum
@@ -41,12 +41,12 @@ def test_committees_of_every_size(oracles: int) -> None:
 
     assert system.committee.verify(DIGEST, sign(DIGEST, system.oracle_keys)) == 2**oracles - 1
     assert system.committee.verify(DIGEST, sign(DIGEST, system.oracle_keys[-needed:]))
-    with boa.reverts("committee: too few signatures"):
+    with evm.reverts("committee: too few signatures"):
         system.committee.verify(DIGEST, sign(DIGEST, system.oracle_keys[: needed - 1]))
 
 
 def test_no_signatures_are_too_few(system: System) -> None:
-    with boa.reverts("committee: too few signatures"):
+    with evm.reverts("committee: too few signatures"):
         system.committee.verify(DIGEST, b"")
 
 
@@ -59,7 +59,7 @@ def test_only_ascending_order_counts(system: System, order: list[int]) -> None:
     if order == sorted(order):
         assert system.committee.verify(DIGEST, signatures) == 15
     else:
-        with boa.reverts("committee: signer order"):
+        with evm.reverts("committee: signer order"):
             system.committee.verify(DIGEST, signatures)
 
 
@@ -67,7 +67,7 @@ def test_repeated_signature_never_adds(system: System) -> None:
     first, second, *_ = in_order(system)
 
     for keys in ([first, first, second], [first, second, second], [first, first, first]):
-        with boa.reverts("committee: signer order"):
+        with evm.reverts("committee: signer order"):
             system.committee.verify(DIGEST, joined(keys))
 
 
@@ -79,7 +79,7 @@ def test_second_form_of_a_signature_never_adds(system: System) -> None:
     twin = good[:32] + s.to_bytes(32, "big") + bytes([55 - good[64]])
 
     for signatures in (good + twin + sign_digest(second, DIGEST), twin + joined([first, second])):
-        with boa.reverts("signature: high s"):
+        with evm.reverts("signature: high s"):
             system.committee.verify(DIGEST, signatures)
 
 
@@ -87,7 +87,7 @@ def test_second_form_of_a_signature_never_adds(system: System) -> None:
 def test_other_parity_is_refused(system: System, v: int) -> None:
     good = joined(in_order(system)[:3])
 
-    with boa.reverts("signature: invalid"):
+    with evm.reverts("signature: invalid"):
         system.committee.verify(DIGEST, good[:64] + bytes([v]) + good[65:])
 
 
@@ -103,12 +103,12 @@ def test_stranger_never_counts(system: System) -> None:
     stranger = private_key("no member")
     keys = sorted([*system.oracle_keys[:2], stranger], key=lambda key: int(address_of(key), 16))
 
-    with boa.reverts("committee: not a member"):
+    with evm.reverts("committee: not a member"):
         system.committee.verify(DIGEST, joined(keys))
 
 
 def test_stranger_voids_even_a_full_quorum(system: System) -> None:
-    with boa.reverts("committee: not a member"):
+    with evm.reverts("committee: not a member"):
         system.committee.verify(DIGEST, sign(DIGEST, [*system.oracle_keys, private_key("x")]))
 
 
@@ -122,7 +122,7 @@ def test_cut_signature_is_refused(system: System, extra: int) -> None:
     signatures = sign(DIGEST, system.oracle_keys)
     signatures = signatures[:extra] if extra < 0 else signatures + bytes(extra)
 
-    with boa.reverts("committee: signatures length"):
+    with evm.reverts("committee: signatures length"):
         system.committee.verify(DIGEST, signatures)
 
 
@@ -130,7 +130,7 @@ def test_removed_member_stops_counting_at_once(system: System) -> None:
     signatures = sign(DIGEST, system.oracle_keys)
     system.committee.remove_seat(0, sender=system.governor)
 
-    with boa.reverts("committee: not a member"):
+    with evm.reverts("committee: not a member"):
         system.committee.verify(DIGEST, signatures)
     assert system.committee.verify(DIGEST, sign(DIGEST, system.oracle_keys[1:])) == 0b1110
 
@@ -141,7 +141,7 @@ def test_new_member_counts_and_raises_the_quorum(system: System) -> None:
     system.link(license_id, key)
     system.committee.add_seat(license_id, sender=system.governor)
 
-    with boa.reverts("committee: too few signatures"):
+    with evm.reverts("committee: too few signatures"):
         system.committee.verify(DIGEST, sign(DIGEST, system.oracle_keys[:3]))
     signatures = sign(DIGEST, [*system.oracle_keys[:3], key])
     assert system.committee.verify(DIGEST, signatures) == 0b10111

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import boa
 import pytest
 
+from tests.contracts import evm
 from tests.contracts.system import System, event
 from workdeed.protocol.hashing import keccak
 
@@ -80,7 +80,7 @@ def test_every_window_up_to_the_current_one_is_used_up(system: System, window: i
     veto(system)
     system.to_window(8)
 
-    with boa.reverts("committee: window vetoed"):
+    with evm.reverts("committee: window vetoed"):
         submit(system, BAD_ROOT, window=window)
     submit(system, ROOT, window=6)
     system.wait(system.challenge)
@@ -97,7 +97,7 @@ def test_what_was_signed_before_the_veto_never_counts_after_it(system: System) -
     system.to_window(7)
 
     for arguments in (*kept, current):
-        with boa.reverts("committee: window vetoed"):
+        with evm.reverts("committee: window vetoed"):
             system.committee.submit_report(*arguments)
 
 
@@ -107,7 +107,7 @@ def test_first_window_after_a_veto_must_be_over(system: System) -> None:
     veto(system)
 
     system.to_window(4)
-    with boa.reverts("committee: window not over"):
+    with evm.reverts("committee: window not over"):
         submit(system, ROOT, window=4)
     system.to_window(5)
     submit(system, ROOT, window=4)
@@ -131,7 +131,7 @@ def test_there_is_no_fourth_veto_in_a_row(system: System) -> None:
     system.advance_windows(2)
     submit(system, ROOT)
 
-    with boa.reverts("committee: too many vetoes"):
+    with evm.reverts("committee: too many vetoes"):
         veto(system)
     system.wait(system.challenge)
 
@@ -153,7 +153,7 @@ def test_vetoes_count_anew_after_a_final_report(system: System) -> None:
         system.advance_windows(2)
 
     submit(system, BAD_ROOT)
-    with boa.reverts("committee: too many vetoes"):
+    with evm.reverts("committee: too many vetoes"):
         veto(system)
 
 
@@ -162,7 +162,7 @@ def test_final_report_is_not_vetoed(system: System) -> None:
     submit(system, ROOT)
     system.wait(system.challenge)
 
-    with boa.reverts("committee: nothing pending"):
+    with evm.reverts("committee: nothing pending"):
         veto(system)
 
 
@@ -171,12 +171,12 @@ def test_nothing_is_vetoed_twice(system: System) -> None:
     submit(system, ROOT)
     veto(system)
 
-    with boa.reverts("committee: nothing pending"):
+    with evm.reverts("committee: nothing pending"):
         veto(system)
 
 
 def test_nothing_to_veto_before_the_first_report(system: System) -> None:
-    with boa.reverts("committee: nothing pending"):
+    with evm.reverts("committee: nothing pending"):
         veto(system)
 
 
@@ -185,7 +185,7 @@ def test_only_the_guardian_vetoes(system: System, role: str) -> None:
     system.to_window(2)
     submit(system, ROOT)
 
-    with boa.reverts("roles: not the guardian"):
+    with evm.reverts("roles: not the guardian"):
         system.committee.veto_report(REASON, sender=getattr(system, role))
 
 
@@ -197,5 +197,5 @@ def test_money_never_rests_on_a_vetoed_report(system: System) -> None:
     veto(system)
     system.wait(system.challenge)
 
-    with boa.reverts("escrow: wrong proof"):
+    with evm.reverts("escrow: wrong proof"):
         system.claim(job_id, node, report)

@@ -12,12 +12,10 @@ from collections.abc import Callable
 from itertools import cycle, islice
 from typing import Any
 
-import boa
 from hypothesis import note
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from tests.contracts import fast_deploy
 from tests.contracts.stateful_licenses.model import (
     BLACKLISTED,
     GOOD,
@@ -87,7 +85,6 @@ CALLS = {
 run that drew each by chance would miss some."""
 
 PURSUIT = ["withdraw_bond", "slash", "transfer", "freeze", "suspend", "remove_seat"]
-fast_deploy.install()
 
 
 class LicenseMachine(RuleBasedStateMachine):
@@ -97,7 +94,7 @@ class LicenseMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.anchor = boa.env.anchor()
+        self.anchor = evm.env.anchor()
         self.anchor.__enter__()
         self.donated = self.donated_to_vault = 0
         self.focus = self.turn = 0
@@ -118,14 +115,14 @@ class LicenseMachine(RuleBasedStateMachine):
             return result
         note(f"{name} must fail: {reason}")
         REFUSED[reason] += 1
-        with boa.reverts(reason):
+        with evm.reverts(reason):
             call()
         return None
 
     @property
     def now(self) -> int:
         """The time that the next call sees."""
-        return int(boa.env.timestamp)
+        return int(evm.env.timestamp)
 
     def until(self, moment: int) -> None:
         """Travel to a moment, unless it is over."""
@@ -257,7 +254,7 @@ class LicenseMachine(RuleBasedStateMachine):
         reason = self.books.early_link_reason(license_id, sender, node, self.now)
         reason = reason or "license: wrong node signature"
         licenses = self.system.licenses
-        with boa.reverts(reason):
+        with evm.reverts(reason):
             licenses.link_node(license_id, node, FOREVER, signature, sender=sender)
         TRIED["replay_link"] += 1
         EFFECTIVE["replay_link"] += reason == "license: wrong node signature"

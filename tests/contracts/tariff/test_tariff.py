@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import boa
 import pytest
 
+from tests.contracts import evm
 from tests.contracts.job_escrow.books import gross
 from tests.contracts.system import CLASSES, POLICY, PRICE, PolicyTerms, System, event
 
@@ -37,7 +37,7 @@ def test_governor_retires_a_class_and_brings_it_back(system: System) -> None:
         "retired": True,
     }
     assert tuple(system.tariff.class_of(1)) == (*CLASSES[0], True, True)
-    with boa.reverts("rates: class retired"):
+    with evm.reverts("rates: class retired"):
         system.open_job()
 
     system.tariff.set_class(1, DEARER, sender=system.governor)
@@ -48,18 +48,18 @@ def test_governor_retires_a_class_and_brings_it_back(system: System) -> None:
 def test_retired_class_is_not_retired_again(system: System) -> None:
     system.tariff.retire_class(1, sender=system.governor)
 
-    with boa.reverts("tariff: class retired"):
+    with evm.reverts("tariff: class retired"):
         system.tariff.retire_class(1, sender=system.governor)
 
 
 def test_unknown_class_is_not_retired(system: System) -> None:
-    with boa.reverts("tariff: unknown class"):
+    with evm.reverts("tariff: unknown class"):
         system.tariff.retire_class(3, sender=system.governor)
 
 
 @pytest.mark.parametrize("class_id", [0, 256, 2**256 - 1])
 def test_class_out_of_range_is_refused(system: System, class_id: int) -> None:
-    with boa.reverts("tariff: class out of range"):
+    with evm.reverts("tariff: class out of range"):
         system.tariff.set_class(class_id, DEARER, sender=system.governor)
 
 
@@ -76,7 +76,7 @@ def test_class_out_of_range_is_refused(system: System, class_id: int) -> None:
 def test_terms_that_do_not_fit_are_refused(
     system: System, terms: tuple[int, ...], reason: str
 ) -> None:
-    with boa.reverts(reason):
+    with evm.reverts(reason):
         system.tariff.set_class(9, terms, sender=system.governor)
 
 
@@ -86,7 +86,7 @@ def test_resources_of_an_open_job_do_not_change(system: System, changed: int) ->
     terms = list(CLASSES[0])
     terms[changed] += 1
 
-    with boa.reverts("tariff: resources are fixed"):
+    with evm.reverts("tariff: resources are fixed"):
         system.tariff.set_class(1, tuple(terms), sender=system.governor)
 
     assert tuple(system.tariff.class_of(1)) == (*CLASSES[0], True, False)
@@ -124,9 +124,9 @@ def test_governor_adds_a_policy_for_new_jobs(system: System) -> None:
 
 @pytest.mark.parametrize("version", [0, 2, 2**256 - 1])
 def test_unknown_policy_is_refused(system: System, version: int) -> None:
-    with boa.reverts("tariff: unknown policy"):
+    with evm.reverts("tariff: unknown policy"):
         system.tariff.policy_of(version)
-    with boa.reverts("rates: unknown policy"):
+    with evm.reverts("rates: unknown policy"):
         system.escrow.ledger_of(version)
 
 
@@ -142,7 +142,7 @@ def test_unknown_policy_is_refused(system: System, version: int) -> None:
     ],
 )
 def test_policy_out_of_bounds_is_refused(system: System, policy: PolicyTerms, reason: str) -> None:
-    with boa.reverts(reason):
+    with evm.reverts(reason):
         system.tariff.add_policy(policy, sender=system.governor)
 
 
@@ -150,7 +150,7 @@ def test_there_are_at_most_32_policies(system: System) -> None:
     for version in range(2, 33):
         assert system.tariff.add_policy(POLICY, sender=system.governor) == version
 
-    with boa.reverts("rates: too many policies"):
+    with evm.reverts("rates: too many policies"):
         system.tariff.add_policy(POLICY, sender=system.governor)
     assert system.tariff.policy_version() == 32
 
@@ -159,11 +159,11 @@ def test_there_are_at_most_32_policies(system: System) -> None:
 def test_only_the_governor_sets_terms(system: System, role: str) -> None:
     sender = getattr(system, role)
 
-    with boa.reverts("roles: not the governor"):
+    with evm.reverts("roles: not the governor"):
         system.tariff.set_class(1, DEARER, sender=sender)
-    with boa.reverts("roles: not the governor"):
+    with evm.reverts("roles: not the governor"):
         system.tariff.retire_class(1, sender=sender)
-    with boa.reverts("roles: not the governor"):
+    with evm.reverts("roles: not the governor"):
         system.tariff.add_policy(POLICY, sender=sender)
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import boa
-
+from tests.contracts import evm
 from tests.contracts.system import FOREVER, System, account, deployer, private_key
 from workdeed.protocol.eip712 import Domain
 from workdeed.protocol.hashing import keccak
@@ -27,5 +26,5 @@ def test_holder_approves_by_signature(system: System) -> None:
     token.permit(holder, spender, 500, FOREVER, *arguments)
 
     assert token.allowance(holder, spender) == 500
-    with boa.reverts("erc20: invalid signature"):
+    with evm.reverts("erc20: invalid signature"):
         token.permit(holder, spender, 500, FOREVER, *arguments)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import boa
 import pytest
 
+from tests.contracts import evm
 from tests.contracts.system import EVIDENCE, LICENSE_SUBJECT, System, event, subject
 
 HOLDS: list[Callable[[System, str], None]] = [System.freeze, System.suspend, System.blacklist]
@@ -39,7 +39,7 @@ def test_owner_appeals_for_its_license(system: System) -> None:
 def test_others_cannot_appeal_for_an_account(system: System) -> None:
     system.suspend(system.payer)
 
-    with boa.reverts("trust: not the subject"):
+    with evm.reverts("trust: not the subject"):
         system.trust.appeal(subject(system.payer), EVIDENCE, sender=system.stranger)
 
 
@@ -49,14 +49,14 @@ def test_node_cannot_appeal_for_its_license_nor_the_owner_for_its_node(system: S
     system.suspend(license_id)
     system.suspend(node)
 
-    with boa.reverts("trust: not the subject"):
+    with evm.reverts("trust: not the subject"):
         system.trust.appeal(subject(license_id), EVIDENCE, sender=node)
-    with boa.reverts("trust: not the subject"):
+    with evm.reverts("trust: not the subject"):
         system.trust.appeal(subject(node), EVIDENCE, sender=system.operators[0])
 
 
 def test_good_standing_leaves_nothing_to_appeal(system: System) -> None:
-    with boa.reverts("trust: in good standing"):
+    with evm.reverts("trust: in good standing"):
         system.trust.appeal(subject(system.payer), EVIDENCE, sender=system.payer)
 
 
@@ -64,11 +64,11 @@ def test_expired_standing_leaves_nothing_to_appeal(system: System) -> None:
     system.freeze(system.payer)
     system.wait(system.freeze_period)
 
-    with boa.reverts("trust: in good standing"):
+    with evm.reverts("trust: in good standing"):
         system.trust.appeal(subject(system.payer), EVIDENCE, sender=system.payer)
 
 
 @pytest.mark.parametrize("nobody", [0, LICENSE_SUBJECT, LICENSE_SUBJECT + 1_000])
 def test_nobody_appeals_for_what_does_not_exist(system: System, nobody: int) -> None:
-    with boa.reverts():
+    with evm.reverts():
         system.trust.appeal(nobody, EVIDENCE, sender=system.stranger)

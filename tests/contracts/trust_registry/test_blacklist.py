@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import boa
 import pytest
 
+from tests.contracts import evm
 from tests.contracts.system import BLACKLISTED, EVIDENCE, LICENSE_SUBJECT, System, event, subject
 
 
@@ -36,11 +36,11 @@ def test_license_that_does_not_exist_yet_can_be_named(system: System) -> None:
 
 @pytest.mark.parametrize("role", ["guardian", "issuer", "deployer", "stranger"])
 def test_others_cannot(system: System, role: str) -> None:
-    with boa.reverts("ownable: caller is not the owner"):
+    with evm.reverts("ownable: caller is not the owner"):
         system.trust.blacklist(subject(system.payer), 1, EVIDENCE, sender=getattr(system, role))
 
 
 @pytest.mark.parametrize("zero", [0, LICENSE_SUBJECT])
 def test_zero_account_and_zero_license_are_refused(system: System, zero: int) -> None:
-    with boa.reverts("trust: zero subject"):
+    with evm.reverts("trust: zero subject"):
         system.trust.blacklist(zero, 1, EVIDENCE, sender=system.governor)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from itertools import permutations
 
-import boa
 import pytest
 
+from tests.contracts import evm
 from tests.contracts.system import (
     EVIDENCE,
     FROZEN,
@@ -27,7 +27,7 @@ def standing(system: System, target: int | str) -> int:
 @pytest.mark.parametrize("which", ["license", "owner", "node"])
 def test_guardian_freezes_for_the_period(system: System, which: str) -> None:
     target = system.target(system.issue_node(), which)
-    now = boa.env.timestamp
+    now = evm.env.timestamp
 
     system.trust.freeze(subject(target), 7, EVIDENCE, sender=system.guardian)
 
@@ -65,7 +65,7 @@ def test_license_owner_and_node_share_one_cooldown(system: System, first: str, s
 
     for seconds in (0, system.freeze_period, 3 * system.freeze_period - 1):
         system.wait(seconds)
-        with boa.reverts("trust: freeze cooldown"):
+        with evm.reverts("trust: freeze cooldown"):
             system.freeze(system.target(license_id, second))
 
     system.wait(1)
@@ -78,7 +78,7 @@ def test_two_licenses_of_one_owner_share_the_owners_cooldown(system: System) -> 
     first, second = system.issue_node(), system.issue_node()
     system.freeze(first)
 
-    with boa.reverts("trust: freeze cooldown"):
+    with evm.reverts("trust: freeze cooldown"):
         system.freeze(second)
 
 
@@ -98,7 +98,7 @@ def test_cooldown_follows_a_transferred_license(system: System) -> None:
     owner, buyer = system.operators[:2]
     system.licenses.transferFrom(owner, buyer, license_id, sender=owner)
 
-    with boa.reverts("trust: freeze cooldown"):
+    with evm.reverts("trust: freeze cooldown"):
         system.freeze(license_id)
 
 
@@ -111,9 +111,9 @@ def test_cooldown_follows_a_node_to_another_license(system: System) -> None:
     other = system.issue(system.operators[1])
     system.link(other, private_key(f"node of license {license_id}"))
 
-    with boa.reverts("trust: freeze cooldown"):
+    with evm.reverts("trust: freeze cooldown"):
         system.freeze(node)
-    with boa.reverts("trust: freeze cooldown"):
+    with evm.reverts("trust: freeze cooldown"):
         system.freeze(other)
 
 
@@ -121,7 +121,7 @@ def test_unlinked_license_and_its_owner_share_the_cooldown(system: System) -> No
     license_id = system.issue(system.operators[0])
     system.freeze(license_id)
 
-    with boa.reverts("trust: freeze cooldown"):
+    with evm.reverts("trust: freeze cooldown"):
         system.freeze(system.operators[0])
 
 
@@ -133,24 +133,24 @@ def test_owner_who_is_its_own_node_is_frozen_once(system: System) -> None:
     system.freeze(license_id)
 
     assert standing(system, license_id) == FROZEN
-    with boa.reverts("trust: freeze cooldown"):
+    with evm.reverts("trust: freeze cooldown"):
         system.freeze(system.operators[0])
 
 
 def test_frozen_subject_is_not_frozen_again(system: System) -> None:
     system.freeze(system.payer)
 
-    with boa.reverts("trust: not in good standing"):
+    with evm.reverts("trust: not in good standing"):
         system.freeze(system.payer)
 
 
 def test_suspended_and_blacklisted_subjects_are_not_frozen(system: System) -> None:
     system.suspend(system.payer)
-    with boa.reverts("trust: not in good standing"):
+    with evm.reverts("trust: not in good standing"):
         system.freeze(system.payer)
 
     system.blacklist(system.payer)
-    with boa.reverts("trust: not in good standing"):
+    with evm.reverts("trust: not in good standing"):
         system.freeze(system.payer)
 
 
@@ -158,40 +158,40 @@ def test_reinstating_does_not_end_the_cooldown(system: System) -> None:
     system.freeze(system.payer)
     system.reinstate(system.payer)
 
-    with boa.reverts("trust: freeze cooldown"):
+    with evm.reverts("trust: freeze cooldown"):
         system.freeze(system.payer)
 
 
 @pytest.mark.parametrize("role", ["governor", "issuer", "deployer", "stranger"])
 def test_others_cannot_freeze(system: System, role: str) -> None:
-    with boa.reverts("trust: not the guardian"):
+    with evm.reverts("trust: not the guardian"):
         system.trust.freeze(subject(system.payer), 1, EVIDENCE, sender=getattr(system, role))
 
 
 def test_guardian_cannot_unfreeze(system: System) -> None:
     system.freeze(system.payer)
 
-    with boa.reverts("ownable: caller is not the owner"):
+    with evm.reverts("ownable: caller is not the owner"):
         system.trust.reinstate(subject(system.payer), 1, EVIDENCE, sender=system.guardian)
 
 
 def test_zero_subject_is_refused(system: System) -> None:
-    with boa.reverts("trust: zero subject"):
+    with evm.reverts("trust: zero subject"):
         system.trust.freeze(0, 1, EVIDENCE, sender=system.guardian)
-    with boa.reverts():
+    with evm.reverts():
         system.trust.freeze(LICENSE_SUBJECT, 1, EVIDENCE, sender=system.guardian)
 
 
 def test_unknown_license_is_refused(system: System) -> None:
-    with boa.reverts("erc721: invalid token ID"):
+    with evm.reverts("erc721: invalid token ID"):
         system.freeze(1_000)
 
 
 def test_reason_that_does_not_fit_is_refused(system: System) -> None:
-    with boa.reverts("standing: reason too large"):
+    with evm.reverts("standing: reason too large"):
         system.trust.freeze(subject(system.payer), 2**32, EVIDENCE, sender=system.guardian)
 
 
 def test_zero_license_is_refused_with_a_reason(system: System) -> None:
-    with boa.reverts("trust: zero subject"):
+    with evm.reverts("trust: zero subject"):
         system.trust.freeze(2**160, 1, EVIDENCE, sender=system.guardian)

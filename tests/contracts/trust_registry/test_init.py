@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import boa
-
+from tests.contracts import evm
 from tests.contracts.system import ZERO_ADDRESS, System, deployer, event, events
 
 
 def test_roles_are_handed_over_at_once(system: System) -> None:
-    second = boa.env.generate_address()
+    second = evm.env.generate_address()
 
     trust = deployer("TrustRegistry").deploy(
         system.governor,
@@ -38,22 +37,22 @@ def test_deployer_keeps_no_role(system: System) -> None:
     assert system.trust.governor() != system.deployer
     assert system.trust.guardian() != system.deployer
     assert not system.trust.is_issuer(system.deployer)
-    with boa.reverts("ownable: caller is not the owner"):
+    with evm.reverts("ownable: caller is not the owner"):
         system.trust.set_issuer(system.deployer, True, sender=system.deployer)
 
 
 def test_zero_governor_is_refused(system: System) -> None:
-    with boa.reverts("trust: zero governor"):
+    with evm.reverts("trust: zero governor"):
         deployer("TrustRegistry").deploy(ZERO_ADDRESS, system.guardian, system.treasury, [], 1)
 
 
 def test_zero_freeze_period_is_refused(system: System) -> None:
-    with boa.reverts("trust: zero freeze period"):
+    with evm.reverts("trust: zero freeze period"):
         deployer("TrustRegistry").deploy(system.governor, system.guardian, system.treasury, [], 0)
 
 
 def test_zero_treasury_is_refused(system: System) -> None:
-    with boa.reverts("trust: zero treasury"):
+    with evm.reverts("trust: zero treasury"):
         deployer("TrustRegistry").deploy(system.governor, system.guardian, ZERO_ADDRESS, [], 1)
 
 

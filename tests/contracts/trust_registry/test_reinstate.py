@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import boa
 import pytest
 
+from tests.contracts import evm
 from tests.contracts.system import EVIDENCE, GOOD, System, event, subject
 
 HOLDS: list[Callable[[System, str], None]] = [System.freeze, System.suspend, System.blacklist]
@@ -34,5 +34,5 @@ def test_governor_reinstates(system: System, hold: Callable[[System, str], None]
 def test_others_cannot(system: System, role: str) -> None:
     system.blacklist(system.payer)
 
-    with boa.reverts("ownable: caller is not the owner"):
+    with evm.reverts("ownable: caller is not the owner"):
         system.trust.reinstate(subject(system.payer), 1, EVIDENCE, sender=getattr(system, role))

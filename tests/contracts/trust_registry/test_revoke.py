@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import boa
 import pytest
 
+from tests.contracts import evm
 from tests.contracts.system import VERIFIED, ZERO_ADDRESS, System, event
 
 
@@ -30,17 +30,17 @@ def test_revoked_account_can_be_attested_anew(system: System) -> None:
 
 @pytest.mark.parametrize("role", ["guardian", "payer", "stranger"])
 def test_others_cannot(system: System, role: str) -> None:
-    with boa.reverts("trust: not its issuer"):
+    with evm.reverts("trust: not its issuer"):
         system.trust.revoke(system.payer, sender=getattr(system, role))
 
 
 def test_another_issuer_cannot(system: System) -> None:
     system.trust.set_issuer(system.stranger, True, sender=system.governor)
 
-    with boa.reverts("trust: not its issuer"):
+    with evm.reverts("trust: not its issuer"):
         system.trust.revoke(system.payer, sender=system.stranger)
 
 
 def test_nothing_to_revoke(system: System) -> None:
-    with boa.reverts("trust: not attested"):
+    with evm.reverts("trust: not attested"):
         system.trust.revoke(system.stranger, sender=system.governor)

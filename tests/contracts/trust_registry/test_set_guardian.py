@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import boa
 import pytest
 
+from tests.contracts import evm
 from tests.contracts.system import EVIDENCE, ZERO_ADDRESS, System, event, subject
 
 
@@ -13,7 +13,7 @@ def test_governor_names_another(system: System) -> None:
 
     assert event(system.trust, "GuardianSet") == {"guardian": system.stranger}
     assert system.trust.guardian() == system.stranger
-    with boa.reverts("trust: not the guardian"):
+    with evm.reverts("trust: not the guardian"):
         system.freeze(system.operators[0])
 
 
@@ -25,7 +25,7 @@ def test_role_can_be_left_empty(system: System) -> None:
 
 @pytest.mark.parametrize("role", ["guardian", "issuer", "deployer", "stranger"])
 def test_others_cannot(system: System, role: str) -> None:
-    with boa.reverts("ownable: caller is not the owner"):
+    with evm.reverts("ownable: caller is not the owner"):
         system.trust.set_guardian(system.stranger, sender=getattr(system, role))
 
 

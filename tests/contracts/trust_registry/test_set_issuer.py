@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import boa
 import pytest
 
+from tests.contracts import evm
 from tests.contracts.system import VERIFIED, System, event
 
 
@@ -36,5 +36,5 @@ def test_attestations_hold_while_their_issuer_is_active(system: System) -> None:
 
 @pytest.mark.parametrize("role", ["guardian", "issuer", "deployer", "stranger"])
 def test_others_cannot(system: System, role: str) -> None:
-    with boa.reverts("ownable: caller is not the owner"):
+    with evm.reverts("ownable: caller is not the owner"):
         system.trust.set_issuer(system.stranger, True, sender=getattr(system, role))

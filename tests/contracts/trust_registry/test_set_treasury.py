@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import boa
 import pytest
 
+from tests.contracts import evm
 from tests.contracts.system import ZERO_ADDRESS, System, event
 
 
@@ -16,13 +16,13 @@ def test_governor_names_another(system: System) -> None:
 
 
 def test_zero_address_is_refused(system: System) -> None:
-    with boa.reverts("trust: zero treasury"):
+    with evm.reverts("trust: zero treasury"):
         system.trust.set_treasury(ZERO_ADDRESS, sender=system.governor)
 
 
 @pytest.mark.parametrize("role", ["guardian", "issuer", "treasury", "deployer", "stranger"])
 def test_others_cannot(system: System, role: str) -> None:
-    with boa.reverts("ownable: caller is not the owner"):
+    with evm.reverts("ownable: caller is not the owner"):
         system.trust.set_treasury(system.stranger, sender=getattr(system, role))
 
 

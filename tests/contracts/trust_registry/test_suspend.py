@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import boa
 import pytest
 
+from tests.contracts import evm
 from tests.contracts.system import (
     EVIDENCE,
     GOOD,
@@ -17,7 +17,7 @@ from tests.contracts.system import (
 
 
 def test_governor_suspends_until_a_time(system: System) -> None:
-    until = boa.env.timestamp + 500
+    until = evm.env.timestamp + 500
 
     system.trust.suspend(subject(system.payer), until, 9, EVIDENCE, sender=system.governor)
 
@@ -38,7 +38,7 @@ def test_governor_suspends_until_a_time(system: System) -> None:
 
 def test_frozen_subject_is_suspended_and_its_cooldown_goes_on(system: System) -> None:
     system.freeze(system.payer)
-    cooldown = boa.env.timestamp + 4 * system.freeze_period
+    cooldown = evm.env.timestamp + 4 * system.freeze_period
 
     system.suspend(system.payer)
 
@@ -48,16 +48,16 @@ def test_frozen_subject_is_suspended_and_its_cooldown_goes_on(system: System) ->
 
 @pytest.mark.parametrize("seconds", [0, -1])
 def test_end_that_is_not_ahead_is_refused(system: System, seconds: int) -> None:
-    until = boa.env.timestamp + seconds
+    until = evm.env.timestamp + seconds
 
-    with boa.reverts("trust: until in the past"):
+    with evm.reverts("trust: until in the past"):
         system.trust.suspend(subject(system.payer), until, 1, EVIDENCE, sender=system.governor)
 
 
 def test_suspension_for_ever_is_refused(system: System) -> None:
     latest = 2**64 - 2
 
-    with boa.reverts("trust: until too late"):
+    with evm.reverts("trust: until too late"):
         system.trust.suspend(subject(system.payer), latest + 1, 1, EVIDENCE, sender=system.governor)
     system.trust.suspend(subject(system.payer), latest, 1, EVIDENCE, sender=system.governor)
 
@@ -66,7 +66,7 @@ def test_suspension_for_ever_is_refused(system: System) -> None:
 
 @pytest.mark.parametrize("role", ["guardian", "issuer", "deployer", "stranger"])
 def test_others_cannot(system: System, role: str) -> None:
-    with boa.reverts("ownable: caller is not the owner"):
+    with evm.reverts("ownable: caller is not the owner"):
         system.trust.suspend(
             subject(system.payer), 2**40, 1, EVIDENCE, sender=getattr(system, role)
         )
@@ -74,5 +74,5 @@ def test_others_cannot(system: System, role: str) -> None:
 
 @pytest.mark.parametrize("zero", [0, LICENSE_SUBJECT])
 def test_zero_account_and_zero_license_are_refused(system: System, zero: int) -> None:
-    with boa.reverts("trust: zero subject"):
+    with evm.reverts("trust: zero subject"):
         system.trust.suspend(zero, 2**40, 1, EVIDENCE, sender=system.governor)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import boa
-
+from tests.contracts import evm
 from tests.contracts.system import ZERO_ADDRESS, System, event
 
 
@@ -21,7 +20,7 @@ def test_new_governor_accepts(system: System) -> None:
     }
     assert system.trust.governor() == system.stranger
     assert system.trust.pending_owner() == ZERO_ADDRESS
-    with boa.reverts("ownable: caller is not the owner"):
+    with evm.reverts("ownable: caller is not the owner"):
         system.trust.set_guardian(system.governor, sender=system.governor)
 
 
@@ -31,19 +30,19 @@ def test_every_contract_follows_the_new_governor(system: System) -> None:
 
     system.tariff.retire_class(1, sender=system.stranger)
 
-    with boa.reverts("roles: not the governor"):
+    with evm.reverts("roles: not the governor"):
         system.tariff.retire_class(2, sender=system.governor)
 
 
 def test_only_the_governor_offers(system: System) -> None:
-    with boa.reverts("ownable: caller is not the owner"):
+    with evm.reverts("ownable: caller is not the owner"):
         system.trust.transfer_ownership(system.guardian, sender=system.guardian)
 
 
 def test_only_the_offered_account_accepts(system: System) -> None:
     system.trust.transfer_ownership(system.stranger, sender=system.governor)
 
-    with boa.reverts("ownable_2step: caller is not the new owner"):
+    with evm.reverts("ownable_2step: caller is not the new owner"):
         system.trust.accept_ownership(sender=system.guardian)
 
 
