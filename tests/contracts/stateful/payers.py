@@ -150,12 +150,13 @@ class PayerRules(Base):
     def _budget_reason(self, job: JobModel, actor: str, scope: int, deposit: int) -> str | None:
         return None if actor == job.payer else self._grant_reason(job.payer, scope, deposit)
 
-    def _changeable(self, job: JobModel) -> bool:
+    def changeable(self, job: JobModel) -> bool:
+        """Say whether its payer may still change a job."""
         return self._change_reason(job, job.payer, 0) is None
 
     def extend_job(self, data: st.DataObject) -> None:
         """M8, M9: extending buys windows at the job's own price, never after the end."""
-        job_id = self.job(data, lambda job: self._changeable(job) and not self._price_reason(job))
+        job_id = self.job(data, lambda job: self.changeable(job) and not self._price_reason(job))
         job = self.jobs[job_id]
         actor = self._actor(data, job, EXTEND)
         windows = data.draw(st.integers(1, 4), label="windows")
@@ -176,10 +177,12 @@ class PayerRules(Base):
 
     def scale_job(self, data: st.DataObject) -> None:
         """M8, M9, P13: scaling buys or returns the windows from the next one on."""
-        job_id = self.job(data, self._scalable)
+        job_id = self.job(data, self.scalable)
         job = self.jobs[job_id]
         actor = self._actor(data, job, SCALE)
-        slots = data.draw(st.sampled_from(self._sizes(job) * 4 + [job.slots]), label="slots")
+        slots = data.draw(st.sampled_from(self._sizes(job)), label="slots")
+        if self.rarely(data, "same slots"):
+            slots = job.slots
         surplus = job.surplus(slots)
         release = data.draw(subsets(job.active(), surplus, surplus), label="release")
         if self.rarely(data, "wrong release") and release:
@@ -193,14 +196,15 @@ class PayerRules(Base):
             actor,
         )
 
-    def _scalable(self, job: JobModel) -> bool:
-        return self._changeable(job) and (not job.end or self.now() + 1 < job.end)
+    def scalable(self, job: JobModel) -> bool:
+        """Say whether a job may have other slots from the next window on."""
+        return self.changeable(job) and (not job.end or self.now() + 1 < job.end)
 
     def _sizes(self, job: JobModel) -> list[int]:
         """Return the slots that a job may be scaled to, as far as the model knows."""
         more = [] if self._price_reason(job) else [job.slots + 1, job.slots + 2]
         fewer = list(range(1, job.slots)) if job.kind == SERVICE else []
-        return [*more, *fewer] or [job.slots + 1]
+        return [*more, *fewer, *fewer] or [job.slots + 1]
 
     def _scale_reason(self, job: JobModel, actor: str, slots: int, released: int) -> str | None:
         if reason := self._change_reason(job, actor, SCALE):
@@ -224,7 +228,7 @@ class PayerRules(Base):
     def revise_job(self, data: st.DataObject) -> None:
         """Revise a job, once a window."""
         job_id = self.job(
-            data, lambda job: self._changeable(job) and job.revised_in != self.now()
+            data, lambda job: self.changeable(job) and job.revised_in != self.now()
         )
         job = self.jobs[job_id]
         actor = self._actor(data, job, REVISE)
@@ -242,7 +246,7 @@ class PayerRules(Base):
 
     def cancel_job(self, data: st.DataObject) -> None:
         """M8: the windows behind the current one come back to the payer."""
-        job_id = self.job(data, self._changeable)
+        job_id = self.job(data, self.changeable)
         job = self.jobs[job_id]
         actor = self._actor(data, job, CANCEL)
         self._change(
