@@ -7,20 +7,24 @@ from typing import Any
 import pytest
 
 from tests.contracts import evm
-from tests.contracts.evm import Contract
-from tests.contracts.system import CLASSES, CLOSE_GRACE, POLICY, System, deployer, events
+from tests.contracts.system import (
+    BOND_TERMS,
+    CLASSES,
+    POLICY,
+    SERVICE,
+    System,
+    deployer,
+)
 
 
-def deploy(system: System, **changes: Any) -> Contract:
+def deploy(system: System, **changes: Any) -> evm.Contract:
     """Deploy an escrow beside `system`'s, with `changes` to its arguments."""
     arguments = {
-        "token": system.token,
         "trust": system.trust,
         "licenses": system.licenses,
         "committee": system.committee,
-        "close_grace": CLOSE_GRACE,
-        "classes": list(CLASSES),
-        "policy": POLICY,
+        "tariff": system.tariff,
+        "desk": system.desk,
     } | changes
     return deployer("JobEscrow").deploy(*arguments.values())
 
@@ -38,31 +42,42 @@ def test_calendar_comes_from_the_committee(system: System) -> None:
 def test_what_it_rests_on_is_public(system: System) -> None:
     escrow = deploy(system)
 
-    assert escrow.TOKEN() == system.token.address
     assert escrow.TRUST() == system.trust.address
     assert escrow.LICENSES() == system.licenses.address
     assert escrow.COMMITTEE() == system.committee.address
-    assert desk.CLOSE_GRACE() == CLOSE_GRACE
+    assert escrow.TARIFF() == system.tariff.address
+    assert escrow.DESK() == system.desk.address
     assert escrow.job_count() == 0
     assert escrow.liabilities() == 0
 
 
-def test_first_classes_and_policy_are_announced_and_set(system: System) -> None:
+def test_vault_is_that_of_the_licenses_and_the_token_that_of_the_vault(system: System) -> None:
     escrow = deploy(system)
 
-    assert [entry.class_id for entry in events(escrow, "ClassSet")] == [1, 2]
-    assert [entry.policy_version for entry in events(escrow, "PolicyAdded")] == [1]
-    assert [tuple(tariff.class_of(class_id))[:4] for class_id in (1, 2)] == list(CLASSES)
-    assert tuple(tariff.policy_of(1)) == POLICY
-    assert tariff.policy_version() == 1
-    assert tuple(escrow.ledger_of(1)) == (0, 0)
+    assert escrow.VAULT() == system.licenses.VAULT() == system.vault.address
+    assert escrow.TOKEN() == system.vault.TOKEN() == system.token.address
 
 
-def test_classes_may_come_later(system: System) -> None:
-    escrow = deploy(system, classes=[])
+def test_pause_lasts_as_long_as_a_freeze(system: System) -> None:
+    escrow = deploy(system)
 
-    with evm.reverts("tariff: unknown class"):
-        escrow.open_job(bytes(32), 1, 0, 1, 1, 1, 1, sender=system.payer)
+    assert escrow.PAUSE_PERIOD() == system.trust.FREEZE_PERIOD() == system.freeze_period
+    assert escrow.PAUSE_COOLDOWN() == system.trust.FREEZE_COOLDOWN()
+    assert tuple(escrow.pause_of()) == (0, 0)
+
+
+def test_nothing_is_on_sale_until_the_tariff_says_so(system: System) -> None:
+    tariff = deployer("Tariff").deploy(system.trust, list(CLASSES), POLICY, sender=system.deployer)
+    escrow = deploy(system, tariff=tariff)
+    with evm.reverts("rates: unknown class"):
+        escrow.open_job(bytes(32), 1, SERVICE, 1, 1, 1, 2**96, sender=system.payer)
+    with evm.reverts("rates: unknown policy"):
+        escrow.ledger_of(1)
+
+    tariff.bind_escrow(escrow, sender=system.deployer)
+
+    assert [escrow.price_of(class_id) for class_id in (1, 2)] == [row[0] for row in CLASSES]
+    assert tuple(escrow.ledger_of(1)) == (0, 0, 0)
 
 
 def test_domain_is_what_signers_use(system: System) -> None:
@@ -72,33 +87,36 @@ def test_domain_is_what_signers_use(system: System) -> None:
     assert (chain_id, contract) == (system.chain_id, system.escrow.address)
 
 
-def test_zero_close_grace_is_refused(system: System) -> None:
-    with evm.reverts("escrow: zero close grace"):
-        deploy(system, close_grace=0)
-
-
-@pytest.mark.parametrize(
-    ("policy", "reason"),
-    [
-        ((5_000, 5_000, 1, 0, 0), "ledger: shares above 100%"),
-        ((0, 0, 0, 10_001, 0), "tariff: floor above 100%"),
-        ((0, 0, 0, 0, 256), "ledger: level too high"),
-    ],
-)
-def test_policy_out_of_bounds_is_refused(
-    system: System, policy: tuple[int, ...], reason: str
-) -> None:
-    with evm.reverts(reason):
-        deploy(system, policy=policy)
-
-
-def test_class_out_of_bounds_is_refused(system: System) -> None:
-    with evm.reverts("class: price out of range"):
-        deploy(system, classes=[(0, 1, 1, 1)])
-
-
 def test_committee_over_other_licenses_is_refused(system: System) -> None:
-    other = deployer("NodeLicense").deploy(system.trust, 0, 0, [])
+    other = deployer("NodeLicense").deploy(system.trust, system.vault, 0, 0, BOND_TERMS, [])
 
     with evm.reverts("escrow: committee of others"):
         deploy(system, licenses=other)
+
+
+@pytest.mark.parametrize("role", ["payer", "governor", "deployer", "stranger"])
+def test_tariffs_calls_are_the_tariffs_alone(system: System, role: str) -> None:
+    """G27: what jobs are opened under is set by the governor, through the tariff."""
+    sender = getattr(system, role)
+
+    with evm.reverts("rates: not the tariff"):
+        system.escrow.set_class(1, 1, True, sender=sender)
+    with evm.reverts("rates: not the tariff"):
+        system.escrow.add_policy(1, 0, sender=sender)
+
+
+@pytest.mark.parametrize("role", ["payer", "governor", "deployer", "stranger"])
+def test_desks_calls_are_the_desks_alone(system: System, role: str) -> None:
+    """M9: nobody rewrites a job past the desk, its payer included."""
+    sender = getattr(system, role)
+    job_id = system.open_job()
+    money, terms = system.escrow.words_of(job_id)
+
+    with evm.reverts("escrow: not the desk"):
+        system.escrow.amend(job_id, money, terms, [], sender=sender)
+    with evm.reverts("escrow: not the desk"):
+        system.escrow.revise(job_id, bytes(32), sender=sender)
+    with evm.reverts("escrow: not the desk"):
+        system.escrow.open_job_for(
+            system.payer, bytes(32), 1, SERVICE, 1, 1, 1, 2**96, sender=sender
+        )

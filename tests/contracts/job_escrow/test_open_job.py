@@ -58,6 +58,7 @@ def test_deposit_is_pulled_and_the_job_recorded(system: System) -> None:
         "round": 0,
         "start": 0,
         "end": 0,
+        "windows": 10,
         "funded_units": 30 * UNIT,
         "claimed_units": 0,
         "cancelled": False,

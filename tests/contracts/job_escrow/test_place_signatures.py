@@ -16,7 +16,7 @@ from tests.contracts.system import (
     sign,
 )
 from workdeed.protocol.eip712 import Domain, report_digest
-from workdeed.protocol.signing import CURVE_ORDER
+from workdeed.protocol.signing import CURVE_ORDER, address_of
 
 
 @pytest.fixture
@@ -129,7 +129,7 @@ def test_seat_added_in_the_middle_of_a_round_voids_what_was_signed(
     license_id = system.issue(system.operators[0], kind=2)
     key = private_key("fifth oracle")
     system.link(license_id, key)
-    system.committee.add_seat(license_id, sender=system.governor)
+    system.committee.add_seat(license_id, address_of(key), sender=system.governor)
 
     with refuses_signatures():
         system.escrow.place(*arguments)
