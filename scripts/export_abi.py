@@ -14,7 +14,8 @@ from vyper.cli.vyper_compile import compile_files
 ROOT = Path(__file__).resolve().parent.parent
 CONTRACTS = ROOT / "contracts"
 TARGET = ROOT / "src" / "workdeed" / "chain" / "abi"
-NAMES = ("TrustRegistry", "NodeLicense", "OracleCommittee", "JobEscrow", "TestUSD")
+NAMES = tuple(sorted(path.stem for path in CONTRACTS.glob("*.vy")))
+"""Every deployable contract; what it rests on is in folders below."""
 
 
 def compile_abi(name: str) -> str:

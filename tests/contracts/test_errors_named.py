@@ -11,7 +11,7 @@ import pytest
 from vyper.ast import nodes as vy_ast
 from vyper.ast import parse_to_ast
 
-from tests.contracts.system import CONTRACTS
+from tests.contracts.evm.artifacts import CONTRACTS
 
 TESTS = Path(__file__).resolve().parent
 SOURCES = sorted([*CONTRACTS.glob("*.vy"), *CONTRACTS.glob("modules/*.vy")])

@@ -14,7 +14,15 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, Final, TypeVar
 
-from workdeed.chain.bindings import committee, escrow, licenses, ownership, registry
+from workdeed.chain.bindings import (
+    committee,
+    desk,
+    escrow,
+    licenses,
+    ownership,
+    registry,
+    tariff,
+)
 from workdeed.chain.bindings.codec import Event, LoggedEvent
 from workdeed.chain.bindings.licenses import ZERO_ADDRESS
 from workdeed.chain.errors import ChainError
@@ -47,11 +55,15 @@ class JobState:
         round: how many placements it had.
         start: its first window, 0 before the first placement.
         end: the first window after it, 0 before the first placement.
+        slots: replicas, or shards of a batch job; after a scaling, from the next window on.
         min_slots: licenses that the first placement must bring.
         active: licenses that are placed and not released.
         close_requested: the window in which the payer asked for a close, or 0.
         covered: whether the final report had the job's end at that request.
+        completed: whether the result of a batch job was attested.
+        attested: whether it was last closed by a report.
         deposited, refunded, paid, fees: base units of the token, up to now.
+        forfeited: what blacklisted licenses lost, in base units; the payer's part of it included.
 
     """
 
@@ -73,6 +85,7 @@ class JobState:
     active: int = 0
     claimed_units: int = 0
     cancelled: bool = False
+    completed: bool = False
     closed: bool = False
     attested: bool = False
     close_requested: int = 0
@@ -80,6 +93,7 @@ class JobState:
     refunded: int = 0
     paid: int = 0
     fees: int = 0
+    forfeited: int = 0
 
     @property
     def revision(self) -> int:
@@ -94,7 +108,7 @@ class JobState:
     @property
     def locked(self) -> int:
         """What is still held for it, in base units of the token."""
-        return self.deposited - self.refunded - self.paid - self.fees
+        return self.deposited - self.refunded - self.paid - self.fees - self.forfeited
 
     def gross(self, units: int) -> int:
         """Return what units cost, rounded down to base units of the token."""
@@ -154,6 +168,7 @@ class LicenseState:
         node: the linked node key, None if there is none.
         linked_at: when it was linked, Unix seconds; 0 if there is none.
         payout: who is paid, None for the owner.
+        bonded: whether its bond reaches the minimum of its kind.
 
     """
 
@@ -165,6 +180,7 @@ class LicenseState:
     endpoint: str = ""
     profile_hash: bytes = bytes(32)
     payout: str | None = None
+    bonded: bool = False
 
     @property
     def payee(self) -> str:
@@ -244,7 +260,10 @@ class PriceClass:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """The terms of a policy version; shares and floor in basis points."""
+    """The terms of a policy version, as the tariff has them.
+
+    `flushed` is what of its fees was handed to the vault, in base units of the token.
+    """
 
     policy_version: int
     oracle_bps: int
@@ -252,6 +271,11 @@ class Policy:
     treasury_bps: int
     sla_floor_bps: int
     payer_level: int
+    payer_standing: bool
+    payer_oracle: bool
+    forfeit_payer_bps: int
+    forfeit_burn_bps: int
+    flushed: int = 0
 
 
 @dataclass(slots=True)
@@ -275,6 +299,7 @@ class _Tables:
     guardian: str = ZERO_ADDRESS
     committee_epoch: int = 0
     veto_floor: int = 0
+    paused_until: int = 0
 
     def copy(self) -> "_Tables":
         """Return tables that change independently."""
@@ -404,6 +429,11 @@ class Books:
         return self._tables.veto_floor
 
     @property
+    def paused_until(self) -> int:
+        """From when (Unix seconds) jobs can be opened and placed again; 0 without a pause."""
+        return self._tables.paused_until
+
+    @property
     def latest_report(self) -> ReportState | None:
         """The latest report that was not vetoed, final or pending."""
         reports = reversed(self._tables.reports.values())
@@ -445,10 +475,18 @@ class Books:
         )
 
     def cap(self, job_id: int, license_id: int, reported: int) -> int:
-        """Return the most units that a license can be paid for by a report for `reported`."""
+        """Return the most units that a license can be paid for by a report for `reported`.
+
+        In a batch job one reported window opens all shards: what was funded is the bound.
+        """
         item = self._tables.assignments.get((job_id, license_id))
         job = self._tables.jobs.get(job_id)
-        return item.windows(job.end, reported) * UNIT if item is not None and job else 0
+        if item is None or job is None:
+            return 0
+        windows = item.windows(job.end, reported)
+        if job.kind == escrow.BATCH:
+            return job.funded_units if windows else 0
+        return windows * UNIT
 
     def license_of_node(self, node: str) -> LicenseState | None:
         """Return the license that a node key is linked to."""
@@ -484,7 +522,7 @@ class Books:
     def eligible(self, license_id: int, timestamp: int) -> bool:
         """Tell whether a license can be placed at a time."""
         item = self._tables.licenses.get(license_id)
-        if item is None or item.kind != licenses.NODE or item.node is None:
+        if item is None or item.kind != licenses.NODE or item.node is None or not item.bonded:
             return False
         if self.worst_standing(license_id, timestamp) != registry.GOOD:
             return False
@@ -511,7 +549,7 @@ def _ignore(_: _Tables, __: Event, ___: LoggedEvent) -> None:
     """Take note of an event that changes nothing here."""
 
 
-def _on_class_set(tables: _Tables, event: escrow.ClassSet, _: LoggedEvent) -> None:
+def _on_class_set(tables: _Tables, event: tariff.ClassSet, _: LoggedEvent) -> None:
     tables.classes[event.class_id] = PriceClass(
         class_id=event.class_id,
         price=event.price,
@@ -522,7 +560,7 @@ def _on_class_set(tables: _Tables, event: escrow.ClassSet, _: LoggedEvent) -> No
     )
 
 
-def _on_policy_added(tables: _Tables, event: escrow.PolicyAdded, _: LoggedEvent) -> None:
+def _on_policy_added(tables: _Tables, event: tariff.PolicyAdded, _: LoggedEvent) -> None:
     tables.policies[event.policy_version] = Policy(
         policy_version=event.policy_version,
         oracle_bps=event.oracle_bps,
@@ -530,6 +568,10 @@ def _on_policy_added(tables: _Tables, event: escrow.PolicyAdded, _: LoggedEvent)
         treasury_bps=event.treasury_bps,
         sla_floor_bps=event.sla_floor_bps,
         payer_level=event.payer_level,
+        payer_standing=event.payer_standing,
+        payer_oracle=event.payer_oracle,
+        forfeit_payer_bps=event.forfeit_payer_bps,
+        forfeit_burn_bps=event.forfeit_burn_bps,
     )
 
 
@@ -545,7 +587,7 @@ def _on_job_opened(tables: _Tables, event: escrow.JobOpened, at: LoggedEvent) ->
         min_slots=event.min_slots,
         opened_at=at.timestamp,
         revisions=(Revision(revision=0, window=0, spec_hash=event.spec_hash),),
-        funded_units=event.slots * event.windows * UNIT,
+        funded_units=event.slots * (1 if event.kind == escrow.BATCH else event.windows) * UNIT,
         deposited=event.deposit,
     )
 
@@ -553,8 +595,7 @@ def _on_job_opened(tables: _Tables, event: escrow.JobOpened, at: LoggedEvent) ->
 def _on_placed(tables: _Tables, event: escrow.Placed, _: LoggedEvent) -> None:
     job = tables.jobs[event.job_id]
     window = event.window + 1
-    for license_id in event.release:
-        _change(tables.assignments, (event.job_id, license_id), until=window)
+    _release(tables, event.job_id, event.release, window)
     for license_id in event.assign:
         _assign(tables, event.job_id, license_id, window, event.end)
     tables.jobs[event.job_id] = replace(
@@ -564,6 +605,12 @@ def _on_placed(tables: _Tables, event: escrow.Placed, _: LoggedEvent) -> None:
         end=event.end,
         active=job.active + len(event.assign) - len(event.release),
     )
+
+
+def _release(tables: _Tables, job_id: int, released: tuple[int, ...], window: int) -> None:
+    """End the terms of licenses; `window` is the first that they do not serve."""
+    for license_id in released:
+        _change(tables.assignments, (job_id, license_id), until=window)
 
 
 def _assign(tables: _Tables, job_id: int, license_id: int, window: int, end: int) -> None:
@@ -585,6 +632,20 @@ def _assign(tables: _Tables, job_id: int, license_id: int, window: int, end: int
 
 
 def _on_claimed(tables: _Tables, event: escrow.Claimed, _: LoggedEvent) -> None:
+    _credit(tables, event, event.amount)
+    job = tables.jobs[event.job_id]
+    tables.jobs[event.job_id] = replace(job, paid=job.paid + event.amount)
+
+
+def _on_forfeited(tables: _Tables, event: escrow.Forfeited, _: LoggedEvent) -> None:
+    amount = event.refund + event.burned + event.treasury
+    _credit(tables, event, amount)
+    job = tables.jobs[event.job_id]
+    tables.jobs[event.job_id] = replace(job, forfeited=job.forfeited + amount)
+
+
+def _credit(tables: _Tables, event: escrow.Claimed | escrow.Forfeited, amount: int) -> None:
+    """Credit a license; `amount` is its own share, be it paid or forfeited."""
     key = event.job_id, event.license_id
     job = tables.jobs[event.job_id]
     before = tables.assignments[key].claimed_units
@@ -594,12 +655,21 @@ def _on_claimed(tables: _Tables, event: escrow.Claimed, _: LoggedEvent) -> None:
     tables.jobs[event.job_id] = replace(
         job,
         claimed_units=job.claimed_units + event.units - before,
-        paid=job.paid + event.amount,
-        fees=job.fees + gross - event.amount,
+        fees=job.fees + gross - amount,
     )
 
 
-def _on_job_extended(tables: _Tables, event: escrow.JobExtended, _: LoggedEvent) -> None:
+def _on_fees_flushed(tables: _Tables, event: escrow.FeesFlushed, _: LoggedEvent) -> None:
+    handed_on = event.oracles + event.burned + event.treasury
+    flushed = tables.policies[event.policy_version].flushed + handed_on
+    _change(tables.policies, event.policy_version, flushed=flushed)
+
+
+def _on_paused(tables: _Tables, event: escrow.Paused, _: LoggedEvent) -> None:
+    tables.paused_until = event.until
+
+
+def _on_job_extended(tables: _Tables, event: desk.JobExtended, _: LoggedEvent) -> None:
     deposited = tables.jobs[event.job_id].deposited + event.deposit
     _change(
         tables.jobs,
@@ -610,13 +680,27 @@ def _on_job_extended(tables: _Tables, event: escrow.JobExtended, _: LoggedEvent)
     )
 
 
-def _on_job_revised(tables: _Tables, event: escrow.JobRevised, _: LoggedEvent) -> None:
+def _on_job_scaled(tables: _Tables, event: desk.JobScaled, _: LoggedEvent) -> None:
+    job = tables.jobs[event.job_id]
+    _release(tables, event.job_id, event.release, event.window + 1)
+    tables.jobs[event.job_id] = replace(
+        job,
+        slots=event.slots,
+        min_slots=min(job.min_slots, event.slots),
+        active=job.active - len(event.release),
+        funded_units=event.funded_units,
+        deposited=job.deposited + event.deposit,
+        refunded=job.refunded + event.refund,
+    )
+
+
+def _on_job_revised(tables: _Tables, event: desk.JobRevised, _: LoggedEvent) -> None:
     known = tables.jobs[event.job_id].revisions
     added = Revision(revision=event.revision, window=event.window, spec_hash=event.spec_hash)
     _change(tables.jobs, event.job_id, revisions=(*known, added))
 
 
-def _on_job_cancelled(tables: _Tables, event: escrow.JobCancelled, _: LoggedEvent) -> None:
+def _on_job_cancelled(tables: _Tables, event: desk.JobCancelled, _: LoggedEvent) -> None:
     job = tables.jobs[event.job_id]
     tables.jobs[event.job_id] = replace(
         job,
@@ -628,18 +712,34 @@ def _on_job_cancelled(tables: _Tables, event: escrow.JobCancelled, _: LoggedEven
     )
 
 
-def _on_close_requested(tables: _Tables, event: escrow.CloseRequested, _: LoggedEvent) -> None:
+def _on_close_requested(tables: _Tables, event: desk.CloseRequested, _: LoggedEvent) -> None:
     _change(tables.jobs, event.job_id, close_requested=event.window, covered=event.covered)
 
 
+def _on_result_attested(tables: _Tables, event: desk.ResultAttested, _: LoggedEvent) -> None:
+    _change(tables.jobs, event.job_id, end=event.end, completed=True)
+
+
 def _on_job_closed(tables: _Tables, event: escrow.JobClosed, _: LoggedEvent) -> None:
+    _close(tables, event, attested=True)
+
+
+def _on_job_closed_unattested(
+    tables: _Tables, event: desk.JobClosedUnattested, _: LoggedEvent
+) -> None:
+    _close(tables, event, attested=False)
+
+
+def _close(
+    tables: _Tables, event: escrow.JobClosed | desk.JobClosedUnattested, *, attested: bool
+) -> None:
     refunded = tables.jobs[event.job_id].refunded + event.refund
     _change(
         tables.jobs,
         event.job_id,
         funded_units=event.funded_units,
         closed=True,
-        attested=event.attested,
+        attested=attested,
         refunded=refunded,
     )
 
@@ -678,6 +778,10 @@ def _on_profile_set(tables: _Tables, event: licenses.ProfileSet, _: LoggedEvent)
 def _on_payout_set(tables: _Tables, event: licenses.PayoutSet, _: LoggedEvent) -> None:
     payout = None if event.payout == ZERO_ADDRESS else event.payout
     _change(tables.licenses, event.license_id, payout=payout)
+
+
+def _on_bonded_set(tables: _Tables, event: licenses.BondedSet, _: LoggedEvent) -> None:
+    _change(tables.licenses, event.license_id, bonded=event.bonded)
 
 
 def _on_eligibility_set(tables: _Tables, event: licenses.EligibilitySet, _: LoggedEvent) -> None:
@@ -749,16 +853,26 @@ def _on_veto(tables: _Tables, event: committee.ReportVetoed, _: LoggedEvent) -> 
 _Reducer = Callable[[_Tables, Any, LoggedEvent], None]
 
 _REDUCERS: Final[Mapping[type[Event], _Reducer]] = {
-    escrow.ClassSet: _on_class_set,
-    escrow.PolicyAdded: _on_policy_added,
+    tariff.ClassSet: _on_class_set,
+    tariff.PolicyAdded: _on_policy_added,
+    tariff.EscrowBound: _ignore,
     escrow.JobOpened: _on_job_opened,
     escrow.Placed: _on_placed,
     escrow.Claimed: _on_claimed,
-    escrow.JobExtended: _on_job_extended,
-    escrow.JobRevised: _on_job_revised,
-    escrow.JobCancelled: _on_job_cancelled,
-    escrow.CloseRequested: _on_close_requested,
+    escrow.Forfeited: _on_forfeited,
+    escrow.FeesFlushed: _on_fees_flushed,
     escrow.JobClosed: _on_job_closed,
+    escrow.Paused: _on_paused,
+    desk.JobExtended: _on_job_extended,
+    desk.JobScaled: _on_job_scaled,
+    desk.JobRevised: _on_job_revised,
+    desk.JobCancelled: _on_job_cancelled,
+    desk.ResultAttested: _on_result_attested,
+    desk.CloseRequested: _on_close_requested,
+    desk.JobClosedUnattested: _on_job_closed_unattested,
+    desk.Granted: _ignore,
+    desk.Spent: _ignore,
+    desk.EscrowBound: _ignore,
     licenses.LicenseIssued: _on_license_issued,
     licenses.Transfer: _on_license_moved,
     licenses.NodeLinked: _on_node_linked,
@@ -766,6 +880,13 @@ _REDUCERS: Final[Mapping[type[Event], _Reducer]] = {
     licenses.ProfileSet: _on_profile_set,
     licenses.PayoutSet: _on_payout_set,
     licenses.EligibilitySet: _on_eligibility_set,
+    licenses.BondedSet: _on_bonded_set,
+    licenses.BondPosted: _ignore,
+    licenses.UnbondRequested: _ignore,
+    licenses.UnbondCancelled: _ignore,
+    licenses.BondWithdrawn: _ignore,
+    licenses.Slashed: _ignore,
+    licenses.SlashSplitSet: _ignore,
     licenses.CommitteeBound: _ignore,
     licenses.Approval: _ignore,
     licenses.ApprovalForAll: _ignore,
@@ -775,11 +896,17 @@ _REDUCERS: Final[Mapping[type[Event], _Reducer]] = {
     registry.Attested: _on_attested,
     registry.AttestationRevoked: _on_revoked,
     registry.LicensesBound: _ignore,
+    registry.TreasurySet: _ignore,
     registry.Appealed: _ignore,
     committee.SeatAdded: _on_seat_added,
     committee.SeatRemoved: _on_seat_removed,
     committee.ReportSubmitted: _on_report,
     committee.ReportVetoed: _on_veto,
+    committee.EquivocationSlashed: _ignore,
+    committee.RewardsBooked: _ignore,
+    committee.RewardsSettled: _ignore,
+    committee.RewardClaimed: _ignore,
+    committee.RewardForfeited: _ignore,
     ownership.OwnershipTransferred: _ignore,
     ownership.OwnershipTransferStarted: _ignore,
     ownership.RoleMinterChanged: _ignore,

@@ -14,7 +14,16 @@ from workdeed.protocol.eip712 import Domain
 from workdeed.protocol.fields import Address, Hash, Positive, Uint
 from workdeed.protocol.windows import WindowClock
 
-REQUIRED: Final = ("TrustRegistry", "NodeLicense", "OracleCommittee", "JobEscrow", "TestUSD")
+REQUIRED: Final = (
+    "TrustRegistry",
+    "FeeVault",
+    "NodeLicense",
+    "OracleCommittee",
+    "Tariff",
+    "JobDesk",
+    "JobEscrow",
+    "TestUSD",
+)
 
 ContractName = Annotated[str, Field(pattern=r"^[A-Z][A-Za-z0-9]*$")]
 

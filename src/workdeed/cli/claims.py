@@ -1,4 +1,4 @@
-"""The command `claim`."""
+"""The commands `claim` and `forfeit`."""
 
 from typing import TYPE_CHECKING
 
@@ -26,27 +26,69 @@ if TYPE_CHECKING:
 @network_options
 @key_options
 def claim(license_id: int, job_id: int | None, as_json: bool, network: Network, key: Key) -> None:
-    """Collect what LICENSE_ID has earned; the money goes to its payout address."""
+    """Collect what LICENSE_ID has earned; the money goes to its payout address.
+
+    For an oracle that is its share of the fees, for the reports that it signed.
+    """
 
     async def work(client: "Client") -> None:
-        if job_id is None:
-            collected = await client.claim_license(license_id)
-        else:
-            one = await client.claim(job_id, license_id)
-            collected = [one] if one else []
+        collected = await _collect(client, license_id, job_id)
         decimals = await client.decimals()
         if as_json:
             emit_json(
                 [
-                    {"job_id": one.job_id, "payee": one.payee, "amount": str(one.amount)}
-                    for one in collected
+                    {"job_id": job, "payee": payee, "amount": str(amount)}
+                    for job, payee, amount in collected
                 ]
             )
             return
         if not collected:
             click.echo(f"license {license_id}: nothing to collect; the final report is claimed")
             return
-        rows = [(one.job_id, format_amount(one.amount, decimals), one.payee) for one in collected]
+        rows = [
+            (job or "-", format_amount(amount, decimals), payee) for job, payee, amount in collected
+        ]
         emit_table(f"Collected for license {license_id}", ("job", "amount", "payee"), rows)
+
+    with_client(network, work, key)
+
+
+async def _collect(
+    client: "Client", license_id: int, job_id: int | None
+) -> list[tuple[int | None, str, int]]:
+    """Return job, payee and amount of all that could be collected; an oracle's has no job."""
+    if job_id is not None:
+        one = await client.claim(job_id, license_id)
+        return [(one.job_id, one.payee, one.amount)] if one else []
+    reward = await client.claim_reward(license_id)
+    if reward is not None:
+        return [(None, reward.payee, reward.amount)]
+    found = await client.claim_license(license_id)
+    return [(one.job_id, one.payee, one.amount) for one in found]
+
+
+@click.command()
+@click.argument("job_id", type=click.IntRange(min=1))
+@click.argument("license_id", type=click.IntRange(min=1))
+@network_options
+@key_options
+def forfeit(job_id: int, license_id: int, network: Network, key: Key) -> None:
+    """Take what LICENSE_ID, which is blacklisted, has earned in JOB_ID. Anyone may.
+
+    By the job's policy it goes back to the payer, is burned, or is the treasury's.
+    """
+
+    async def work(client: "Client") -> None:
+        lost = await client.forfeit(job_id, license_id)
+        if lost is None:
+            click.echo(f"license {license_id}: nothing to take; the final report is settled")
+            return
+        decimals = await client.decimals()
+        rows = [
+            ("payer", format_amount(lost.refund, decimals)),
+            ("burn", format_amount(lost.burned, decimals)),
+            ("treasury", format_amount(lost.treasury, decimals)),
+        ]
+        emit_table(f"Forfeited by license {license_id}", ("to", "amount"), rows)
 
     with_client(network, work, key)

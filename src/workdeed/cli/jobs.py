@@ -1,4 +1,4 @@
-"""Commands of payers: quote, deploy, status, update, extend, cancel, close."""
+"""Commands of payers: quote, deploy, status, update, extend, scale, cancel, close."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +14,7 @@ from workdeed.cli.network import (
     key_options,
     network_options,
     parse_address,
+    payer_option,
     read_document,
     with_client,
 )
@@ -56,7 +57,7 @@ def quote(
         if spec is not None:
             check_fits(spec, found.offer)
         decimals = await client.decimals()
-        fees = found.policy.oracle_bps + found.policy.burn_bps + found.policy.treasury_bps
+        fees = found.policy.fee_bps
         fields = {
             "class": chosen,
             "slots": slots,
@@ -82,6 +83,7 @@ def quote(
 @click.option("--windows", type=POSITIVE, required=True, help="Windows to pay for.")
 @click.option("--max-price", help="Highest price of a slot and window. Default: today's.")
 @click.option("--dry-run", is_flag=True, help="Check and quote, but open nothing.")
+@payer_option
 @json_option
 @network_options
 @key_options
@@ -92,11 +94,15 @@ def deploy(
     windows: int,
     max_price: str | None,
     dry_run: bool,
+    payer: str | None,
     as_json: bool,
     network: Network,
     key: Key,
 ) -> None:
-    """Open a job from SPEC_FILE (JSON or TOML) and pay its deposit."""
+    """Open a job from SPEC_FILE (JSON or TOML) and pay its deposit.
+
+    With --for the deposit is that account's, within what it granted to the sender.
+    """
     spec = _load_spec(spec_file)
     if min_slots is not None and min_slots > slots:
         raise Failure("--min-slots: it must not exceed --slots")
@@ -114,7 +120,12 @@ def deploy(
             return
         note(f"opening a job with a deposit of {deposit}")
         job_id = await client.open_job(
-            spec, slots=slots, windows=windows, min_slots=min_slots, max_price=limit
+            spec,
+            slots=slots,
+            windows=windows,
+            min_slots=min_slots,
+            max_price=limit,
+            payer=payer,
         )
         if as_json:
             emit_json({"job_id": job_id, "deposit": str(found.deposit)})
@@ -151,14 +162,15 @@ def status(
 @click.command()
 @click.argument("job_id", type=POSITIVE)
 @click.argument("spec_file", type=SPEC_FILE)
+@payer_option
 @network_options
 @key_options
-def update(job_id: int, spec_file: Path, network: Network, key: Key) -> None:
+def update(job_id: int, spec_file: Path, payer: str | None, network: Network, key: Key) -> None:
     """Replace the spec of JOB_ID by SPEC_FILE, once a window."""
     spec = _load_spec(spec_file)
 
     async def work(client: "Client") -> None:
-        revision = await client.revise_job(job_id, spec)
+        revision = await client.revise_job(job_id, spec, payer=payer)
         click.echo(f"job {job_id} revision {revision}")
 
     with_client(network, work, key)
@@ -167,13 +179,14 @@ def update(job_id: int, spec_file: Path, network: Network, key: Key) -> None:
 @click.command()
 @click.argument("job_id", type=POSITIVE)
 @click.option("--windows", type=POSITIVE, required=True, help="Windows to add.")
+@payer_option
 @network_options
 @key_options
-def extend(job_id: int, windows: int, network: Network, key: Key) -> None:
+def extend(job_id: int, windows: int, payer: str | None, network: Network, key: Key) -> None:
     """Buy more windows for JOB_ID at its own price."""
 
     async def work(client: "Client") -> None:
-        end = await client.extend_job(job_id, windows)
+        end = await client.extend_job(job_id, windows, payer=payer)
         until = f"runs until window {end}" if end else "waits to start"
         click.echo(f"job {job_id} {until}")
 
@@ -182,16 +195,62 @@ def extend(job_id: int, windows: int, network: Network, key: Key) -> None:
 
 @click.command()
 @click.argument("job_id", type=POSITIVE)
-@click.option("--yes", is_flag=True, help="Do not ask: cancelling is final.")
+@click.option("--slots", type=POSITIVE, required=True, help="The new number of replicas.")
+@click.option(
+    "--release",
+    type=POSITIVE,
+    multiple=True,
+    help="License that loses its slot; repeat it for more. Default: those longest in place.",
+)
+@payer_option
+@json_option
 @network_options
 @key_options
-def cancel(job_id: int, yes: bool, network: Network, key: Key) -> None:
+def scale(
+    job_id: int,
+    slots: int,
+    release: tuple[int, ...],
+    payer: str | None,
+    as_json: bool,
+    network: Network,
+    key: Key,
+) -> None:
+    """Change the replicas of JOB_ID from the next window on.
+
+    More are paid for at the job's own price. With fewer, the windows that are left come back, and
+    where more licenses are in place than there are slots, those longest in place stop, of several
+    the lowest ids, unless --release names others.
+    """
+
+    async def work(client: "Client") -> None:
+        done = await client.scale_job(job_id, slots, release=release or None, payer=payer)
+        if as_json:
+            amounts = {"deposit": str(done.deposit), "refund": str(done.refund)}
+            emit_json({"job_id": job_id, "slots": slots, "released": done.released, **amounts})
+            return
+        decimals = await client.decimals()
+        moved = f"deposit {format_amount(done.deposit, decimals)}"
+        if done.refund:
+            moved = f"refund {format_amount(done.refund, decimals)}"
+        released = f" without license {', '.join(map(str, done.released))}" * bool(done.released)
+        click.echo(f"job {job_id} has {slots} slots from the next window on{released}, {moved}")
+
+    with_client(network, work, key)
+
+
+@click.command()
+@click.argument("job_id", type=POSITIVE)
+@click.option("--yes", is_flag=True, help="Do not ask: cancelling is final.")
+@payer_option
+@network_options
+@key_options
+def cancel(job_id: int, yes: bool, payer: str | None, network: Network, key: Key) -> None:
     """End JOB_ID for good and get back the windows that it has not begun."""
     if not yes:
         click.confirm(f"Cancelling job {job_id} is final. Go on?", abort=True, err=True)
 
     async def work(client: "Client") -> None:
-        refund = await client.cancel_job(job_id)
+        refund = await client.cancel_job(job_id, payer=payer)
         click.echo(f"job {job_id} refund {format_amount(refund, await client.decimals())}")
 
     with_client(network, work, key)

@@ -1,10 +1,11 @@
-"""Commands of issuers and operators: `license issue|consent|link|unlink|profile|payout|show`."""
+"""Commands of issuers and operators: `license ...`, from the issue to the bond."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from workdeed.cli.amounts import format_amount, parse_amount
 from workdeed.cli.errors import Failure
 from workdeed.cli.network import (
     Key,
@@ -28,7 +29,7 @@ LICENSE_ID = click.IntRange(min=1)
 
 @click.group("license")
 def license_() -> None:
-    """Issue, link and show licenses."""
+    """Issue, link, bond and show licenses."""
 
 
 @license_.command()
@@ -55,11 +56,20 @@ def issue(owner: str, kind: str, network: Network, key: Key) -> None:
 @json_option
 @network_options
 def show(license_id: int, as_json: bool, network: Network) -> None:
-    """Show license LICENSE_ID: owner, node, payout, standing, endpoint."""
+    """Show license LICENSE_ID: owner, node, payout, standing, bond, and what stands in the way."""
 
     async def work(client: "Client") -> None:
-        fields = (await client.license(license_id)).to_json()
-        emit_json(fields) if as_json else emit_fields(f"License {license_id}", fields)
+        view = await client.license(license_id)
+        if as_json:
+            emit_json(view.to_json())
+            return
+        decimals = await client.decimals()
+        amounts = {
+            "bond": format_amount(view.bond, decimals),
+            "min_bond": format_amount(view.min_bond, decimals),
+            "unbonding": format_amount(view.unbonding, decimals),
+        }
+        emit_fields(f"License {license_id}", view.to_json() | amounts)
 
     with_client(network, work)
 
@@ -174,6 +184,64 @@ def payout(license_id: int, payout: str | None, network: Network, key: Key) -> N
     async def work(client: "Client") -> None:
         await client.set_payout(license_id, address)
         click.echo(f"license {license_id} payout {payout or 'its owner'}")
+
+    with_client(network, work, key)
+
+
+@license_.command()
+@click.argument("license_id", type=LICENSE_ID)
+@click.argument("amount")
+@network_options
+@key_options
+def bond(license_id: int, amount: str, network: Network, key: Key) -> None:
+    """Add AMOUNT to the bond of LICENSE_ID; it then is its owner's, whoever pays."""
+
+    async def work(client: "Client") -> None:
+        decimals = await client.decimals()
+        counts = await client.post_bond(license_id, parse_amount(amount, decimals, "AMOUNT"))
+        click.echo(f"license {license_id} bond {format_amount(counts, decimals)}")
+
+    with_client(network, work, key)
+
+
+@license_.command()
+@click.argument("license_id", type=LICENSE_ID)
+@click.argument("amount", required=False)
+@click.option("--cancel", is_flag=True, help="Let all that was requested count again.")
+@network_options
+@key_options
+def unbond(license_id: int, amount: str | None, cancel: bool, network: Network, key: Key) -> None:
+    """Ask for AMOUNT of the bond of LICENSE_ID back; without it, for all.
+
+    It stops counting at once, and can be withdrawn after a delay, which each request begins anew.
+    """
+    if cancel and amount is not None:
+        raise Failure("AMOUNT, --cancel: give one of them")
+
+    async def work(client: "Client") -> None:
+        decimals = await client.decimals()
+        if cancel:
+            counts = await client.cancel_unbond(license_id)
+            click.echo(f"license {license_id} bond {format_amount(counts, decimals)}")
+            return
+        wanted = None if amount is None else parse_amount(amount, decimals, "AMOUNT")
+        requested = await client.request_unbond(license_id, wanted)
+        click.echo(f"license {license_id} unbonding {format_amount(requested, decimals)}")
+
+    with_client(network, work, key)
+
+
+@license_.command()
+@click.argument("license_id", type=LICENSE_ID)
+@network_options
+@key_options
+def withdraw(license_id: int, network: Network, key: Key) -> None:
+    """Get what was requested of the bond of LICENSE_ID, once the delay is over."""
+
+    async def work(client: "Client") -> None:
+        amount = await client.withdraw_bond(license_id)
+        shown = format_amount(amount, await client.decimals())
+        click.echo(f"license {license_id} withdrawn {shown}")
 
     with_client(network, work, key)
 

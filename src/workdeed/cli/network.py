@@ -147,6 +147,18 @@ def key_options(command: Callable[..., T]) -> Callable[..., T]:
     return wrapped
 
 
+def payer_option(command: Callable[..., T]) -> Callable[..., T]:
+    """Add `--for`, the payer that a delegate acts for; the command gets an address as `payer`."""
+
+    @click.option("--for", "payer_text", metavar="PAYER", help="Act as a delegate of this account.")
+    @functools.wraps(command)
+    def wrapped(*args: Any, payer_text: str | None, **kwargs: Any) -> T:
+        payer = None if payer_text is None else parse_address(payer_text, "--for")
+        return command(*args, payer=payer, **kwargs)
+
+    return wrapped
+
+
 def json_option(command: Callable[..., T]) -> Callable[..., T]:
     """Add `--json`; the command gets it as `as_json`."""
     return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(command)

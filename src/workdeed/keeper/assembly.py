@@ -313,8 +313,8 @@ class _Builder:
         gas = GasWatch(base.rpc, base.sender.address, base.once, base.metrics)
         duties.append(Duty("gas", gas.run))
         if base.settings.closes.own_unattested:
-            grace: int = await read(base.rpc, base.suite.escrow.close_grace())
-            closes = OwnCloses(base.suite.escrow, desk, base.sender.address, grace)
+            grace: int = await read(base.rpc, base.suite.desk.close_grace())
+            closes = OwnCloses(base.suite.desk, desk, base.sender.address, grace)
             duties.append(Duty("own-closes", closes.run))
         return duties
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from workdeed.chain.bindings.desk import JobDesk
 from workdeed.chain.bindings.escrow import JobEscrow
 from workdeed.chain.books import Books, JobState
 from workdeed.keeper.effects import PlannedEffect
@@ -36,16 +37,14 @@ def close_effects(
     return [_close(escrow, data, leaf) for leaf in leaves]
 
 
-def unattested_effects(
-    view: View, escrow: JobEscrow, payer: str, grace: int
-) -> list[PlannedEffect]:
+def unattested_effects(view: View, desk: JobDesk, payer: str, grace: int) -> list[PlannedEffect]:
     """Return what leads to a close without a report for the ended jobs of `payer`.
 
     Args:
         view: the chain.
-        escrow: the escrow.
+        desk: the desk.
         payer: the keeper's own sender; others have to ask for themselves.
-        grace: the escrow's `CLOSE_GRACE`, in windows.
+        grace: the desk's `CLOSE_GRACE`, in windows.
 
     """
     effects = []
@@ -54,10 +53,19 @@ def unattested_effects(
             continue
         covered = view.reported + 1 >= job.end
         if not job.close_requested or (covered and not job.covered):
-            effects.append(_request(escrow, job, covered))
-        elif view.window >= job.close_requested + grace:
-            effects.append(_close_unattested(escrow, job))
+            effects.append(_request(desk, job, covered))
+        elif view.window > job.close_requested + grace and not _caught_up(view.books, job):
+            effects.append(_close_unattested(desk, job))
     return effects
+
+
+def _caught_up(books: Books, job: JobState) -> bool:
+    """Tell whether reports have come to the job's end since the request, be they pending.
+
+    The operators then get a grace of their own: the payer asks again once the report is final.
+    """
+    latest = books.latest_report
+    return not job.covered and latest is not None and latest.window + 1 >= job.end
 
 
 def _lowers(job: JobState, total: int, reported: int) -> bool:
@@ -78,7 +86,7 @@ def _close(escrow: JobEscrow, data: ReportData, leaf: Leaf) -> PlannedEffect:
     )
 
 
-def _request(escrow: JobEscrow, job: JobState, covered: bool) -> PlannedEffect:
+def _request(desk: JobDesk, job: JobState, covered: bool) -> PlannedEffect:
     def done(books: Books) -> bool:
         now = books.jobs[job.job_id]
         return now.closed or (now.close_requested > 0 and now.covered >= covered)
@@ -86,14 +94,14 @@ def _request(escrow: JobEscrow, job: JobState, covered: bool) -> PlannedEffect:
     kind = "covered" if covered else "uncovered"
     return PlannedEffect(
         key=f"request-close:{job.job_id}:{job.end}:{kind}",
-        call=escrow.request_close(job.job_id),
+        call=desk.request_close(job.job_id),
         done=done,
     )
 
 
-def _close_unattested(escrow: JobEscrow, job: JobState) -> PlannedEffect:
+def _close_unattested(desk: JobDesk, job: JobState) -> PlannedEffect:
     return PlannedEffect(
         key=f"close-unattested:{job.job_id}:{job.close_requested}",
-        call=escrow.close_unattested(job.job_id),
+        call=desk.close_unattested(job.job_id),
         done=lambda books: books.jobs[job.job_id].closed,
     )

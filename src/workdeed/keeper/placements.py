@@ -10,7 +10,7 @@ import math
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, field
 
-from workdeed.chain.bindings.escrow import JobEscrow
+from workdeed.chain.bindings.escrow import SERVICE, JobEscrow
 from workdeed.chain.books import Books
 from workdeed.chain.clock import ChainClock
 from workdeed.chain.errors import ChainError
@@ -154,6 +154,8 @@ class Leading:
             return
         if signers[leader(view.window, turn, len(signers))] != self.member.address:
             return
+        if view.timestamp < view.books.paused_until:
+            return
         if self._turn != (view.window, turn):
             self._turn = (view.window, turn)
             self._tried.clear()
@@ -178,6 +180,9 @@ class Leading:
 
     async def _propose(self, view: View, snapshot: PlacementView, job_id: int, turn: int) -> None:
         name = f"placement of job {job_id}"
+        if snapshot.books.jobs[job_id].kind != SERVICE:
+            self.tools.once.trouble(name, "it is a batch job, which this version does not place")
+            return
         try:
             found = await self._choose(snapshot, job_id)
             if found is None:

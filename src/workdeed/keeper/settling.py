@@ -4,6 +4,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from workdeed.chain.bindings.desk import JobDesk
 from workdeed.chain.bindings.escrow import JobEscrow
 from workdeed.keeper.claims import ClaimRule, claim_effects, due_claims
 from workdeed.keeper.closes import close_effects, due_closes, unattested_effects
@@ -65,21 +66,21 @@ class OwnCloses:
     """Closes the keeper's own jobs that no report covers.
 
     Attributes:
-        escrow: where requests and closes go.
+        jobs: where requests and closes go.
         desk: where effects are left to be sent.
         payer: the keeper's sender.
-        grace: the escrow's `CLOSE_GRACE`, in windows.
+        grace: the `CLOSE_GRACE` of `jobs`, in windows.
 
     """
 
-    escrow: JobEscrow
+    jobs: JobDesk
     desk: EffectDesk
     payer: str
     grace: int
 
     async def run(self, view: View) -> None:
         """Leave what is due to be sent."""
-        await _plan(self.desk, view, unattested_effects(view, self.escrow, self.payer, self.grace))
+        await _plan(self.desk, view, unattested_effects(view, self.jobs, self.payer, self.grace))
 
 
 async def _plan(desk: EffectDesk, view: View, effects: Sequence[PlannedEffect]) -> None:

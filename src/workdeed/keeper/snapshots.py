@@ -8,7 +8,7 @@ who may serve whom.
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
-from workdeed.chain.bindings import committee, escrow, licenses, registry
+from workdeed.chain.bindings import committee, desk, escrow, licenses, registry
 from workdeed.chain.bindings.codec import Event
 from workdeed.chain.books import Books
 from workdeed.chain.clock import last_block_before
@@ -23,13 +23,16 @@ from workdeed.protocol.windows import WindowClock
 CHANGES: tuple[type[Event], ...] = (
     escrow.JobOpened,
     escrow.Placed,
-    escrow.JobRevised,
-    escrow.JobExtended,
-    escrow.JobCancelled,
+    desk.JobRevised,
+    desk.JobExtended,
+    desk.JobScaled,
+    desk.JobCancelled,
+    desk.ResultAttested,
     licenses.Transfer,
     licenses.NodeLinked,
     licenses.NodeUnlinked,
     licenses.ProfileSet,
+    licenses.BondedSet,
     licenses.EligibilitySet,
     registry.StandingSet,
     registry.Attested,

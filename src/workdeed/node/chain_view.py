@@ -27,7 +27,7 @@ OPEN_END: Final = 2**32 - 1
 
 _JOB: Final = (
     "(address,bytes32,uint256,uint256,uint256,uint256,uint256,uint256,uint256,uint256,uint256,"
-    "uint256,uint256,uint256,uint256,bool,bool,uint256)"
+    "uint256,uint256,uint256,uint256,uint256,bool,bool,bool,uint256)"
 )
 _ASSIGNMENT: Final = "(uint256,uint256,uint256,uint256)"
 
@@ -37,6 +37,7 @@ class Contracts:
     """Checksummed addresses of a deployment."""
 
     escrow: str
+    desk: str
     licenses: str
     committee: str
 
@@ -137,11 +138,11 @@ class ChainView:
         """
         calls = []
         for job_id in job_ids:
-            calls.append(_call("job(uint256)", job_id))
-            calls.append(_call("assignment(uint256,uint256)", job_id, self._license_id))
-        to = self._contracts.escrow
+            service = _call("assignment(uint256,uint256)", job_id, self._license_id)
+            calls.append((self._contracts.desk, _call("job(uint256)", job_id)))
+            calls.append((self._contracts.escrow, service))
         types = [_JOB, _ASSIGNMENT] * len(job_ids)
-        values = await self._read([(to, data) for data in calls], types, moment.block_hash)
+        values = await self._read(calls, types, moment.block_hash)
         return [
             _pair(job, service)
             for (job,), (service,) in zip(values[::2], values[1::2], strict=True)
@@ -169,13 +170,15 @@ class ChainView:
                 (committee, _call("WINDOW()")),
                 (escrow, _call("COMMITTEE()")),
                 (escrow, _call("LICENSES()")),
+                (escrow, _call("DESK()")),
             ]
-            types = ["uint256", "uint256", "address", "address"]
+            types = ["uint256", "uint256", "address", "address", "address"]
             values = await self._read(calls, types, block_hash)
             genesis, window, *named = (value for (value,) in values)
-            if [to_checksum(one) for one in named] != [committee, self._contracts.licenses]:
+            expected = [committee, self._contracts.licenses, self._contracts.desk]
+            if [to_checksum(one) for one in named] != expected:
                 raise ChainUnsureError(
-                    "contracts: the escrow names another committee or license contract; "
+                    "contracts: the escrow names another committee, license contract or desk; "
                     "take all addresses from one deployment"
                 )
             self._clock = WindowClock(genesis, window)
@@ -274,8 +277,8 @@ def _pair(job: Sequence[Any], service: Sequence[Any]) -> PairView:
         revision=job[2],
         start=job[11],
         end=job[12],
-        cancelled=job[15],
-        closed=job[16],
+        cancelled=job[16],
+        closed=job[18],
         first=service[0],
         until=service[1],
     )

@@ -6,6 +6,7 @@ from typing import Final
 
 from workdeed.chain.bindings import licenses, registry
 from workdeed.chain.bindings.escrow import MAX_PLACEMENT as MAX_IN_CONTRACT
+from workdeed.chain.bindings.escrow import SERVICE
 from workdeed.chain.books import AssignmentState, Books, JobState, LicenseState, PriceClass
 from workdeed.intent import Spec
 from workdeed.placement import tags
@@ -58,9 +59,9 @@ class View:
         return job
 
     def is_placeable(self, job: JobState) -> bool:
-        """Tell whether the escrow takes a placement of `job` in this window at all."""
+        """Tell whether a placement of `job` can be taken in this window; batch jobs get none."""
         is_over = job.start > 0 and self.window + 1 >= job.end
-        return not (job.cancelled or job.closed or is_over)
+        return job.kind == SERVICE and not (job.cancelled or job.closed or is_over)
 
 
 def obstacle(view: View, job_id: int, license_id: int) -> str:
@@ -123,7 +124,7 @@ def free_resources(view: View, item: LicenseState, profile: NodeProfile) -> Reso
 
 
 def _chain_obstacle(view: View, item: LicenseState) -> str:
-    """Check what the contract checks: kind, link, standing, verification."""
+    """Check what the contract checks: kind, link, standing, bond, verification."""
     if item.kind != licenses.NODE:
         return "it is no node license"
     if item.node is None:
@@ -131,6 +132,8 @@ def _chain_obstacle(view: View, item: LicenseState) -> str:
     standing = view.books.worst_standing(item.license_id, view.timestamp)
     if standing != registry.GOOD:
         return f"license, owner or node is {registry.STANDINGS[standing]}"
+    if not item.bonded:
+        return "its bond is below the minimum"
     if not view.books.eligible(item.license_id, view.timestamp):
         return "its owner is not verified to the level that policy demands"
     return ELIGIBLE

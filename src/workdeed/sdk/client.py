@@ -8,14 +8,17 @@ from workdeed.chain.deployment import Deployment
 from workdeed.chain.keys import Signer
 from workdeed.chain.rpc import Rpc
 from workdeed.chain.transactor import TransactorSettings
+from workdeed.sdk.bonds import Bonds
+from workdeed.sdk.delegates import Delegates
 from workdeed.sdk.earnings import Earnings
+from workdeed.sdk.fees import Fees
 from workdeed.sdk.jobs import Jobs
 from workdeed.sdk.licenses import Licenses
 from workdeed.sdk.session import Session, open_session
 from workdeed.sdk.trust import Trust
 
 
-class Client(Jobs, Licenses, Earnings, Trust):
+class Client(Jobs, Delegates, Licenses, Bonds, Earnings, Fees, Trust):
     """One deployment, seen with one key.
 
         async with await Client.connect(rpc, deployment, signer) as client:

@@ -1,13 +1,17 @@
 """What a license earned: prove it from the final report and collect it.
 
-Anyone may collect for anyone: the money goes to the license's payout address.
+Anyone may collect for anyone: the money goes to the license's payout address. What a blacklisted
+license earned is forfeited instead, in part back to the payer.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from workdeed.chain.bindings.escrow import MAX_CLAIMS, Claimed, ClaimEntry
+from workdeed.chain.bindings.committee import RewardClaimed
+from workdeed.chain.bindings.escrow import MAX_CLAIMS, Claimed, ClaimEntry, Forfeited
+from workdeed.chain.bindings.licenses import ORACLE
 from workdeed.protocol.merkle import EMPTY_ROOT, leaf_hash
+from workdeed.protocol.messages import ProvenLeaf
 from workdeed.protocol.report import Leaf, report_tree
 from workdeed.sdk.errors import NoProofError, SdkError
 from workdeed.sdk.keepers import fetch_report, prove_leaf
@@ -38,19 +42,49 @@ class Earnings:
             SdkError: if the escrow refuses, as it does while the license is frozen.
 
         """
-        suite = self.session.suite
-        window, root = await self._final_report()
-        keepers = await self.session.keeper_addresses()
-        key = (suite.escrow.address, job_id, license_id)
-        leaf = await prove_leaf(self.session.endpoints, keepers, window, root, key)
-        served = await self.session.read(suite.escrow.assignment(job_id, license_id))
-        if leaf.units <= served.claimed_units:
+        leaf = await self._new_leaf(job_id, license_id)
+        if leaf is None:
             return None
         receipt = await self.session.sender.send(
-            suite.escrow.claim(job_id, license_id, leaf.units, leaf.proof)
+            self.session.suite.escrow.claim(job_id, license_id, leaf.units, leaf.proof)
         )
         claimed = receipt.event(Claimed)
         return _collected(claimed) if claimed else None
+
+    async def forfeit(self, job_id: int, license_id: int) -> Forfeited | None:
+        """Take what a blacklisted license earned in one job; None if there is nothing new.
+
+        Raises:
+            NoProofError: if no keeper proves a leaf of it.
+            SdkError: if the escrow refuses, as it does while the license is not blacklisted.
+
+        """
+        leaf = await self._new_leaf(job_id, license_id)
+        if leaf is None:
+            return None
+        receipt = await self.session.sender.send(
+            self.session.suite.escrow.forfeit(job_id, license_id, leaf.units, leaf.proof)
+        )
+        return receipt.event(Forfeited)
+
+    async def claim_reward(self, license_id: int) -> RewardClaimed | None:
+        """Collect what an oracle license earned by signing; None if there is nothing.
+
+        Shares out first what the committee was sent.
+
+        Raises:
+            SdkError: if the committee refuses, as it does out of good standing.
+
+        """
+        suite = self.session.suite
+        if await self.session.read(suite.licenses.kind_of(license_id)) != ORACLE:
+            return None
+        if await self.session.read(suite.committee.unassigned()):
+            await self.session.sender.send(suite.committee.settle_rewards())
+        if await self.session.read(suite.committee.reward_of(license_id)) == 0:
+            return None
+        receipt = await self.session.sender.send(suite.committee.claim_reward(license_id))
+        return receipt.event(RewardClaimed)
 
     async def claim_license(self, license_id: int) -> list[Collected]:
         """Collect what one license earned in all jobs; entries without anything new are left out.
@@ -74,6 +108,16 @@ class Earnings:
             receipt = await self.session.sender.send(suite.escrow.claim_many(payee, part))
             collected += [_collected(one) for one in receipt.events if isinstance(one, Claimed)]
         return collected
+
+    async def _new_leaf(self, job_id: int, license_id: int) -> ProvenLeaf | None:
+        """Return the proven leaf of a license in a job, None if it was credited all of it."""
+        suite = self.session.suite
+        window, root = await self._final_report()
+        keepers = await self.session.keeper_addresses()
+        key = (suite.escrow.address, job_id, license_id)
+        leaf = await prove_leaf(self.session.endpoints, keepers, window, root, key)
+        served = await self.session.read(suite.escrow.assignment(job_id, license_id))
+        return leaf if leaf.units > served.claimed_units else None
 
     async def _new(self, entries: Sequence[ClaimEntry]) -> list[ClaimEntry]:
         """Leave out what was claimed already: sending it would cost gas and move nothing."""

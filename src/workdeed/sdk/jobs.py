@@ -1,29 +1,35 @@
-"""The payer's operations: quote, open, extend, revise, cancel and close jobs.
+"""The payer's operations: quote, open, extend, scale, revise, cancel and close jobs.
 
-Amounts are base units of the settlement token, times are windows.
+Amounts are base units of the settlement token, times are windows. Who acts for another account, by
+a grant of it, names that account as `payer`.
 """
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from workdeed.chain.bindings.escrow import (
-    SERVICE,
+from workdeed.chain.bindings.codec import Call
+from workdeed.chain.bindings.desk import (
+    ABANDON_FACTOR,
     CloseRequested,
     Job,
     JobCancelled,
-    JobClosed,
+    JobClosedUnattested,
     JobExtended,
-    JobOpened,
     JobRevised,
-    Offer,
-    PolicyTerms,
+    JobScaled,
+    Opening,
 )
+from workdeed.chain.bindings.escrow import BATCH, SERVICE, JobClosed, JobOpened
 from workdeed.chain.bindings.licenses import ZERO_ADDRESS
+from workdeed.chain.bindings.tariff import Offer, PolicyTerms
 from workdeed.intent import Spec, encode_spec, parse_spec
 from workdeed.protocol.figures import UNIT
 from workdeed.protocol.hashing import keccak
+from workdeed.sdk.allowances import check_funds, pay_with
 from workdeed.sdk.errors import SdkError
 from workdeed.sdk.keepers import prove_leaf, put_spec
+from workdeed.sdk.placed import placed_licenses
 from workdeed.sdk.session import Session
 
 JOB_LEAF = 0
@@ -80,6 +86,13 @@ class JobView:
             self.job.price, self.job.claimed_units
         )
 
+    @property
+    def windows_left(self) -> int:
+        """For how many windows one slot more is paid; a shard of a batch job is paid once."""
+        if self.job.kind == BATCH:
+            return 1
+        return max(0, self.job.end - self.window - 1) if self.job.end else self.job.windows
+
     def to_json(self) -> dict[str, Any]:
         """Return the job for JSON: hashes in hex, amounts as decimal strings."""
         content = asdict(self.job)
@@ -91,6 +104,16 @@ class JobView:
             "locked": str(self.locked),
             **content,
         }
+
+
+@dataclass(frozen=True, slots=True)
+class Scaled:
+    """What a scaling did: the slots from the next window on, who lost one, what moved."""
+
+    slots: int
+    released: tuple[int, ...]
+    deposit: int
+    refund: int
 
 
 class Jobs:
@@ -107,13 +130,13 @@ class Jobs:
         """
         if slots < 1 or windows < 1:
             raise SdkError("slots, windows: both must be at least 1")
-        escrow = self.session.suite.escrow
-        offer = await self.session.read(escrow.class_of(class_id))
+        tariff = self.session.suite.tariff
+        offer = await self.session.read(tariff.class_of(class_id))
         if not offer.exists or offer.retired:
             state = "is retired" if offer.exists else "does not exist"
             raise SdkError(f"class_id: price class {class_id} {state}; choose another")
-        version = await self.session.read(escrow.policy_version())
-        policy = await self.session.read(escrow.policy_of(version))
+        version = await self.session.read(tariff.policy_version())
+        policy = await self.session.read(tariff.policy_of(version))
         deposit = offer.price * slots * windows
         return Quote(class_id, slots, windows, offer.price, deposit, offer, policy)
 
@@ -126,10 +149,12 @@ class Jobs:
         min_slots: int | None = None,
         class_id: int | None = None,
         max_price: int | None = None,
+        payer: str | None = None,
     ) -> int:
         """Open a service job and return its id.
 
-        Approves exactly the deposit, hands the spec to the keepers, then opens.
+        Approves exactly the deposit, hands the spec to the keepers, then opens. For another payer,
+        its own allowance to the escrow has to cover the deposit.
 
         Args:
             spec: the intent, or its canonical bytes.
@@ -138,6 +163,7 @@ class Jobs:
             min_slots: licenses that the first placement must bring; by default all.
             class_id: the price class; by default that of the spec.
             max_price: the highest price of a slot and window to accept; by default today's.
+            payer: who pays and gets every refund; by default the sender.
 
         Raises:
             SdkError: if the spec does not fit its class, the balance does not cover the deposit, no
@@ -151,18 +177,11 @@ class Jobs:
         limit = quote.price if max_price is None else max_price
         if limit < quote.price:
             raise SdkError(f"max_price: the class costs {quote.price}, more than {limit}; raise it")
-        await self._allow(quote.deposit)
+        await self._fund(quote.deposit, payer)
         await self.publish_spec(data)
-        call = self.session.suite.escrow.open_job(
-            keccak(data),
-            quote.class_id,
-            SERVICE,
-            slots,
-            slots if min_slots is None else min_slots,
-            windows,
-            limit,
-        )
-        receipt = await self.session.sender.send(call)
+        least = slots if min_slots is None else min_slots
+        opening = Opening(keccak(data), quote.class_id, SERVICE, slots, least, windows, limit)
+        receipt = await self.session.sender.send(self._opening(opening, payer))
         opened = receipt.event(JobOpened)
         if opened is None:
             raise SdkError("open_job: its receipt holds no job; check the deployment file")
@@ -173,73 +192,116 @@ class Jobs:
         keepers = await self.session.keeper_addresses()
         return await put_spec(self.session.endpoints, keepers, data)
 
-    async def extend_job(self, job_id: int, windows: int) -> int:
+    async def extend_job(self, job_id: int, windows: int, *, payer: str | None = None) -> int:
         """Buy more windows at the job's own price; return its end, 0 while it waits to start.
 
         Raises:
-            SdkError: if the balance does not cover it or the escrow refuses.
+            SdkError: if the job is another's, the balance does not cover it or the desk refuses.
 
         """
-        job = (await self.job(job_id)).job
+        job = (await self._job_of(job_id, payer)).job
         if windows < 1:
             raise SdkError("windows: at least 1")
-        await self._allow(job.price * job.slots * windows)
+        await self._fund(0 if job.kind == BATCH else job.price * job.slots * windows, payer)
         receipt = await self.session.sender.send(
-            self.session.suite.escrow.extend_job(job_id, windows)
+            self.session.suite.desk.extend_job(job_id, windows)
         )
         extended = receipt.event(JobExtended)
         return extended.end if extended else 0
 
-    async def revise_job(self, job_id: int, spec: Spec | bytes) -> int:
+    async def scale_job(
+        self,
+        job_id: int,
+        slots: int,
+        *,
+        release: Sequence[int] | None = None,
+        payer: str | None = None,
+    ) -> Scaled:
+        """Change the slots of a job from the next window on, at its own price.
+
+        More are paid for at once, for fewer the windows that are left come back.
+
+        Args:
+            job_id: the job.
+            slots: the new number.
+            release: licenses in place that there is no slot for any more; by default those that
+                have been in place longest, of several the lowest ids.
+            payer: whose job it is; by default the sender's.
+
+        Raises:
+            SdkError: if the job is another's, the balance does not cover it or the desk refuses.
+
+        """
+        view = await self._job_of(job_id, payer)
+        job = view.job
+        if slots < 1 or slots == job.slots:
+            raise SdkError(f"slots: it must be at least 1, and not {job.slots} as it is")
+        surplus = max(0, job.active - slots)
+        if release is None:
+            longest = await placed_licenses(self.session, job_id, job) if surplus else []
+            release = longest[:surplus]
+        elif len(release) != surplus:
+            raise SdkError(f"release: name {surplus} licenses, as many as lose their slot")
+        if slots > job.slots:
+            await self._fund(job.price * (slots - job.slots) * view.windows_left, payer)
+        receipt = await self.session.sender.send(
+            self.session.suite.desk.scale_job(job_id, slots, release)
+        )
+        scaled = receipt.event(JobScaled)
+        deposit, refund = (scaled.deposit, scaled.refund) if scaled else (0, 0)
+        return Scaled(slots, tuple(release), deposit, refund)
+
+    async def revise_job(self, job_id: int, spec: Spec | bytes, *, payer: str | None = None) -> int:
         """Replace the spec, once a window; return the new revision.
 
         Raises:
-            SdkError: if the spec does not fit the job's class, no keeper takes it, or the escrow
-                refuses.
+            SdkError: if the job is another's, the spec does not fit its class, no keeper takes it,
+                or the desk refuses.
             SpecError: if `spec` is malformed.
 
         """
         parsed, data = _spec(spec)
-        job = (await self.job(job_id)).job
+        job = (await self._job_of(job_id, payer)).job
         check_fits(
-            parsed, await self.session.read(self.session.suite.escrow.class_of(job.class_id))
+            parsed, await self.session.read(self.session.suite.tariff.class_of(job.class_id))
         )
         if keccak(data) == job.spec_hash:
             raise SdkError(f"spec: job {job_id} has this very spec already; change it first")
         await self.publish_spec(data)
         receipt = await self.session.sender.send(
-            self.session.suite.escrow.revise_job(job_id, keccak(data))
+            self.session.suite.desk.revise_job(job_id, keccak(data))
         )
         revised = receipt.event(JobRevised)
         return revised.revision if revised else job.revision + 1
 
-    async def cancel_job(self, job_id: int) -> int:
-        """End a job for good; return what comes back at once.
+    async def cancel_job(self, job_id: int, *, payer: str | None = None) -> int:
+        """End a job for good; return what comes back to its payer at once.
 
         Raises:
-            SdkError: if the escrow refuses.
+            SdkError: if the job is another's or the desk refuses.
 
         """
-        receipt = await self.session.sender.send(self.session.suite.escrow.cancel_job(job_id))
+        await self._job_of(job_id, payer)
+        receipt = await self.session.sender.send(self.session.suite.desk.cancel_job(job_id))
         cancelled = receipt.event(JobCancelled)
         return cancelled.refund if cancelled else 0
 
     async def job(self, job_id: int) -> JobView:
         """Return a job as it stands; raises `SdkError` if there is none."""
-        escrow = self.session.suite.escrow
-        job = await self.session.read(escrow.job(job_id))
+        suite = self.session.suite
+        job = await self.session.read(suite.desk.job(job_id))
         if job.payer == ZERO_ADDRESS:
             raise SdkError(f"job {job_id}: there is no such job; list them with `workdeed status`")
-        window = await self.session.read(escrow.current_window())
+        window = await self.session.read(suite.escrow.current_window())
         return JobView(job_id, job, window)
 
     async def jobs(self, limit: int = 50, payer: str | None = None) -> list[JobView]:
         """Return the latest jobs, newest first: of all of the last `limit`, those of `payer`."""
-        escrow = self.session.suite.escrow
-        count = await self.session.read(escrow.job_count())
-        window = await self.session.read(escrow.current_window())
+        suite = self.session.suite
+        count = await self.session.read(suite.escrow.job_count())
+        window = await self.session.read(suite.escrow.current_window())
         ids = range(count, max(0, count - limit), -1)
-        found = await self.session.read_all([escrow.job(job_id) for job_id in ids])
+        found = await self.session.read_all([suite.desk.job(job_id) for job_id in ids])
         views = [JobView(job_id, job, window) for job_id, job in zip(ids, found, strict=True)]
         return [view for view in views if payer in (None, view.job.payer)]
 
@@ -270,42 +332,61 @@ class Jobs:
     async def request_close(self, job_id: int) -> int:
         """Start the grace of a close without a report; return the window from which it may close.
 
+        A job that a report closed takes `ABANDON_FACTOR` graces: what is left in it was earned.
+
         Raises:
-            SdkError: if the escrow refuses.
+            SdkError: if the desk refuses.
 
         """
-        escrow = self.session.suite.escrow
-        receipt = await self.session.sender.send(escrow.request_close(job_id))
+        desk = self.session.suite.desk
+        closed = (await self.job(job_id)).job.closed
+        receipt = await self.session.sender.send(desk.request_close(job_id))
         requested = receipt.event(CloseRequested)
-        grace = await self.session.read(escrow.close_grace())
-        return (requested.window if requested else 0) + grace
+        grace = await self.session.read(desk.close_grace()) * (ABANDON_FACTOR if closed else 1)
+        # The window of the request had begun and does not count.
+        return (requested.window if requested else 0) + grace + 1
 
     async def close_unattested(self, job_id: int) -> int:
         """Close a job without a report, after the grace; return the refund.
 
         Raises:
-            SdkError: if the escrow refuses.
+            SdkError: if the desk refuses.
 
         """
-        receipt = await self.session.sender.send(self.session.suite.escrow.close_unattested(job_id))
-        closed = receipt.event(JobClosed)
+        receipt = await self.session.sender.send(self.session.suite.desk.close_unattested(job_id))
+        closed = receipt.event(JobClosedUnattested)
         return closed.refund if closed else 0
 
-    async def _allow(self, amount: int) -> None:
-        """Let the escrow take exactly `amount`, unless it may take that much already."""
-        suite, sender = self.session.suite, self.session.sender
-        payer, escrow = sender.address, suite.escrow.address
-        balance = await self.session.read(suite.token.balance_of(payer))
-        if balance < amount:
+    async def _job_of(self, job_id: int, payer: str | None) -> JobView:
+        """Return a job of `payer`, by default of the sender.
+
+        Raises:
+            SdkError: if it is another's: what a delegate does to it, that one would pay for.
+
+        """
+        expected = payer or self.session.sender.address
+        view = await self.job(job_id)
+        if view.job.payer != expected:
             raise SdkError(
-                f"balance: {payer} has {balance} base units, {amount} are needed; fund it first"
+                f"job {job_id}: its payer is {view.job.payer}, not {expected}; a delegate names "
+                "the payer"
             )
-        allowed = await self.session.read(suite.token.allowance(payer, escrow))
-        if allowed >= amount:
-            return
-        if allowed:  # some tokens refuse to change an allowance that is not zero
-            await sender.send(suite.token.approve(escrow, 0))
-        await sender.send(suite.token.approve(escrow, amount))
+        return view
+
+    async def _fund(self, amount: int, payer: str | None) -> None:
+        """See to it that the escrow can take a deposit of the sender, or of another payer."""
+        escrow = self.session.suite.escrow.address
+        if payer is None:
+            await pay_with(self.session, escrow, amount)
+        else:
+            await check_funds(self.session, payer, escrow, amount)
+
+    def _opening(self, opening: Opening, payer: str | None) -> Call[int]:
+        """Return what opens a job: of the sender at the escrow itself, which costs less gas."""
+        suite = self.session.suite
+        if payer is None:
+            return suite.escrow.open_job(*opening)
+        return suite.desk.open_job_for(payer, opening)
 
 
 def gross(price: int, units: int) -> int:

@@ -4,7 +4,8 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from workdeed.chain.bindings.licenses import NODE, ORACLE, ZERO_ADDRESS, LicenseIssued
+from workdeed.chain.bindings.committee import SEATED
+from workdeed.chain.bindings.licenses import NODE, ORACLE, ZERO_ADDRESS, Bond, LicenseIssued
 from workdeed.chain.bindings.registry import STANDINGS
 from workdeed.chain.keys import Signer
 from workdeed.protocol.eip712 import COMMITTEE_DOMAIN, LICENSE_DOMAIN, link_node_digest
@@ -38,7 +39,15 @@ class LinkConsent:
 
 @dataclass(frozen=True, slots=True)
 class LicenseView:
-    """A license as it stands; addresses are zero and texts empty where nothing is set."""
+    """A license as it stands; addresses are zero and texts empty where nothing is set.
+
+    Attributes:
+        bond: what counts towards `min_bond`, in base units of the token.
+        unbonding: what was requested back and not withdrawn.
+        withdraw_at: from when (Unix seconds) that can be withdrawn; None if nothing is requested,
+            or the license holds a seat.
+
+    """
 
     license_id: int
     kind: int
@@ -50,6 +59,11 @@ class LicenseView:
     endpoint: str
     profile_hash: bytes
     seated: bool
+    bond: int
+    unbonding: int
+    bonded: bool
+    min_bond: int
+    withdraw_at: int | None
 
     @property
     def obstacle(self) -> str:
@@ -62,6 +76,8 @@ class LicenseView:
             return "no node is linked"
         if self.standing:
             return f"license, owner or node is {STANDINGS[self.standing]}"
+        if not self.bonded:
+            return "its bond is below the minimum; add to it with `workdeed license bond`"
         return "the owner is not attested; an issuer runs `workdeed trust attest`"
 
     def to_json(self) -> dict[str, Any]:
@@ -78,6 +94,11 @@ class LicenseView:
             "endpoint": self.endpoint,
             "profile_hash": to_hex(self.profile_hash),
             "seated": self.seated,
+            "bonded": self.bonded,
+            "bond": str(self.bond),
+            "min_bond": str(self.min_bond),
+            "unbonding": str(self.unbonding),
+            "withdraw_at": self.withdraw_at,
         }
 
 
@@ -106,6 +127,8 @@ class Licenses:
         if kind == 0:
             raise SdkError(f"license {license_id}: there is no such license")
         payout, standing = await self.session.read(licenses.payee_of(license_id))
+        bond = await self.session.read(licenses.bond_of(license_id))
+        minimum = licenses.min_oracle_bond() if kind == ORACLE else licenses.min_node_bond()
         return LicenseView(
             license_id=license_id,
             kind=kind,
@@ -117,7 +140,22 @@ class Licenses:
             endpoint=await self.session.read(licenses.endpoint_of(license_id)),
             profile_hash=await self.session.read(licenses.profile_hash_of(license_id)),
             seated=await self.session.read(committee.is_seated(license_id)),
+            bond=bond.bond,
+            unbonding=bond.unbonding,
+            bonded=await self.session.read(licenses.is_bonded(license_id)),
+            min_bond=await self.session.read(minimum),
+            withdraw_at=await self._withdraw_at(license_id, kind, bond),
         )
+
+    async def _withdraw_at(self, license_id: int, kind: int, bond: Bond) -> int | None:
+        """Return from when what was requested can be withdrawn, None if it can't at all."""
+        suite = self.session.suite
+        since = bond.requested_at
+        if kind == ORACLE:
+            since = max(since, await self.session.read(suite.committee.seat_ended_at(license_id)))
+        if bond.unbonding == 0 or since == SEATED:
+            return None
+        return since + await self.session.read(suite.licenses.unbond_delay())
 
     async def consent_to_link(
         self, license_id: int, node: Signer, deadline: int | None = None

@@ -11,6 +11,7 @@ from tests.contracts import evm
 from tests.contracts.system import (
     System,
     account,
+    deploy_system,
     private_key,
     refuses_signatures,
     sign,
@@ -150,14 +151,20 @@ def test_signatures_for_another_chain_never_count(
         system.escrow.place(*system.placement(job_id, nodes, domain=foreign))
 
 
-def test_signatures_from_before_a_fork_never_count_on_the_other_side(
+def test_signatures_of_one_chain_never_count_on_another_with_the_same_addresses(
     system: System, nodes: list[int], job_id: int
 ) -> None:
+    """O18: everything but the chain id is the same: contracts, members, epoch, job, licenses."""
     arguments = system.placement(job_id, nodes)
-    evm.env.evm.patch.chain_id += 1
+    with evm.env.other_chain(system.chain_id + 1):
+        twin = deploy_system()
+        twin.open_job(slots=3, min_slots=1)
+        assert twin.escrow.address == system.escrow.address
+        assert [twin.issue_node(operator) for operator in twin.operators[:3]] == nodes
 
-    with refuses_signatures():
-        system.escrow.place(*arguments)
+        with refuses_signatures():
+            twin.escrow.place(*arguments)
+        twin.place(job_id, nodes)
 
 
 def test_signatures_for_another_escrow_never_count(

@@ -25,7 +25,7 @@ def test_every_reason_stands_in_a_contract() -> None:
     assert own - reasons_in_contracts() == set()
 
 
-@pytest.mark.parametrize("area", ["escrow", "license", "trust"])
+@pytest.mark.parametrize("area", ["escrow", "desk", "license", "trust"])
 def test_what_users_meet_is_explained(area: str) -> None:
     """Left out is what only oracles, the deployer and role holders' other contracts can cause."""
     internal = {
@@ -36,11 +36,22 @@ def test_what_users_meet_is_explained(area: str) -> None:
         "escrow: too few licenses",
         "escrow: too many licenses",
         "escrow: already placed",
-        "escrow: not placed",
         "escrow: release not reported",
         "escrow: license not eligible",
-        "escrow: zero close grace",
+        "escrow: cancelled",
+        "escrow: completed",
+        "escrow: job over",
         "escrow: committee of others",
+        "escrow: not the desk",
+        "escrow: fixed money",
+        "escrow: fixed terms",
+        "desk: zero close grace",
+        "desk: already bound",
+        "desk: not the deployer",
+        "desk: zero escrow",
+        "license: relink delay too long",
+        "license: unbond delay too long",
+        "license: slash cap too high",
         "license: already bound",
         "license: not the deployer",
         "license: zero committee",
@@ -58,6 +69,6 @@ def test_what_users_meet_is_explained(area: str) -> None:
 
 
 def test_words() -> None:
-    assert in_words("escrow: job over") == "the job is over (escrow: job over)"
+    assert in_words("desk: job over") == "the job is over (desk: job over)"
     assert in_words("x: new one") == "the contract refuses it (x: new one)"
     assert in_words("") == "the contract refuses it without a reason"

@@ -1,7 +1,10 @@
-"""OracleCommittee: seats, quorum signatures and reports."""
+"""OracleCommittee: seats, quorum signatures, reports, and the rewards of those who sign them.
+
+Rewards are base units of the settlement token.
+"""
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from workdeed.chain.bindings.codec import (
     Call,
@@ -15,6 +18,8 @@ from workdeed.chain.bindings.codec import (
 )
 
 MAX_SEATS: Final = 32
+SEATED: Final = 2**256 - 1
+"""When the seat of a license ended that still holds it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +69,76 @@ class ReportVetoed(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class EquivocationSlashed(Event):
+    """A member signed two roots in one turn, and lost its seat and a part of its bond."""
+
+    signer: str
+    license_id: int
+    window: int
+    turn: int
+    epoch: int
+    evidence_hash: bytes
+    amount: int
+
+
+@dataclass(frozen=True, slots=True)
+class RewardsBooked(Event):
+    """Tokens that were sent to the committee became rewards to be shared."""
+
+    amount: int
+
+
+@dataclass(frozen=True, slots=True)
+class RewardsSettled(Event):
+    """Rewards were shared by the final reports that each seat signed, 8 bits of counts a seat."""
+
+    amount: int
+    participation: int
+
+
+@dataclass(frozen=True, slots=True)
+class RewardClaimed(Event):
+    """The rewards of a license were paid."""
+
+    license_id: int
+    payee: str
+    amount: int
+
+
+@dataclass(frozen=True, slots=True)
+class RewardForfeited(Event):
+    """The rewards of a blacklisted license went to the treasury's pot."""
+
+    license_id: int
+    amount: int
+
+
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """What an account signs or signed for.
+
+    Attributes:
+        license_id: the license of its seat, 0 if it was never a member.
+        first_epoch, last_epoch: between which it was one; `last_epoch` is 0 while it is.
+        ended_at: when its seat ended, Unix seconds; 0 while it is held.
+
+    """
+
+    license_id: int
+    first_epoch: int
+    last_epoch: int
+    ended_at: int
+
+
+class SignedRoot(NamedTuple):
+    """What a member signed of a report: the root, the data hash, and its signature."""
+
+    root: bytes
+    data_hash: bytes
+    signature: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class LatestReport:
     """The latest report that was not vetoed.
 
@@ -87,7 +162,17 @@ class OracleCommittee(Contract):
     """The oracle committee."""
 
     NAME = "OracleCommittee"
-    EVENTS = (SeatAdded, SeatRemoved, ReportSubmitted, ReportVetoed)
+    EVENTS = (
+        SeatAdded,
+        SeatRemoved,
+        ReportSubmitted,
+        ReportVetoed,
+        EquivocationSlashed,
+        RewardsBooked,
+        RewardsSettled,
+        RewardClaimed,
+        RewardForfeited,
+    )
 
     def genesis(self) -> Call[int]:
         """Read the Unix time at which window 1 began."""
@@ -129,6 +214,14 @@ class OracleCommittee(Contract):
         """Read whether a license holds a seat."""
         return self._call(flag, "is_seated", license_id)
 
+    def seat_ended_at(self, license_id: int) -> Call[int]:
+        """Read when (Unix seconds) a license lost its seat; 0: never, `SEATED`: it holds one."""
+        return self._call(integer, "seat_ended_at", license_id)
+
+    def member_of(self, signer: str) -> Call[Membership]:
+        """Read what an account signs or signed for."""
+        return self._call(_membership, "member_of", signer)
+
     def participation(self) -> Call[int]:
         """Read the signed final reports of each seat, 8 saturating bits a seat."""
         return self._call(integer, "participation")
@@ -140,6 +233,22 @@ class OracleCommittee(Contract):
     def latest_report(self) -> Call[LatestReport]:
         """Read the latest report that was not vetoed."""
         return self._call(_latest, "latest_report")
+
+    def latest_window(self) -> Call[int]:
+        """Read the window of the latest report that was not vetoed; 0 before the first."""
+        return self._call(integer, "latest_window")
+
+    def reward_of(self, license_id: int) -> Call[int]:
+        """Read what a license can claim."""
+        return self._call(integer, "reward_of", license_id)
+
+    def unassigned(self) -> Call[int]:
+        """Read the rewards that were not shared yet."""
+        return self._call(integer, "unassigned")
+
+    def rewards_held(self) -> Call[int]:
+        """Read all rewards, shared or not, that are here."""
+        return self._call(integer, "rewards_held")
 
     def licenses(self) -> Call[str]:
         """Read the address of the license contract."""
@@ -159,13 +268,35 @@ class OracleCommittee(Contract):
         """Undo the pending report; for the guardian."""
         return self._call(nothing, "veto_report", reason)
 
-    def add_seat(self, license_id: int) -> Call[int]:
-        """Seat the node key of an oracle license; for the governor."""
-        return self._call(integer, "add_seat", license_id)
+    def add_seat(self, license_id: int, signer: str) -> Call[int]:
+        """Seat the linked node key of a bonded oracle license; for the governor."""
+        return self._call(integer, "add_seat", license_id, signer)
 
     def remove_seat(self, seat: int) -> Call[None]:
         """Free a seat; for the governor."""
         return self._call(nothing, "remove_seat", seat)
+
+    def slash_equivocation(
+        self, window: int, turn: int, epoch: int, one: SignedRoot, other: SignedRoot
+    ) -> Call[int]:
+        """Slash a member by two roots that it signed; a simulation returns what is taken."""
+        return self._call(integer, "slash_equivocation", window, turn, epoch, *one, *other)
+
+    def book_rewards(self) -> Call[None]:
+        """Take what was sent to the committee as rewards."""
+        return self._call(nothing, "book_rewards")
+
+    def settle_rewards(self) -> Call[None]:
+        """Share the rewards by the final reports that each seat signed since the last time."""
+        return self._call(nothing, "settle_rewards")
+
+    def claim_reward(self, license_id: int) -> Call[int]:
+        """Pay the rewards of a license to its payout address; a simulation returns the amount."""
+        return self._call(integer, "claim_reward", license_id)
+
+    def forfeit_reward(self, license_id: int) -> Call[int]:
+        """Take the rewards of a blacklisted license; a simulation returns the amount."""
+        return self._call(integer, "forfeit_reward", license_id)
 
 
 def _seat(values: Values) -> tuple[int, str]:
@@ -178,3 +309,7 @@ def _report(values: Values) -> tuple[int, bytes]:
 
 def _latest(values: Values) -> LatestReport:
     return LatestReport(*values)
+
+
+def _membership(values: Values) -> Membership:
+    return Membership(*values)

@@ -1,4 +1,4 @@
-"""JobEscrow: jobs, placements, claims and refunds, price classes and policies.
+"""JobEscrow: what payers lock for jobs, placements, claims, forfeits, closes and fees.
 
 Amounts are base units of the token, times are windows, an `end` or `until` is exclusive.
 """
@@ -22,30 +22,6 @@ BATCH: Final = 1
 OPEN_END: Final = 2**32 - 1
 MAX_PLACEMENT: Final = 32
 MAX_CLAIMS: Final = 16
-
-
-@dataclass(frozen=True, slots=True)
-class ClassSet(Event):
-    """A price class was set; a retired one refuses new money."""
-
-    class_id: int
-    price: int
-    cpu_milli: int
-    memory_mb: int
-    storage_mb: int
-    retired: bool
-
-
-@dataclass(frozen=True, slots=True)
-class PolicyAdded(Event):
-    """A policy version was added; shares and floor in basis points."""
-
-    policy_version: int
-    oracle_bps: int
-    burn_bps: int
-    treasury_bps: int
-    sla_floor_bps: int
-    payer_level: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,81 +66,46 @@ class Claimed(Event):
 
 
 @dataclass(frozen=True, slots=True)
-class JobExtended(Event):
-    """A payer bought more windows; `end` is 0 before the start."""
+class Forfeited(Event):
+    """A blacklisted license lost what `units`, all that it was credited so far, had earned it.
+
+    The amounts go to the job's payer, to be burned, and to the treasury.
+    """
 
     job_id: int
-    windows: int
-    end: int
-    funded_units: int
-    deposit: int
-
-
-@dataclass(frozen=True, slots=True)
-class JobRevised(Event):
-    """A payer replaced the spec in `window`; service is measured on it from the next one."""
-
-    job_id: int
-    revision: int
-    window: int
-    spec_hash: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class JobCancelled(Event):
-    """A payer ended a job; `end` is 0 if it had not started."""
-
-    job_id: int
-    end: int
-    funded_units: int
+    license_id: int
+    payer: str
+    units: int
     refund: int
+    burned: int
+    treasury: int
 
 
 @dataclass(frozen=True, slots=True)
-class CloseRequested(Event):
-    """A payer asked for a close without a report; `covered` if the final report has the end."""
+class FeesFlushed(Event):
+    """Fees of a policy version were handed to the vault, split three ways."""
 
-    job_id: int
-    window: int
-    covered: bool
+    policy_version: int
+    oracles: int
+    burned: int
+    treasury: int
 
 
 @dataclass(frozen=True, slots=True)
 class JobClosed(Event):
-    """What a job did not use went back to its payer."""
+    """What a job did not use by a final report went back to its payer."""
 
     job_id: int
     funded_units: int
     refund: int
-    attested: bool
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
-    """A job as the escrow holds it; `payer` is the zero address if there is none.
+class Paused(Event):
+    """The guardian stopped opening and placing until a time in Unix seconds."""
 
-    `active` counts the placed licenses, `round` the placements so far. `start` and `end` are 0
-    before the first placement, `min_slots` after it. `close_requested` is a window or 0.
-    """
-
-    payer: str
-    spec_hash: bytes
-    revision: int
-    kind: int
-    class_id: int
-    policy_version: int
-    price: int
-    slots: int
-    min_slots: int
-    active: int
-    round: int
-    start: int
-    end: int
-    funded_units: int
-    claimed_units: int
-    cancelled: bool
-    closed: bool
-    close_requested: int
+    guardian: str
+    until: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,25 +121,6 @@ class Assignment:
     claimed_units: int
 
 
-class ClassTerms(NamedTuple):
-    """What a price class costs for a slot and window, and what a slot gives."""
-
-    price: int
-    cpu_milli: int
-    memory_mb: int
-    storage_mb: int
-
-
-class PolicyTerms(NamedTuple):
-    """The terms of a policy version; shares and floor in basis points."""
-
-    oracle_bps: int
-    burn_bps: int
-    treasury_bps: int
-    sla_floor_bps: int
-    payer_level: int
-
-
 class ClaimEntry(NamedTuple):
     """One claim of `claim_many`: the leaf's cumulative units and its proof."""
 
@@ -208,16 +130,19 @@ class ClaimEntry(NamedTuple):
     proof: tuple[bytes, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Offer:
-    """A price class as the escrow holds it."""
+class PolicyLedger(NamedTuple):
+    """The books of a policy version.
 
-    price: int
-    cpu_milli: int
-    memory_mb: int
-    storage_mb: int
-    exists: bool
-    retired: bool
+    Attributes:
+        fees: taken since it was added.
+        flushed: what of them was handed to the vault.
+        liabilities: what is owed under it: locked deposits, and fees that were not handed on.
+
+    """
+
+    fees: int
+    flushed: int
+    liabilities: int
 
 
 class JobEscrow(Contract):
@@ -225,21 +150,14 @@ class JobEscrow(Contract):
 
     NAME = "JobEscrow"
     EVENTS = (
-        ClassSet,
-        PolicyAdded,
         JobOpened,
         Placed,
         Claimed,
-        JobExtended,
-        JobRevised,
-        JobCancelled,
-        CloseRequested,
+        Forfeited,
+        FeesFlushed,
         JobClosed,
+        Paused,
     )
-
-    def job(self, job_id: int) -> Call[Job]:
-        """Read a job."""
-        return self._call(_job, "job", job_id)
 
     def assignment(self, job_id: int, license_id: int) -> Call[Assignment]:
         """Read the service of a license in a job."""
@@ -253,29 +171,21 @@ class JobEscrow(Contract):
         """Read the window of the block's timestamp."""
         return self._call(integer, "current_window")
 
-    def class_of(self, class_id: int) -> Call[Offer]:
-        """Read a price class."""
-        return self._call(_offer, "class_of", class_id)
-
-    def policy_of(self, version: int) -> Call[PolicyTerms]:
-        """Read the terms of a policy version; reverts if there is none."""
-        return self._call(_policy, "policy_of", version)
-
-    def policy_version(self) -> Call[int]:
-        """Read the policy version of new jobs."""
-        return self._call(integer, "policy_version")
-
-    def ledger_of(self, version: int) -> Call[tuple[int, int]]:
-        """Read the fees taken under a policy version, and what is owed under it."""
+    def ledger_of(self, version: int) -> Call[PolicyLedger]:
+        """Read the books of a policy version."""
         return self._call(_ledger, "ledger_of", version)
 
     def liabilities(self) -> Call[int]:
         """Read what the escrow owes in all."""
         return self._call(integer, "liabilities")
 
-    def close_grace(self) -> Call[int]:
-        """Read the windows between the request and an unattested close."""
-        return self._call(integer, "CLOSE_GRACE")
+    def price_of(self, class_id: int) -> Call[int]:
+        """Read the price of a class that new money may be spent on; reverts if there is none."""
+        return self._call(integer, "price_of", class_id)
+
+    def pause_of(self) -> Call[tuple[int, int]]:
+        """Read until when opening and placing are paused, and from when they may be again."""
+        return self._call(_pause, "pause_of")
 
     def token(self) -> Call[str]:
         """Read the address of the settlement token."""
@@ -335,58 +245,32 @@ class JobEscrow(Contract):
         """Claim for several licenses of one payee; the result of a simulation is what is paid."""
         return self._call(integer, "claim_many", payee, [tuple(claim) for claim in claims])
 
-    def extend_job(self, job_id: int, windows: int) -> Call[None]:
-        """Buy more windows; for the payer, who approved the deposit."""
-        return self._call(nothing, "extend_job", job_id, windows)
+    def forfeit(
+        self, job_id: int, license_id: int, units: int, proof: Sequence[bytes]
+    ) -> Call[int]:
+        """Take what a blacklisted license earned; a simulation returns what it loses."""
+        return self._call(integer, "forfeit", job_id, license_id, units, list(proof))
 
-    def revise_job(self, job_id: int, spec_hash: bytes) -> Call[None]:
-        """Replace the spec; for the payer."""
-        return self._call(nothing, "revise_job", job_id, spec_hash)
-
-    def cancel_job(self, job_id: int) -> Call[int]:
-        """End a job for good; for the payer. The result of a simulation is the refund."""
-        return self._call(integer, "cancel_job", job_id)
+    def flush_fees(self, version: int) -> Call[int]:
+        """Hand the fees of a policy version to the vault; a simulation returns the amount."""
+        return self._call(integer, "flush_fees", version)
 
     def close_job(self, job_id: int, total_units: int, proof: Sequence[bytes]) -> Call[int]:
         """Close by the job's own leaf; the result of a simulation is the refund."""
         return self._call(integer, "close_job", job_id, total_units, list(proof))
 
-    def request_close(self, job_id: int) -> Call[None]:
-        """Start the grace of an unattested close; for the payer."""
-        return self._call(nothing, "request_close", job_id)
-
-    def close_unattested(self, job_id: int) -> Call[int]:
-        """Close without a report; the result of a simulation is the refund."""
-        return self._call(integer, "close_unattested", job_id)
-
-    def set_class(self, class_id: int, terms: ClassTerms) -> Call[None]:
-        """Set a price class; for the governor."""
-        return self._call(nothing, "set_class", class_id, tuple(terms))
-
-    def retire_class(self, class_id: int) -> Call[None]:
-        """Refuse new money in a price class; for the governor."""
-        return self._call(nothing, "retire_class", class_id)
-
-    def add_policy(self, policy: PolicyTerms) -> Call[int]:
-        """Add a policy version; for the governor."""
-        return self._call(integer, "add_policy", tuple(policy))
-
-
-def _job(values: Values) -> Job:
-    return Job(*values[0])
+    def pause(self) -> Call[None]:
+        """Stop opening and placing for the pause period; for the guardian."""
+        return self._call(nothing, "pause")
 
 
 def _assignment(values: Values) -> Assignment:
     return Assignment(*values[0])
 
 
-def _offer(values: Values) -> Offer:
-    return Offer(*values[0])
+def _ledger(values: Values) -> PolicyLedger:
+    return PolicyLedger(*values)
 
 
-def _policy(values: Values) -> PolicyTerms:
-    return PolicyTerms(*values[0])
-
-
-def _ledger(values: Values) -> tuple[int, int]:
+def _pause(values: Values) -> tuple[int, int]:
     return int(values[0]), int(values[1])

@@ -1,4 +1,7 @@
-"""NodeLicense: deeds of nodes and oracles, linked node keys, profiles and payout addresses."""
+"""NodeLicense: deeds of nodes and oracles, linked node keys, profiles, payout addresses and bonds.
+
+Amounts are base units of the settlement token.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -106,6 +109,80 @@ class CommitteeBound(Event):
     committee: str
 
 
+@dataclass(frozen=True, slots=True)
+class BondPosted(Event):
+    """`payer` added to the bond of a license."""
+
+    license_id: int
+    payer: str
+    amount: int
+
+
+@dataclass(frozen=True, slots=True)
+class UnbondRequested(Event):
+    """The owner asked for a part of the bond, which stops counting."""
+
+    license_id: int
+    owner: str
+    amount: int
+
+
+@dataclass(frozen=True, slots=True)
+class UnbondCancelled(Event):
+    """All that was requested counts again."""
+
+    license_id: int
+    amount: int
+
+
+@dataclass(frozen=True, slots=True)
+class BondWithdrawn(Event):
+    """The owner got what was requested."""
+
+    license_id: int
+    owner: str
+    amount: int
+
+
+@dataclass(frozen=True, slots=True)
+class BondedSet(Event):
+    """Whether the bond of a license reaches the minimum of its kind changed; false until then."""
+
+    license_id: int
+    bonded: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Slashed(Event):
+    """An offence cost a part of the bond, of which `unbonding` had been requested back."""
+
+    license_id: int
+    evidence_hash: bytes
+    payer: str
+    actor: str
+    unbonding: int
+    to_payer: int
+    to_burn: int
+    to_treasury: int
+
+
+@dataclass(frozen=True, slots=True)
+class SlashSplitSet(Event):
+    """Who gets what is slashed changed; the treasury gets the rest."""
+
+    payer_bps: int
+    burn_bps: int
+
+
+@dataclass(frozen=True, slots=True)
+class Bond:
+    """The bond of a license: what counts, what was requested back, when (Unix seconds, or 0)."""
+
+    bond: int
+    unbonding: int
+    requested_at: int
+
+
 class NodeLicense(Contract):
     """The license contract."""
 
@@ -123,6 +200,13 @@ class NodeLicense(Contract):
         PayoutSet,
         EligibilitySet,
         CommitteeBound,
+        BondPosted,
+        UnbondRequested,
+        UnbondCancelled,
+        BondWithdrawn,
+        BondedSet,
+        Slashed,
+        SlashSplitSet,
     )
 
     def owner_of(self, license_id: int) -> Call[str]:
@@ -189,6 +273,54 @@ class NodeLicense(Contract):
         """Read the attested level that the owner of a placed license needs."""
         return self._call(integer, "OWNER_LEVEL")
 
+    def bond_of(self, license_id: int) -> Call[Bond]:
+        """Read the bond of a license."""
+        return self._call(_bond, "bond_of", license_id)
+
+    def is_bonded(self, license_id: int) -> Call[bool]:
+        """Read whether the bond of a license reaches the minimum of its kind."""
+        return self._call(flag, "is_bonded", license_id)
+
+    def min_node_bond(self) -> Call[int]:
+        """Read the least bond of a node license that counts as bonded; 0 asks for none."""
+        return self._call(integer, "MIN_NODE_BOND")
+
+    def min_oracle_bond(self) -> Call[int]:
+        """Read the least bond of an oracle license that counts as bonded; 0 asks for none."""
+        return self._call(integer, "MIN_ORACLE_BOND")
+
+    def unbond_delay(self) -> Call[int]:
+        """Read how many seconds what was requested back stays slashable."""
+        return self._call(integer, "UNBOND_DELAY")
+
+    def slash_cap_bps(self) -> Call[int]:
+        """Read the most that one offence takes of the bond, in basis points."""
+        return self._call(integer, "SLASH_CAP_BPS")
+
+    def slash_payer_bps(self) -> Call[int]:
+        """Read the share of the harmed payer in what is slashed, in basis points."""
+        return self._call(integer, "slash_payer_bps")
+
+    def slash_burn_bps(self) -> Call[int]:
+        """Read the share that is burned of what is slashed, in basis points."""
+        return self._call(integer, "slash_burn_bps")
+
+    def is_slashed(self, evidence_hash: bytes) -> Call[bool]:
+        """Read whether an evidence hash was used."""
+        return self._call(flag, "is_slashed", evidence_hash)
+
+    def bonds_held(self) -> Call[int]:
+        """Read what all bonds come to, requested back or not."""
+        return self._call(integer, "bonds_held")
+
+    def oracle_licenses_of(self, owner: str) -> Call[int]:
+        """Read how many oracle licenses an account owns."""
+        return self._call(integer, "oracle_licenses_of", owner)
+
+    def vault(self) -> Call[str]:
+        """Read the address of the fee vault, which gets what is slashed."""
+        return self._call(text, "VAULT")
+
     def committee(self) -> Call[str]:
         """Read the address of the committee."""
         return self._call(text, "committee")
@@ -223,6 +355,37 @@ class NodeLicense(Contract):
         """Set who is paid, zero for the owner; for the owner."""
         return self._call(nothing, "set_payout", license_id, payout)
 
+    def post_bond(self, license_id: int, amount: int) -> Call[None]:
+        """Add to the bond of a license; the sender approved the amount for this contract."""
+        return self._call(nothing, "post_bond", license_id, amount)
+
+    def request_unbond(self, license_id: int, amount: int) -> Call[None]:
+        """Ask for a part of the bond, which stops counting; for the owner."""
+        return self._call(nothing, "request_unbond", license_id, amount)
+
+    def cancel_unbond(self, license_id: int) -> Call[None]:
+        """Let all that was requested count again; for the owner."""
+        return self._call(nothing, "cancel_unbond", license_id)
+
+    def withdraw_bond(self, license_id: int) -> Call[int]:
+        """Pay out what was requested, after the delay; for the owner.
+
+        A simulation returns the amount.
+        """
+        return self._call(integer, "withdraw_bond", license_id)
+
+    def slash(self, license_id: int, amount: int, evidence_hash: bytes, payer: str) -> Call[int]:
+        """Take of a bond for an offence; for the governor. `payer` is the harmed one or zero."""
+        return self._call(integer, "slash", license_id, amount, evidence_hash, payer)
+
+    def set_slash_split(self, payer_bps: int, burn_bps: int) -> Call[None]:
+        """Set who gets what is slashed; for the governor."""
+        return self._call(nothing, "set_slash_split", payer_bps, burn_bps)
+
 
 def _payee(values: Values) -> tuple[str, int]:
     return str(values[0]), int(values[1])
+
+
+def _bond(values: Values) -> Bond:
+    return Bond(*values)

@@ -58,6 +58,13 @@ class LicensesBound(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class TreasurySet(Event):
+    """The account that shares for the treasury go to changed."""
+
+    treasury: str
+
+
+@dataclass(frozen=True, slots=True)
 class StandingSet(Event):
     """The standing of a subject changed; it reads as good from `until` (Unix seconds) on."""
 
@@ -127,6 +134,7 @@ class TrustRegistry(Contract):
         GuardianSet,
         IssuerSet,
         LicensesBound,
+        TreasurySet,
         StandingSet,
         Appealed,
         Attested,
@@ -146,6 +154,10 @@ class TrustRegistry(Contract):
     def guardian(self) -> Call[str]:
         """Read who may freeze."""
         return self._call(text, "guardian")
+
+    def treasury(self) -> Call[str]:
+        """Read who gets the treasury's shares."""
+        return self._call(text, "treasury")
 
     def is_issuer(self, account: str) -> Call[bool]:
         """Read whether an account is an active issuer."""
@@ -194,6 +206,10 @@ class TrustRegistry(Contract):
     def set_guardian(self, guardian: str) -> Call[None]:
         """Name the guardian; for the governor."""
         return self._call(nothing, "set_guardian", guardian)
+
+    def set_treasury(self, treasury: str) -> Call[None]:
+        """Name who gets the treasury's shares; for the governor."""
+        return self._call(nothing, "set_treasury", treasury)
 
     def set_issuer(self, issuer: str, active: bool) -> Call[None]:
         """Add or drop an issuer; for the governor."""

@@ -6,10 +6,13 @@ from functools import cached_property
 
 from workdeed.chain.bindings.codec import CodecError, Contract, Event, event_codecs
 from workdeed.chain.bindings.committee import OracleCommittee
+from workdeed.chain.bindings.desk import JobDesk
 from workdeed.chain.bindings.escrow import JobEscrow
 from workdeed.chain.bindings.licenses import NodeLicense
 from workdeed.chain.bindings.registry import TrustRegistry
+from workdeed.chain.bindings.tariff import Tariff
 from workdeed.chain.bindings.token import Token
+from workdeed.chain.bindings.vault import FeeVault
 from workdeed.chain.deployment import Deployment
 
 
@@ -24,7 +27,10 @@ class Suite:
     registry: TrustRegistry
     licenses: NodeLicense
     committee: OracleCommittee
+    tariff: Tariff
+    desk: JobDesk
     escrow: JobEscrow
+    vault: FeeVault
     token: Token
 
     @classmethod
@@ -34,14 +40,20 @@ class Suite:
             registry=TrustRegistry(deployment.address(TrustRegistry.NAME)),
             licenses=NodeLicense(deployment.address(NodeLicense.NAME)),
             committee=OracleCommittee(deployment.address(OracleCommittee.NAME)),
+            tariff=Tariff(deployment.address(Tariff.NAME)),
+            desk=JobDesk(deployment.address(JobDesk.NAME)),
             escrow=JobEscrow(deployment.address(JobEscrow.NAME)),
+            vault=FeeVault(deployment.address(FeeVault.NAME)),
             token=Token(deployment.address(Token.NAME)),
         )
 
     @cached_property
     def followed(self) -> tuple[Contract, ...]:
-        """The contracts whose logs are followed: all but the token, which others use as well."""
-        return (self.registry, self.licenses, self.committee, self.escrow)
+        """The contracts whose logs are followed: those that jobs, licenses and reports are in.
+
+        Not the token, which others use as well, nor the vault, which nothing waits for.
+        """
+        return (self.registry, self.licenses, self.committee, self.tariff, self.desk, self.escrow)
 
     def decode(self, address: str, topics: Sequence[bytes], data: bytes) -> Event:
         """Decode a log of one of the contracts.
@@ -64,4 +76,5 @@ class Suite:
 
     @cached_property
     def _by_address(self) -> dict[str, Contract]:
-        return {contract.address: contract for contract in (*self.followed, self.token)}
+        contracts = (*self.followed, self.vault, self.token)
+        return {contract.address: contract for contract in contracts}
