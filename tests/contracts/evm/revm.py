@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
-from pyrevm import EVM, BlockEnv, CfgEnv, Env
+from pyrevm import EVM, AccountInfo, BlockEnv, CfgEnv, Env
 
 from tests.contracts.evm import abi
 from tests.contracts.evm.artifacts import artifact
@@ -141,14 +141,29 @@ class RevmEnv:
         caller = _address(sender or self.default_sender)
         checkpoint = self._evm.snapshot() if simulate else None
         try:
-            return self._run(
-                lambda: self._evm.message_call(
-                    caller, _address(to), calldata=data, value=value, is_static=static
+            with self._without_code(caller):
+                return self._run(
+                    lambda: self._evm.message_call(
+                        caller, _address(to), calldata=data, value=value, is_static=static
+                    )
                 )
-            )
         finally:
             if checkpoint is not None:
                 self._evm.revert(checkpoint)
+
+    @contextmanager
+    def _without_code(self, caller: str) -> Iterator[None]:
+        """Let a contract send a transaction, which EIP-3607 forbids: it is no contract meanwhile."""
+        if caller.lower() not in self._contracts:
+            yield
+            return
+        kept, code = self._evm.basic(caller), self._evm.get_code(caller)
+        account = {"balance": kept.balance, "nonce": kept.nonce}
+        self._evm.insert_account_info(caller, AccountInfo(**account))
+        try:
+            yield
+        finally:
+            self._evm.insert_account_info(caller, AccountInfo(**account, code=code))
 
     def _run(self, call: Callable[[], Any]) -> Any:
         try:

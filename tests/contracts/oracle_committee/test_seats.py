@@ -9,6 +9,7 @@ from tests.contracts.system import (
     NODE,
     ORACLE,
     ZERO_ADDRESS,
+    BondTerms,
     System,
     deploy_system,
     event,
@@ -26,10 +27,17 @@ def issue_oracle(system: System, key: bytes = KEY) -> int:
     return license_id
 
 
+def post_bond(system: System, license_id: int, amount: int) -> None:
+    """Bond a license; a stranger pays."""
+    system.token.mint(system.stranger, amount)
+    system.token.approve(system.licenses.address, amount, sender=system.stranger)
+    system.licenses.post_bond(license_id, amount, sender=system.stranger)
+
+
 def test_governor_seats_the_linked_key_of_an_oracle_license(system: System) -> None:
     license_id = issue_oracle(system)
 
-    seat = system.committee.add_seat(license_id, sender=system.governor)
+    seat = system.committee.add_seat(license_id, address_of(KEY), sender=system.governor)
 
     assert seat == 4
     assert event(system.committee, "SeatAdded") == {
@@ -68,12 +76,16 @@ def test_lowest_free_seat_is_taken_next(system: System) -> None:
     system.committee.remove_seat(2, sender=system.governor)
     system.committee.remove_seat(1, sender=system.governor)
 
-    assert system.committee.add_seat(issue_oracle(system), sender=system.governor) == 1
+    license_id = issue_oracle(system)
+
+    seat = system.committee.add_seat(license_id, address_of(KEY), sender=system.governor)
+
+    assert seat == 1
 
 
 def test_relinking_does_not_change_the_seat(system: System) -> None:
     license_id = issue_oracle(system)
-    system.committee.add_seat(license_id, sender=system.governor)
+    system.committee.add_seat(license_id, address_of(KEY), sender=system.governor)
     system.licenses.unlink_node(license_id, sender=system.operators[0])
     system.link(license_id, private_key("another node"))
 
@@ -119,10 +131,12 @@ def test_committee_is_never_larger_than_its_lanes() -> None:
     license_id = issue_oracle(system)
 
     with evm.reverts("committee: no free seat"):
-        system.committee.add_seat(license_id, sender=system.governor)
+        system.committee.add_seat(license_id, address_of(KEY), sender=system.governor)
     system.committee.remove_seat(31, sender=system.governor)
 
-    assert system.committee.add_seat(license_id, sender=system.governor) == 31
+    seat = system.committee.add_seat(license_id, address_of(KEY), sender=system.governor)
+
+    assert seat == 31
 
 
 @pytest.mark.parametrize("role", ["guardian", "issuer", "deployer", "stranger"])
@@ -130,7 +144,7 @@ def test_only_the_governor_changes_seats(system: System, role: str) -> None:
     license_id = issue_oracle(system)
 
     with evm.reverts("roles: not the governor"):
-        system.committee.add_seat(license_id, sender=getattr(system, role))
+        system.committee.add_seat(license_id, address_of(KEY), sender=getattr(system, role))
     with evm.reverts("roles: not the governor"):
         system.committee.remove_seat(0, sender=getattr(system, role))
 
@@ -150,33 +164,97 @@ def test_license_contract_ends_no_seat_of_a_license_without_one(system: System) 
 def test_node_license_takes_no_seat(system: System) -> None:
     license_id = system.issue_node()
     assert system.licenses.kind_of(license_id) == NODE
+    signer = system.node_of(license_id)
 
     with evm.reverts("committee: not an oracle license"):
-        system.committee.add_seat(license_id, sender=system.governor)
+        system.committee.add_seat(license_id, signer, sender=system.governor)
 
 
 def test_unlinked_license_takes_no_seat(system: System) -> None:
     license_id = system.issue(system.operators[0], ORACLE)
 
+    with evm.reverts("committee: not the linked node"):
+        system.committee.add_seat(license_id, address_of(KEY), sender=system.governor)
     with evm.reverts("committee: zero signer"):
-        system.committee.add_seat(license_id, sender=system.governor)
+        system.committee.add_seat(license_id, ZERO_ADDRESS, sender=system.governor)
+
+
+def test_key_that_was_swapped_while_the_call_waited_takes_no_seat(system: System) -> None:
+    license_id = issue_oracle(system)
+    system.licenses.unlink_node(license_id, sender=system.operators[0])
+    system.link(license_id, private_key("another node"))
+
+    with evm.reverts("committee: not the linked node"):
+        system.committee.add_seat(license_id, address_of(KEY), sender=system.governor)
+
+
+def test_license_without_its_bond_takes_no_seat() -> None:
+    system = deploy_system(bond_terms=BondTerms(min_oracle_bond=100))
+    license_id = issue_oracle(system)
+
+    with evm.reverts("committee: no bond"):
+        system.committee.add_seat(license_id, address_of(KEY), sender=system.governor)
+    post_bond(system, license_id, 100)
+
+    assert system.committee.add_seat(license_id, address_of(KEY), sender=system.governor) == 4
 
 
 def test_seated_license_takes_no_second_seat(system: System) -> None:
     license_id = issue_oracle(system)
-    system.committee.add_seat(license_id, sender=system.governor)
+    system.committee.add_seat(license_id, address_of(KEY), sender=system.governor)
     system.licenses.unlink_node(license_id, sender=system.operators[0])
-    system.link(license_id, private_key("another node"))
+    other = private_key("another node")
+    system.link(license_id, other)
 
     with evm.reverts("committee: license seated"):
-        system.committee.add_seat(license_id, sender=system.governor)
+        system.committee.add_seat(license_id, address_of(other), sender=system.governor)
 
 
 def test_seated_signer_takes_no_second_seat(system: System) -> None:
-    license_id = issue_oracle(system, system.oracle_keys[0])
+    key = system.oracle_keys[0]
+    license_id = issue_oracle(system, key)
 
     with evm.reverts("committee: signer seated"):
-        system.committee.add_seat(license_id, sender=system.governor)
+        system.committee.add_seat(license_id, address_of(key), sender=system.governor)
+
+
+def test_record_of_a_member_outlives_its_seat(system: System) -> None:
+    """O19: what it signed in its epochs can be held against it, and against no other license."""
+    signer = address_of(system.oracle_keys[1])
+    assert tuple(system.committee.member_of(signer)) == (2, 2, 0, 0)
+    assert system.committee.seat_ended_at(2) == 2**256 - 1
+
+    system.committee.remove_seat(1, sender=system.governor)
+    ended_at = evm.env.timestamp
+
+    assert tuple(system.committee.member_of(signer)) == (2, 2, 4, ended_at)
+    assert system.committee.seat_ended_at(2) == ended_at
+    assert system.committee.seat_ended_at(77) == 0
+    assert tuple(system.committee.member_of(system.stranger)) == (0, 0, 0, 0)
+
+
+def test_signer_comes_back_for_another_license_once_its_record_expired(system: System) -> None:
+    key = system.oracle_keys[1]
+    system.committee.remove_seat(1, sender=system.governor)
+    license_id = issue_oracle(system, key)
+    system.wait(system.committee.UNBOND_DELAY() - 1)
+
+    with evm.reverts("committee: signer on record"):
+        system.committee.add_seat(license_id, address_of(key), sender=system.governor)
+    system.wait(1)
+    system.committee.add_seat(license_id, address_of(key), sender=system.governor)
+
+    assert tuple(system.committee.member_of(address_of(key))) == (license_id, 6, 0, 0)
+
+
+def test_signer_that_comes_back_for_its_license_continues_its_record(system: System) -> None:
+    key = system.oracle_keys[1]
+    system.committee.remove_seat(1, sender=system.governor)
+    system.link(2, key)
+
+    system.committee.add_seat(2, address_of(key), sender=system.governor)
+
+    assert tuple(system.committee.member_of(address_of(key))) == (2, 2, 0, 0)
 
 
 def test_free_seat_is_not_removed(system: System) -> None:

@@ -20,6 +20,7 @@ from tests.contracts.system import (
 )
 from workdeed.protocol.eip712 import Domain, placement_digest
 from workdeed.protocol.hashing import keccak
+from workdeed.protocol.signing import address_of
 
 ROOT, OTHER_ROOT = keccak(b"root"), keccak(b"another root")
 
@@ -198,7 +199,7 @@ def test_epoch_does_not_come_back_with_the_seat(system: System) -> None:
     signed = system.report_arguments(ROOT)
     system.committee.remove_seat(3, sender=system.governor)
     system.link(4, key)
-    system.committee.add_seat(4, sender=system.governor)
+    system.committee.add_seat(4, address_of(system.oracle_keys[3]), sender=system.governor)
     assert system.committee.seat(3)[1] == account("oracle 3")
 
     with refuses_signatures():
@@ -213,16 +214,21 @@ def test_signatures_for_another_chain_never_count(system: System) -> None:
         submit(system, domain=foreign)
 
 
-def test_signatures_from_before_a_fork_never_count_on_the_other_side(system: System) -> None:
-    system.to_window(2)
-    signed = system.report_arguments(ROOT)
-    evm.env.evm.patch.chain_id += 1
+def test_signatures_from_another_chain_never_count_at_the_same_address() -> None:
+    with evm.env.other_chain(1):
+        here = deploy_system()
+        here.to_window(2)
+        signed = here.report_arguments(ROOT)
+    with evm.env.other_chain(2):
+        there = deploy_system()
+        there.to_window(2)
+        assert there.committee.address == here.committee.address
 
-    with refuses_signatures():
-        system.committee.submit_report(*signed)
-    submit(system)
+        with refuses_signatures():
+            there.committee.submit_report(*signed)
+        submit(there)
 
-    assert system.committee.latest_report()[1] == ROOT
+        assert there.committee.latest_report()[1] == ROOT
 
 
 def test_signatures_for_another_contract_never_count(system: System) -> None:

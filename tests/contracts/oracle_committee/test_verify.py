@@ -139,7 +139,7 @@ def test_new_member_counts_and_raises_the_quorum(system: System) -> None:
     key = private_key("fifth oracle")
     license_id = system.issue(system.operators[0], kind=2)
     system.link(license_id, key)
-    system.committee.add_seat(license_id, sender=system.governor)
+    system.committee.add_seat(license_id, address_of(key), sender=system.governor)
 
     with evm.reverts("committee: too few signatures"):
         system.committee.verify(DIGEST, sign(DIGEST, system.oracle_keys[:3]))

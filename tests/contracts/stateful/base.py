@@ -142,8 +142,7 @@ class Base(RuleBasedStateMachine):
         standing = [
             report
             for report in self.accepted
-            if not report.vetoed
-            and report.accepted_at + self.system.challenge <= evm.env.timestamp
+            if not report.vetoed and report.accepted_at + self.system.challenge <= evm.env.timestamp
         ]
         return standing[-1] if standing else None
 

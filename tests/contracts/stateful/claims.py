@@ -223,9 +223,7 @@ class ClaimRules(Base):
         versions = sorted(self.ledgers)
         due = [one for one in versions if self.ledgers[one].fees > self.ledgers[one].flushed]
         version = data.draw(st.sampled_from([*due * 4, *versions]), label="version")
-        amount = self.attempt(
-            "flush_fees", None, lambda: self.system.escrow.flush_fees(version)
-        )
+        amount = self.attempt("flush_fees", None, lambda: self.system.escrow.flush_fees(version))
         parts = self.ledgers[version].flush()
         assert amount == sum(parts)
         self.pots = [pot + part for pot, part in zip(self.pots, parts, strict=True)]

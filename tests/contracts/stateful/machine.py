@@ -171,7 +171,18 @@ class WorkdeedMachine(
     @rule(
         data=st.data(),
         act=st.sampled_from(
-            ["judge", "judge", "judge", "slash", "veto", "price", "retire", "policy", "seats", "pause"]
+            [
+                "judge",
+                "judge",
+                "judge",
+                "slash",
+                "veto",
+                "price",
+                "retire",
+                "policy",
+                "seats",
+                "pause",
+            ]
         ),
     )
     def govern(self, data: st.DataObject, act: str) -> None:

@@ -227,9 +227,7 @@ class PayerRules(Base):
 
     def revise_job(self, data: st.DataObject) -> None:
         """Revise a job, once a window."""
-        job_id = self.job(
-            data, lambda job: self.changeable(job) and job.revised_in != self.now()
-        )
+        job_id = self.job(data, lambda job: self.changeable(job) and job.revised_in != self.now())
         job = self.jobs[job_id]
         actor = self._actor(data, job, REVISE)
         reason = self._change_reason(job, actor, REVISE)

@@ -100,9 +100,7 @@ class PlacementRules(Base):
             keys = keys[:-1]
             reason = reason or "committee: too few signatures"
         domain = Domain("JobDesk", self.system.chain_id, self.system.desk.address)
-        digest = result_digest(
-            domain, job_id, RESULT_HASH, self.system.committee.committee_epoch()
-        )
+        digest = result_digest(domain, job_id, RESULT_HASH, self.system.committee.committee_epoch())
         signatures = sign(digest, keys)
         self.attempt(
             "attest_result",

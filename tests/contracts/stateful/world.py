@@ -72,9 +72,7 @@ class WorldRules(Base):
         """L23, M12: a pause stops opening and placing, and ends by itself."""
         now = evm.env.timestamp
         reason = "escrow: pause cooldown" if now < self.pause_again_at else None
-        self.attempt(
-            "pause", reason, lambda: self.system.escrow.pause(sender=self.system.guardian)
-        )
+        self.attempt("pause", reason, lambda: self.system.escrow.pause(sender=self.system.guardian))
         if reason is None:
             self.paused_until = now + self.system.freeze_period
             self.pause_again_at = now + 4 * self.system.freeze_period
