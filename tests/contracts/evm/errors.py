@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NamedTuple
 
 ERROR_SELECTOR = bytes.fromhex("08c379a0")
 PANIC_SELECTOR = bytes.fromhex("4e487b71")
@@ -20,6 +21,13 @@ class Reverted(Exception):
     def __init__(self, reason: str) -> None:
         super().__init__(reason or "reverted without a reason")
         self.reason = reason
+
+
+class Outcome(NamedTuple):
+    """What came of a transaction that was undone: its output, or the reason of its revert."""
+
+    succeeded: bool
+    output: bytes
 
 
 def reason_of(output: bytes) -> str:

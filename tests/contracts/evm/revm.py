@@ -13,7 +13,7 @@ from pyrevm import EVM, AccountInfo, BlockEnv, CfgEnv, Env
 
 from tests.contracts.evm import abi
 from tests.contracts.evm.artifacts import artifact
-from tests.contracts.evm.errors import Reverted, reason_of
+from tests.contracts.evm.errors import Outcome, Reverted, reason_of
 from workdeed.protocol.hashing import keccak
 from workdeed.protocol.signing import to_checksum
 
@@ -127,29 +127,31 @@ class RevmEnv:
         address = self._run(lambda: self._evm.deploy(creator, bytecode, value))
         return to_checksum(address)
 
-    def execute_code(
+    def call(
         self,
         to: Any,
         *,
         sender: Any = None,
         data: bytes = b"",
         value: int = 0,
-        simulate: bool = False,
         static: bool = False,
     ) -> bytes:
-        """Make one transaction, undone if it reverts; a simulation is always undone."""
+        """Make one transaction, undone if it reverts; return its output."""
         caller = _address(sender or self.default_sender)
-        checkpoint = self._evm.snapshot() if simulate else None
-        try:
-            with self._without_code(caller):
-                return self._run(
-                    lambda: self._evm.message_call(
-                        caller, _address(to), calldata=data, value=value, is_static=static
-                    )
+        with self._without_code(caller):
+            return self._run(
+                lambda: self._evm.message_call(
+                    caller, _address(to), calldata=data, value=value, is_static=static
                 )
-        finally:
-            if checkpoint is not None:
-                self._evm.revert(checkpoint)
+            )
+
+    def probe(self, to: Any, *, sender: Any = None, data: bytes = b"") -> Outcome:
+        """Make a transaction and undo it; return what came of it."""
+        with self.anchor():
+            try:
+                return Outcome(True, self.call(to, sender=sender, data=data))
+            except Reverted as error:
+                return Outcome(False, error.reason.encode())
 
     @contextmanager
     def _without_code(self, caller: str) -> Iterator[None]:
@@ -214,7 +216,7 @@ class Function:
         variant = self._variants.get(len(arguments))
         if variant is None:
             raise TypeError(f"{self._contract}: no function takes {len(arguments)} arguments")
-        output = env.execute_code(
+        output = env.call(
             self._contract,
             sender=sender,
             data=variant.prepare(arguments),
@@ -290,6 +292,7 @@ class Contract:
 
     def __init__(self, path: str, address: str) -> None:
         self.address = address
+        self.abi = artifact(path).abi
         self.events = _events(path)
         self.result: Any = None
         self._path = path

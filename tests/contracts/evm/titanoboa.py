@@ -16,7 +16,7 @@ from vyper.compiler.settings import anchor_settings
 from vyper.ir import compile_ir
 
 from tests.contracts.evm.artifacts import CONTRACTS
-from tests.contracts.evm.errors import Reverted
+from tests.contracts.evm.errors import Outcome, Reverted, reason_of
 
 
 @cache
@@ -102,26 +102,25 @@ class TitanoboaEnv:
         """Write a storage word of a contract, past its code."""
         boa.env.set_storage(getattr(contract, "address", contract), slot, value)
 
-    def execute_code(
-        self,
-        to: Any,
-        *,
-        sender: Any = None,
-        data: bytes = b"",
-        value: int = 0,
-        simulate: bool = False,
-    ) -> bytes:
-        """Make one transaction, undone if it reverts; a simulation is always undone."""
+    def call(self, to: Any, *, sender: Any = None, data: bytes = b"", value: int = 0) -> bytes:
+        """Make one transaction, undone if it reverts; return its output."""
         computation = boa.env.execute_code(
             to_address=getattr(to, "address", to),
             sender=getattr(sender, "address", sender),
             data=data,
             value=value,
-            simulate=simulate,
         )
         if computation.is_error:
-            raise Reverted("")
+            raise Reverted(reason_of(bytes(computation.output)))
         return bytes(computation.output)
+
+    def probe(self, to: Any, *, sender: Any = None, data: bytes = b"") -> Outcome:
+        """Make a transaction and undo it; return what came of it."""
+        with self.anchor():
+            try:
+                return Outcome(True, self.call(to, sender=sender, data=data))
+            except Reverted as error:
+                return Outcome(False, error.reason.encode())
 
 
 env = TitanoboaEnv()
@@ -136,6 +135,11 @@ class Contract:
 
     def __repr__(self) -> str:
         return repr(self.inner)
+
+    @property
+    def abi(self) -> list[dict[str, Any]]:
+        """The contract's ABI."""
+        return list(self.inner.abi)
 
     def __getattr__(self, name: str) -> Any:
         function = getattr(self.inner, name)

@@ -193,12 +193,17 @@ def test_signature_for_another_contract_is_refused(system: System, license_id: i
         link(system, license_id, signature)
 
 
-def test_signature_for_another_chain_is_refused(system: System, license_id: int) -> None:
-    signature = system.link_signature(license_id, KEY)
-    evm.env.evm.patch.chain_id += 1
+def test_signature_for_another_chain_is_refused_at_the_same_address() -> None:
+    with evm.env.other_chain(1):
+        here = deploy_system()
+        signature = here.link_signature(here.issue(here.operators[0]), KEY)
+    with evm.env.other_chain(2):
+        there = deploy_system()
+        assert there.licenses.address == here.licenses.address
+        license_id = there.issue(there.operators[0])
 
-    with evm.reverts("license: wrong node signature"):
-        link(system, license_id, signature)
+        with evm.reverts("license: wrong node signature"):
+            link(there, license_id, signature)
 
 
 def test_signature_works_once(system: System, license_id: int) -> None:

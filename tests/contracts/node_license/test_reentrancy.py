@@ -90,8 +90,8 @@ def test_no_call_gets_in_during_a_transfer(
 ) -> None:
     for name, data in attempts(system).items():
         licenses, sender = system.licenses.address, system.token.address
-        outside = evm.env.execute_code(licenses, sender=sender, data=data, simulate=True)
-        assert not outside.is_error or outside.output, f"{name} is malformed and proves nothing"
+        outside = evm.env.probe(licenses, sender=sender, data=data)
+        assert outside.succeeded or outside.output, f"{name} is malformed and proves nothing"
         system.token.set_hook(licenses, data)
 
         with evm.env.anchor():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.contracts import evm
@@ -170,6 +170,8 @@ def test_nobody_takes_the_rewards_of_a_license_that_does_not_exist(system: Syste
     assert system.committee.rewards_held() == 90
 
 
+# The chain is undone after each example.
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     amounts=st.lists(st.integers(0, 10**30), min_size=1, max_size=6),
     signers=st.lists(
