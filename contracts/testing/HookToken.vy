@@ -25,8 +25,9 @@ target: public(address)
 data: public(Bytes[4_096])
 
 
-# @dev How often a call was made, and whether and with what the latest one came back.
+# @dev How often a call was made and how often it went through; whether and with what the latest one came back.
 calls: public(uint256)
+successes: public(uint256)
 succeeded: public(bool)
 response: public(Bytes[256])
 
@@ -100,3 +101,5 @@ def _call_hook():
         return
     self.calls += 1
     self.succeeded, self.response = raw_call(self.target, self.data, max_outsize=256, revert_on_failure=False)
+    if self.succeeded:
+        self.successes += 1

@@ -2,11 +2,32 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 
 from tests.contracts import evm
-from tests.contracts.job_escrow.books import FEE_BPS
-from tests.contracts.system import JOB_LEAF, UNIT, System, deploy_system, deployer, events
+from tests.contracts.job_escrow.books import FEE_BPS, Books
+from tests.contracts.job_escrow.moves import (
+    ALL,
+    FEES,
+    FORFEITS,
+    PAYMENTS,
+    PULLS,
+    REFUNDS,
+    Scene,
+    scene,
+)
+from tests.contracts.system import (
+    JOB_LEAF,
+    UNIT,
+    System,
+    account,
+    deploy_system,
+    deployer,
+    events,
+)
 
 
 def deploy_with(name: str) -> System:
@@ -58,17 +79,16 @@ def test_books_balance_at_any_scale(decimals: int, price: int) -> None:
     assert token.balanceOf(escrow) == system.escrow.liabilities() == fees + dust
 
 
-def test_token_that_returns_nothing() -> None:
-    system = deploy_with("NoReturnToken")
-    job_id, first, second = serve(system)
-    deposit = system.token.balanceOf(system.escrow.address)
+@pytest.mark.parametrize("move", ALL)
+def test_token_that_returns_nothing(move: str) -> None:
+    made = scene(deploy_with("NoReturnToken"))
+    system = made.system
+    before = system.token.balanceOf(system.escrow.address)
 
-    paid = system.claim(job_id, first) + system.claim(job_id, second)
+    made.moves()[move]()
 
-    assert system.token.balanceOf(system.operators[0]) > 0
-    assert system.token.balanceOf(system.escrow.address) == deposit - paid
-    fresh = system.open_job()
-    assert system.desk.cancel_job(fresh, sender=system.payer) > 0
+    assert (system.token.balanceOf(system.escrow.address) > before) == (move in PULLS)
+    assert system.token.balanceOf(system.escrow.address) == system.escrow.liabilities()
 
 
 def test_token_that_takes_a_fee_is_refused() -> None:
@@ -80,56 +100,95 @@ def test_token_that_takes_a_fee_is_refused() -> None:
     assert system.escrow.liabilities() == 0
 
 
-def test_extension_with_a_token_that_takes_a_fee_is_refused() -> None:
-    """Fees may be switched on after the job was opened."""
-    system = deploy_with("FeeToken")
-    system.token.set_fee_bps(0)
-    job_id = system.open_job()
-    system.token.set_fee_bps(100)
+@pytest.mark.parametrize("move", ALL)
+def test_token_that_takes_a_fee_from_one_day_on(move: str) -> None:
+    """M1: nothing comes in any more, and what goes out never costs others' deposits."""
+    token = deployer("testing/FeeToken").deploy(6)
+    token.set_fee_bps(0)
+    made = scene(deploy_system(oracles=1, token=token))
+    system = made.system
+    token.set_fee_bps(100)
 
-    with evm.reverts("vault: fee on transfer"):
-        system.desk.extend_job(job_id, 1, sender=system.payer)
+    if move in PULLS:
+        with evm.reverts("vault: fee on transfer"):
+            made.moves()[move]()
+    elif move in (*FEES, *FORFEITS):
+        with evm.reverts("pots: not sent"):
+            made.moves()[move]()
+    else:
+        made.moves()[move]()
+
+    assert token.balanceOf(system.escrow.address) == system.escrow.liabilities()
 
 
-def test_token_that_returns_false_on_the_way_in() -> None:
-    system = deploy_with("FalseToken")
-    system.token.set_failing(True)
+def state(made: Scene) -> tuple[Any, ...]:
+    """Return what a refused move must leave as it is."""
+    system = made.system
+    jobs = [system.desk.job(job_id) for job_id in (made.ended, made.abandoned, made.running)]
+    served = [
+        system.escrow.assignment(job_id, license_id)
+        for job_id in (made.ended, made.running)
+        for license_id in (made.paid, made.unpaid, made.outlaw)
+    ]
+    ledger = system.escrow.ledger_of(1)
+    pots = system.vault.pots()
+    return jobs, served, ledger, pots, system.escrow.job_count(), Books.of(system)
+
+
+@pytest.mark.parametrize("move", ALL)
+def test_token_that_returns_false_loses_nobody_anything(move: str) -> None:
+    made = scene(deploy_with("FalseToken"))
+    made.system.token.set_failing(True)
+    before = state(made)
 
     with evm.reverts("vault: transfer refused"):
-        system.open_job()
+        made.moves()[move]()
+    assert state(made) == before
+
+    made.system.token.set_failing(False)
+    made.moves()[move]()
+    assert state(made) != before
 
 
-def test_token_that_returns_false_on_the_way_out_loses_nobody_anything() -> None:
-    system = deploy_with("FalseToken")
-    job_id, first, second = serve(system)
-    fresh = system.open_job()
-    system.token.set_failing(True)
-    before = system.desk.job(job_id), system.escrow.liabilities()
+@pytest.mark.parametrize(
+    ("blocked", "stopped"),
+    [
+        ("payer", (*REFUNDS, *FORFEITS)),
+        ("operator", PAYMENTS),
+        ("vault", (*FEES, *FORFEITS)),
+        ("escrow", PULLS),
+    ],
+)
+def test_receiver_that_the_token_refuses_stops_what_is_paid_to_it_alone(
+    blocked: str, stopped: tuple[str, ...]
+) -> None:
+    """M7: one account on a blocklist changes nobody else's money."""
+    made = scene(deploy_with("BlocklistToken"))
+    system = made.system
+    accounts = {
+        "payer": system.payer,
+        "operator": system.operators[1],
+        "vault": system.vault.address,
+        "escrow": system.escrow.address,
+    }
+    system.token.set_blocked(accounts[blocked], True)
 
-    with evm.reverts("vault: transfer refused"):
-        system.claim(job_id, first)
-    with evm.reverts("vault: transfer refused"):
-        system.desk.cancel_job(fresh, sender=system.payer)
-    assert (system.desk.job(job_id), system.escrow.liabilities()) == before
-
-    system.token.set_failing(False)
-    assert system.claim(job_id, first) == system.claim(job_id, second)
+    for name, move in made.moves().items():
+        with evm.env.anchor():
+            if name in stopped:
+                with evm.reverts("token: receiver blocked"):
+                    move()
+            else:
+                move()
 
 
 def test_token_that_is_no_contract_is_refused() -> None:
-    system = deploy_system(oracles=1)
-    escrow = deployer("JobEscrow").deploy(
-        system.stranger,
-        system.trust,
-        system.licenses,
-        system.committee,
-        1,
-        [(1, 1, 1, 1)],
-        (0, 0, 0, 0, 0),
-    )
+    nowhere = SimpleNamespace(address=account("no contract"))
+    system = deploy_system(oracles=1, token=nowhere)
 
     with evm.reverts():
-        escrow.open_job(bytes(32), 1, 0, 1, 1, 1, 1, sender=system.payer)
+        system.open_job()
+    assert system.escrow.job_count() == 0
 
 
 def test_payee_that_the_token_refuses_stops_nobody_else() -> None:
