@@ -16,6 +16,7 @@ from hypothesis import note
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from tests.contracts import evm
 from tests.contracts.stateful_licenses.model import (
     BLACKLISTED,
     GOOD,
@@ -69,6 +70,7 @@ CALLS = {
     "flee": 4,
     "slash": 4,
     "set_slash_split": 1,
+    "add_seat": 3,
     "remove_seat": 1,
     "pull": 2,
     "donate": 1,
@@ -97,7 +99,7 @@ class LicenseMachine(RuleBasedStateMachine):
         self.anchor = evm.env.anchor()
         self.anchor.__enter__()
         self.donated = self.donated_to_vault = 0
-        self.focus = self.turn = 0
+        self.focus = 0
         self.links: list[tuple[int, str, str, bytes]] = []
 
     def teardown(self) -> None:
@@ -167,7 +169,7 @@ class LicenseMachine(RuleBasedStateMachine):
         oracles: int,
         data: st.DataObject,
     ) -> None:
-        """Deploy with fuzzed terms; bring two nodes that ask for their bonds."""
+        """Deploy with fuzzed terms; bring two nodes that ask for their bonds, and an oracle."""
         deck = [name for name, times in CALLS.items() for _ in range(times)]
         self.calls = cycle(data.draw(st.permutations(deck), label="calls"))
         self.system = deploy_system(
@@ -193,7 +195,10 @@ class LicenseMachine(RuleBasedStateMachine):
                 (self.system.payer, *self.system.operators), (ISSUERS[0], 1, FOREVER)
             ),
             issuers={ISSUERS[0]},
-            seats={index: index + 1 for index in range(oracles)},
+            seats={
+                index: (index + 1, address_of(key))
+                for index, key in enumerate(self.system.oracle_keys)
+            },
             split=split,
         )
         for index in range(2):
@@ -201,6 +206,9 @@ class LicenseMachine(RuleBasedStateMachine):
             self._link(license_id, address_of(NODE_KEYS[index]), OWNERS[index])
             self.post_bond(license_id, 10**6 + index, OWNERS[index])
             self.flee(data)
+        oracle = self._issue(OWNERS[2], ORACLE)
+        self._link(oracle, address_of(NODE_KEYS[2]), OWNERS[2])
+        self.post_bond(oracle, 10**6, OWNERS[2])
         self.post_bond(1, 10**6, self.system.stranger)
         self.slash(data)
 
@@ -490,6 +498,21 @@ class LicenseMachine(RuleBasedStateMachine):
 
     # Seats.
 
+    def add_seat(self, data: st.DataObject) -> None:
+        """Seat the node of an oracle license, whose bond is then held until its seat ends."""
+        license_id = self.license(
+            data, lambda one, deed: self.books.seat_reason(one, deed.node, self.now) is None
+        )
+        node = self.books.deeds[license_id].node
+        signer = data.draw(st.sampled_from([*[node] * 6, *KEY_OF] if node else [*KEY_OF]))
+        reason = self.books.seat_reason(license_id, signer, self.now)
+        committee, governor = self.system.committee, self.system.governor
+        seat = self.attempt(
+            "add_seat", reason, lambda: committee.add_seat(license_id, signer, sender=governor)
+        )
+        if reason is None:
+            assert seat == self.books.add_seat(license_id, signer)
+
     def remove_seat(self, data: st.DataObject) -> None:
         """End the seat of an oracle; its bond stays for the whole delay."""
         seat = data.draw(st.sampled_from(sorted(self.books.seats)), label="seat")
@@ -500,7 +523,7 @@ class LicenseMachine(RuleBasedStateMachine):
             lambda: self.system.committee.remove_seat(seat, sender=self.system.governor),
         )
         if reason is None:
-            self.books.end_seat(self.books.seats[seat], self.now)
+            self.books.end_seat(self.books.seats[seat][0], self.now)
 
     # The vault, and the world outside.
 
@@ -558,6 +581,9 @@ class LicenseMachine(RuleBasedStateMachine):
         for license_id, deed in self.books.deeds.items():
             bond = tuple(licenses.bond_of(license_id))
             assert bond == (deed.bond, deed.unbonding, deed.requested_at)
+            assert licenses.is_bonded(license_id) == self.books.is_bonded(license_id)
+            seated = self.system.committee.is_seated(license_id)
+            assert seated == self.books.is_seated(license_id)
         held = licenses.bonds_held()
         assert held == self.books.bonds_held()
         assert self.balance(licenses.address) == held + self.donated
@@ -603,19 +629,18 @@ class LicenseMachine(RuleBasedStateMachine):
         assert licenses.all_eligible(fit)
 
     @invariant()
-    def one_license_is_as_modelled(self) -> None:
-        """L21, L22: all that is said of a license; another one after each step, they are many."""
+    def licenses_are_as_modelled(self) -> None:
+        """L21, L22: owner, profile, payee and standing of each license."""
         if not hasattr(self, "books"):
             return
-        self.turn = self.turn % len(self.books.deeds) + 1
-        license_id, deed, licenses = self.turn, self.books.deeds[self.turn], self.system.licenses
-        assert licenses.ownerOf(license_id) == deed.owner
-        assert licenses.relink_at(license_id) == deed.relink_at
-        assert licenses.endpoint_of(license_id) == deed.endpoint
-        assert licenses.is_bonded(license_id) == self.books.is_bonded(license_id)
-        payee, standing = licenses.payee_of(license_id)
-        assert payee == (deed.payout or deed.owner)
-        assert standing == self.books.standing(license_id, self.now)
+        licenses = self.system.licenses
+        for license_id, deed in self.books.deeds.items():
+            assert licenses.ownerOf(license_id) == deed.owner
+            assert licenses.relink_at(license_id) == deed.relink_at
+            assert licenses.endpoint_of(license_id) == deed.endpoint
+            payee, standing = licenses.payee_of(license_id)
+            assert payee == (deed.payout or deed.owner)
+            assert standing == self.books.standing(license_id, self.now)
         CHECKED["L22"] += 1
 
     @invariant()

@@ -80,8 +80,9 @@ class Books:
     cooldowns: dict[Target, int] = field(default_factory=dict)
     attestations: dict[str, tuple[str, int, int]] = field(default_factory=dict)
     issuers: set[str] = field(default_factory=set)
-    seats: dict[int, int] = field(default_factory=dict)
+    seats: dict[int, tuple[int, str]] = field(default_factory=dict)
     seats_ended: dict[int, int] = field(default_factory=dict)
+    members_left: dict[str, tuple[int, int]] = field(default_factory=dict)
     split: tuple[int, int] = (0, 0)
     evidence: set[bytes] = field(default_factory=set)
     pots: dict[str, int] = field(default_factory=lambda: {"burn": 0, "treasury": 0})
@@ -185,7 +186,7 @@ class Books:
             return reason
         if self.standing_of(receiver, now) != GOOD:
             return "license: receiver's standing"
-        last = license_id in self.seats.values() and len(self.seats) == 1
+        last = self.is_seated(license_id) and len(self.seats) == 1
         return "committee: last seat" if last else None
 
     def transfer(self, license_id: int, receiver: str, now: int) -> None:
@@ -199,10 +200,38 @@ class Books:
 
     def end_seat(self, license_id: int, now: int) -> None:
         """End the seat of a license, if it has one."""
-        for seat, holder in list(self.seats.items()):
+        for seat, (holder, signer) in list(self.seats.items()):
             if holder == license_id:
                 del self.seats[seat]
                 self.seats_ended[license_id] = now
+                self.members_left[signer] = (license_id, now)
+
+    # Seats.
+
+    def is_seated(self, license_id: int) -> bool:
+        """Say whether a license holds a seat."""
+        return any(holder == license_id for holder, _ in self.seats.values())
+
+    def seat_reason(self, license_id: int, signer: str, now: int) -> str | None:
+        """Say why the governor can't seat a signer."""
+        deed = self.deeds[license_id]
+        left, left_at = self.members_left.get(signer, (license_id, 0))
+        refusals = {
+            "committee: not the linked node": deed.node != signer,
+            "committee: no bond": not self.is_bonded(license_id),
+            "committee: not an oracle license": deed.kind != ORACLE,
+            "committee: signer seated": any(one == signer for _, one in self.seats.values()),
+            "committee: license seated": self.is_seated(license_id),
+            "committee: signer on record": left != license_id
+            and now < left_at + self.terms.unbond_delay,
+        }
+        return next((reason for reason, holds in refusals.items() if holds), None)
+
+    def add_seat(self, license_id: int, signer: str) -> int:
+        """Seat a signer on the first free seat; return it."""
+        seat = next(index for index in range(32) if index not in self.seats)
+        self.seats[seat] = (license_id, signer)
+        return seat
 
     # Bonds.
 
@@ -224,7 +253,7 @@ class Books:
 
     def due_at(self, license_id: int) -> int:
         """Return from when a request may be withdrawn; `NEVER` with a seat."""
-        if license_id in self.seats.values():
+        if self.is_seated(license_id):
             return NEVER
         since = max(self.deeds[license_id].requested_at, self.seats_ended.get(license_id, 0))
         return since + self.terms.unbond_delay
