@@ -17,12 +17,14 @@ from tests.contracts import evm
 from tests.contracts.evm import Contract, Deployer
 from workdeed.protocol.eip712 import (
     COMMITTEE_DOMAIN,
+    DESK_DOMAIN,
     ESCROW_DOMAIN,
     LICENSE_DOMAIN,
     Domain,
     link_node_digest,
     placement_digest,
     report_digest,
+    result_digest,
 )
 from workdeed.protocol.hashing import keccak
 from workdeed.protocol.merkle import MerkleTree, leaf_hash
@@ -43,6 +45,7 @@ LICENSE_SUBJECT = 2**160
 SPEC_HASH = keccak(b"spec")
 DATA_HASH = keccak(b"data")
 EVIDENCE = keccak(b"evidence")
+RESULT_HASH = keccak(b"result")
 
 WINDOW, CHALLENGE, CLOSE_GRACE = 3_600, 900, 13
 FREEZE_PERIOD = 21_600
@@ -265,6 +268,11 @@ class System:
         """The EIP-712 domain of `Placement`."""
         return Domain(ESCROW_DOMAIN, self.chain_id, self.escrow.address)
 
+    @property
+    def desk_domain(self) -> Domain:
+        """The EIP-712 domain of `Result`."""
+        return Domain(DESK_DOMAIN, self.chain_id, self.desk.address)
+
     # Trust and licenses.
 
     def attest(self, who: str, level: int = VERIFIED, expires_at: int = FOREVER) -> None:
@@ -422,6 +430,24 @@ class System:
         arguments = self.placement(job_id, assign, release)
         self.escrow.place(*arguments)
         return arguments
+
+    def result_signatures(
+        self,
+        job_id: int,
+        result_hash: bytes = RESULT_HASH,
+        *,
+        epoch: int | None = None,
+        domain: Domain | None = None,
+        keys: Iterable[bytes] | None = None,
+    ) -> bytes:
+        """Return what a quorum signs for the result of a batch job."""
+        epoch = self.committee.committee_epoch() if epoch is None else epoch
+        digest = result_digest(domain or self.desk_domain, job_id, result_hash, epoch)
+        return sign(digest, self.quorum_keys() if keys is None else keys)
+
+    def attest_result(self, job_id: int) -> None:
+        """Complete a batch job as a quorum signs it."""
+        self.desk.attest_result(job_id, RESULT_HASH, self.result_signatures(job_id))
 
     def start_job(
         self, licenses: Sequence[int], *, windows: int = 10, slots: int = 0, kind: int = SERVICE

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Self
 
-from tests.contracts.system import POLICY, PRICE, UNIT, System
+from tests.contracts.system import POLICY, PRICE, UNIT, PolicyTerms, System
 
 FEE_BPS = sum(POLICY[:3])
 
@@ -67,3 +67,19 @@ class Books:
             liabilities=self.liabilities - before.liabilities,
             fees=self.fees - before.fees,
         )
+
+
+def parts(amount: int, policy: PolicyTerms = POLICY) -> tuple[int, int, int]:
+    """Return what payer, burn and treasury get of a cumulative amount that was forfeited."""
+    return _cut(amount, policy.forfeit_payer_bps, policy.forfeit_burn_bps, 10_000)
+
+
+def pots(fees: int, policy: PolicyTerms = POLICY) -> tuple[int, int, int]:
+    """Return what oracles, burn and treasury get of all the fees of a policy version."""
+    return _cut(fees, policy.oracle_bps, policy.burn_bps, sum(policy[:3]))
+
+
+def _cut(total: int, first: int, second: int, whole: int) -> tuple[int, int, int]:
+    both = total * (first + second) // whole
+    one = both * first // (first + second) if both else 0
+    return one, both - one, total - both

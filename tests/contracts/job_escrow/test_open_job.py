@@ -10,6 +10,7 @@ import pytest
 from tests.contracts import evm
 from tests.contracts.job_escrow.books import Books
 from tests.contracts.system import (
+    BATCH,
     PRICE,
     SERVICE,
     SPEC_HASH,
@@ -247,3 +248,119 @@ def test_refused_opening_changes_nothing(system: System) -> None:
         system.open_job()
 
     assert (Books.of(system), system.escrow.job_count()) == before
+
+
+@pytest.mark.parametrize("windows", [1, 10, 2**16])
+def test_batch_job_pays_for_its_shards_once(system: System, windows: int) -> None:
+    """Its windows are a deadline and cost nothing."""
+    before = Books.of(system)
+
+    job_id = system.open_job(kind=BATCH, slots=3, min_slots=2, windows=windows)
+
+    opened = event(system.escrow, "JobOpened")
+    assert (opened["kind"], opened["windows"], opened["deposit"]) == (BATCH, windows, 3 * PRICE)
+    job = system.desk.job(job_id)
+    assert (job.kind, job.slots, job.min_slots, job.windows) == (BATCH, 3, 2, windows)
+    assert job.funded_units == 3 * UNIT
+    moved = Books.of(system).since(before)
+    assert (moved.payer, moved.liabilities) == (-3 * PRICE, 3 * PRICE)
+
+
+def test_batch_job_of_many_shards(system: System) -> None:
+    job_id = system.open_job(kind=BATCH, slots=2**17, min_slots=1, windows=2**16)
+
+    assert system.desk.job(job_id).funded_units == 2**17 * UNIT
+    assert system.escrow.liabilities() == 2**17 * PRICE
+
+
+def test_most_shards_of_a_batch_job(system: System) -> None:
+    system.open_job(kind=BATCH, slots=2**18 - 1, min_slots=1)
+
+    with evm.reverts("terms: too many slots"):
+        system.open_job(kind=BATCH, slots=2**18, min_slots=1)
+
+
+@pytest.mark.parametrize(
+    ("slots", "min_slots", "windows", "reason"),
+    [
+        (0, 1, 1, "escrow: zero slots"),
+        (1, 0, 1, "escrow: min slots out of range"),
+        (40, 33, 1, "escrow: min slots out of range"),
+        (1, 1, 0, "escrow: zero windows"),
+        (1, 1, 2**16 + 1, "escrow: too many windows"),
+    ],
+)
+def test_batch_job_keeps_to_the_same_bounds(
+    system: System, slots: int, min_slots: int, windows: int, reason: str
+) -> None:
+    with evm.reverts(reason):
+        system.open_job(kind=BATCH, slots=slots, min_slots=min_slots, windows=windows)
+
+
+def gate(system: System, **switches: Any) -> None:
+    """Add a policy that asks payers for `switches` and for nothing else."""
+    system.tariff.add_policy(PolicyTerms(**switches), sender=system.governor)
+
+
+@pytest.mark.parametrize("hold", [System.freeze, System.suspend, System.blacklist])
+def test_policy_that_asks_for_no_standing(system: System, hold: Callable[..., None]) -> None:
+    hold(system, system.payer)
+    gate(system, payer_level=VERIFIED)
+
+    assert system.open_job() == 1
+
+
+def test_policy_that_asks_for_standing_alone(system: System) -> None:
+    gate(system, payer_standing=True)
+    system.fund(system.stranger, 10**12)
+    assert system.open_job(payer=system.stranger) == 1
+    system.suspend(system.stranger)
+
+    with evm.reverts("escrow: payer's standing"):
+        system.open_job(payer=system.stranger)
+
+
+def test_policy_that_asks_for_an_oracle_license(system: System) -> None:
+    gate(system, payer_oracle=True)
+    owner = system.oracle_owners[0]
+    system.fund(owner, 10**12)
+    assert system.open_job(payer=owner) == 1
+    with evm.reverts("escrow: no oracle license"):
+        system.open_job()
+
+    system.licenses.transferFrom(owner, system.payer, 1, sender=owner)
+
+    assert system.open_job() == 2
+    with evm.reverts("escrow: no oracle license"):
+        system.open_job(payer=owner)
+
+
+def test_node_license_is_no_oracle_license(system: System) -> None:
+    gate(system, payer_oracle=True)
+    system.issue_node(system.payer)
+
+    with evm.reverts("escrow: no oracle license"):
+        system.open_job()
+
+
+def test_gate_is_that_of_the_latest_policy(system: System) -> None:
+    """G27: a policy that asks for more stops new jobs and no open one."""
+    job_id = system.open_job()
+    gate(system, payer_level=VERIFIED + 1)
+    with evm.reverts("escrow: payer not verified"):
+        system.open_job()
+
+    system.desk.extend_job(job_id, 1, sender=system.payer)
+
+    gate(system)
+    assert system.open_job() == job_id + 1
+
+
+def test_level_of_the_gate_is_any_that_a_policy_can_hold(system: System) -> None:
+    gate(system, payer_level=63)
+    system.attest(system.payer, 62)
+    with evm.reverts("escrow: payer not verified"):
+        system.open_job()
+    system.attest(system.payer, 63)
+
+    assert system.open_job() == 1

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.contracts import evm
-from tests.contracts.system import ORACLE, System, deploy_system, event, private_key
+from tests.contracts.system import BATCH, ORACLE, System, deploy_system, event, private_key
 
 OPEN_END = 2**32 - 1
 
@@ -330,3 +330,57 @@ def test_placing_moves_no_money(system: System, nodes: list[int]) -> None:
 
     assert system.token.balanceOf(system.escrow.address) == balance
     assert system.escrow.liabilities() == owed
+
+
+def test_batch_job_gets_its_deadline_with_the_first_placement(
+    system: System, nodes: list[int]
+) -> None:
+    system.to_window(4)
+    job_id = system.open_job(kind=BATCH, slots=100, min_slots=2, windows=10)
+    with evm.reverts("escrow: too few licenses"):
+        system.place(job_id, nodes[:1])
+
+    system.place(job_id, nodes[:2])
+
+    job = system.desk.job(job_id)
+    assert (job.start, job.end, job.windows, job.active) == (5, 15, 10, 2)
+
+
+def test_batch_job_never_has_more_licenses_than_shards(system: System, nodes: list[int]) -> None:
+    """P13: a license without a shard would wait for nothing."""
+    job_id = system.open_job(kind=BATCH, slots=2, min_slots=1)
+
+    with evm.reverts("escrow: too many licenses"):
+        system.place(job_id, nodes)
+
+
+def test_completed_job_is_refused(system: System, nodes: list[int]) -> None:
+    job_id = system.start_job(nodes[:1], slots=3, kind=BATCH)
+    system.attest_result(job_id)
+
+    with evm.reverts("escrow: completed"):
+        system.place(job_id, nodes[1:2])
+    with evm.reverts("escrow: completed"):
+        system.place(job_id, release=nodes[:1])
+
+
+def test_closed_job_is_refused(system: System, nodes: list[int]) -> None:
+    """M10: nothing reopens it."""
+    job_id = system.start_job(nodes[:1], windows=1)
+    system.to_window(3)
+    system.report({(job_id, 0): 0})
+    system.close(job_id)
+
+    with evm.reverts("escrow: job over"):
+        system.place(job_id, nodes[1:2])
+
+
+def test_slots_that_were_added_are_filled(system: System, nodes: list[int]) -> None:
+    job_id = system.start_job(nodes[:1])
+    with evm.reverts("escrow: too many licenses"):
+        system.place(job_id, nodes[1:])
+    system.desk.scale_job(job_id, 3, [], sender=system.payer)
+
+    system.place(job_id, nodes[1:])
+
+    assert system.desk.job(job_id).active == 3
