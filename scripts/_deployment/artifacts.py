@@ -20,7 +20,21 @@ from scripts._deployment.errors import DeployError
 ROOT: Final = Path(__file__).resolve().parents[2]
 CONTRACTS: Final = ROOT / "contracts"
 CACHE: Final = ROOT / ".cache" / "contracts"
-NAMES: Final = ("TestUSD", "TrustRegistry", "NodeLicense", "OracleCommittee", "JobEscrow")
+NAMES: Final = (
+    "TestUSD",
+    "Timelock",
+    "TrustRegistry",
+    "ProtocolToken",
+    "BurnAuction",
+    "FeeVault",
+    "NodeLicense",
+    "OracleCommittee",
+    "Tariff",
+    "JobDesk",
+    "JobEscrow",
+    "JobLens",
+    "LicenseSale",
+)
 _TOOLS: Final = ("vyper", "snekmate", "ape-vyper")
 
 Artifacts = dict[str, ContractType]

@@ -10,6 +10,14 @@ from ape.types import AddressType
 from scripts._deployment.artifacts import Artifacts
 from workdeed.chain.parameters import TEST_DOLLAR, Parameters
 
+TOKEN: Final = 10**18
+"""Base units of a protocol token."""
+
+MILLI_RATE: Final = 10**27
+"""The auction's rate for a thousandth of a protocol token for 1,000,000 base units."""
+
+ANYBODY: Final = "0x" + "00" * 20
+
 Addresses = Mapping[str, str]
 _Arguments = Callable[[Parameters, int, Addresses], tuple[Any, ...]]
 
@@ -42,16 +50,52 @@ class Message:
     data: bytes
 
 
-def _trust(parameters: Parameters, _genesis: int, _at: Addresses) -> tuple[Any, ...]:
+def governor_of(parameters: Parameters, at: Addresses) -> str:
+    """Return who holds the governor's role: the timelock, where there is one."""
+    return at.get("Timelock", parameters.roles.governor)
+
+
+def _timelock(parameters: Parameters, _genesis: int, _at: Addresses) -> tuple[Any, ...]:
+    # Whoever is awake executes what was scheduled: the delay protects, not who ends it.
+    return parameters.timing.timelock_delay, [parameters.roles.governor], [ANYBODY]
+
+
+def _trust(parameters: Parameters, _genesis: int, at: Addresses) -> tuple[Any, ...]:
     roles = parameters.roles
-    issuers = list(roles.issuers)
-    return roles.governor, roles.guardian, issuers, parameters.timing.freeze_period
+    holders = governor_of(parameters, at), roles.guardian, roles.treasury
+    return *holders, list(roles.issuers), parameters.timing.freeze_period
+
+
+def _protocol(parameters: Parameters, _genesis: int, at: Addresses) -> tuple[Any, ...]:
+    terms = parameters.protocol
+    return at["TrustRegistry"], terms.cap * TOKEN, terms.supply * TOKEN, terms.holder
+
+
+def auction_terms(parameters: Parameters) -> tuple[int, int, int, int]:
+    """Return the terms of the auction as its constructor takes them."""
+    terms = parameters.auction
+    rates = terms.start_millis * MILLI_RATE, terms.floor_millis * MILLI_RATE
+    return *rates, terms.duration, terms.min_lot
+
+
+def _auction(parameters: Parameters, _genesis: int, at: Addresses) -> tuple[Any, ...]:
+    contracts = at["TestUSD"], at["ProtocolToken"], at["TrustRegistry"]
+    return *contracts, auction_terms(parameters)
+
+
+def bond_terms(parameters: Parameters) -> tuple[int, int, int, int, int, int]:
+    """Return what bonds are held to as the constructor of NodeLicense takes it."""
+    bonds = parameters.bonds
+    least = bonds.min_node, bonds.min_oracle
+    cuts = bonds.slash_cap_bps, bonds.slash_payer_bps, bonds.slash_burn_bps
+    return *least, parameters.timing.unbond_delay, *cuts
 
 
 def _licenses(parameters: Parameters, _genesis: int, at: Addresses) -> tuple[Any, ...]:
     owners = [oracle.owner for oracle in parameters.oracles]
-    timing, levels = parameters.timing, parameters.levels
-    return at["TrustRegistry"], timing.relink_delay, levels.owner, owners
+    contracts = at["TrustRegistry"], at["FeeVault"]
+    terms = parameters.timing.relink_delay, parameters.levels.owner, bond_terms(parameters)
+    return *contracts, *terms, owners
 
 
 def _committee(parameters: Parameters, genesis: int, at: Addresses) -> tuple[Any, ...]:
@@ -62,22 +106,41 @@ def _committee(parameters: Parameters, genesis: int, at: Addresses) -> tuple[Any
     return *contracts, genesis, timing.window, timing.challenge, seats
 
 
-def _escrow(parameters: Parameters, _genesis: int, at: Addresses) -> tuple[Any, ...]:
+def _tariff(parameters: Parameters, _genesis: int, at: Addresses) -> tuple[Any, ...]:
     classes = [tuple(item.model_dump().values()) for item in parameters.classes]
-    policy = tuple(parameters.policy.model_dump().values())
-    contracts = at["TestUSD"], at["TrustRegistry"], at["NodeLicense"], at["OracleCommittee"]
-    return *contracts, parameters.timing.close_grace, classes, policy
+    return at["TrustRegistry"], classes, tuple(parameters.policy.model_dump().values())
+
+
+def _desk(parameters: Parameters, _genesis: int, at: Addresses) -> tuple[Any, ...]:
+    return at["OracleCommittee"], at["TestUSD"], parameters.timing.close_grace
+
+
+def _sale(parameters: Parameters, _genesis: int, at: Addresses) -> tuple[Any, ...]:
+    if parameters.sale is None:
+        raise ValueError("sale: there is none")
+    tiers = [(tier.units, tier.price) for tier in parameters.sale.tiers]
+    contracts = at["TrustRegistry"], at["NodeLicense"]
+    return *contracts, tiers, parameters.sale.limit, parameters.sale.buyer_level
+
+
+def _of(*names: str) -> _Arguments:
+    """Return what takes the addresses of some contracts as its arguments."""
+    return lambda _parameters, _genesis, at: tuple(at[name] for name in names)
 
 
 _STEPS: Final = (
-    Step("TestUSD", "TestUSD", (), lambda *_: ()),
-    Step("TrustRegistry", "TrustRegistry", (), _trust),
-    Step("NodeLicense", "NodeLicense", ("TrustRegistry",), _licenses),
+    Step("TestUSD", "TestUSD", (), _of()),
+    Step("Timelock", "Timelock", (), _timelock),
+    Step("TrustRegistry", "TrustRegistry", ("Timelock",), _trust),
+    Step("ProtocolToken", "ProtocolToken", ("TrustRegistry",), _protocol),
+    Step("BurnAuction", "BurnAuction", ("TestUSD", "ProtocolToken"), _auction),
+    Step("FeeVault", "FeeVault", ("BurnAuction",), _of("TestUSD", "TrustRegistry", "BurnAuction")),
+    Step("NodeLicense", "NodeLicense", ("FeeVault",), _licenses),
     Step(
         "bind_licenses",
         "TrustRegistry",
         ("NodeLicense",),
-        lambda _parameters, _genesis, at: (at["NodeLicense"],),
+        _of("NodeLicense"),
         method="bind_licenses",
     ),
     Step("OracleCommittee", "OracleCommittee", ("NodeLicense",), _committee),
@@ -85,18 +148,34 @@ _STEPS: Final = (
         "bind_committee",
         "NodeLicense",
         ("OracleCommittee",),
-        lambda _parameters, _genesis, at: (at["OracleCommittee"],),
+        _of("OracleCommittee"),
         method="bind_committee",
     ),
-    Step("JobEscrow", "JobEscrow", ("TestUSD", "OracleCommittee"), _escrow),
+    Step("Tariff", "Tariff", ("TrustRegistry",), _tariff),
+    Step("JobDesk", "JobDesk", ("OracleCommittee",), _desk),
+    Step(
+        "JobEscrow",
+        "JobEscrow",
+        ("Tariff", "JobDesk"),
+        _of("TrustRegistry", "NodeLicense", "OracleCommittee", "Tariff", "JobDesk"),
+    ),
+    Step("publish_tariff", "Tariff", ("JobEscrow",), _of("JobEscrow"), method="bind_escrow"),
+    Step("bind_desk", "JobDesk", ("JobEscrow",), _of("JobEscrow"), method="bind_escrow"),
+    Step("JobLens", "JobLens", ("JobEscrow",), _of("JobEscrow")),
+    Step("LicenseSale", "LicenseSale", ("NodeLicense",), _sale),
 )
 
 
 def steps_of(parameters: Parameters) -> tuple[Step, ...]:
-    """Return the steps in the order of their nonces; a token that exists is not deployed."""
-    if parameters.token == TEST_DOLLAR:
-        return _STEPS
-    return tuple(step for step in _STEPS if step.name != "TestUSD")
+    """Return the steps in the order of their nonces, less those that the parameters leave out."""
+    left_out = set()
+    if parameters.token != TEST_DOLLAR:
+        left_out.add("TestUSD")
+    if parameters.timing.timelock_delay is None:
+        left_out.add("Timelock")
+    if parameters.sale is None:
+        left_out.add("LicenseSale")
+    return tuple(step for step in _STEPS if step.name not in left_out)
 
 
 def message_of(

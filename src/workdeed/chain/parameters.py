@@ -22,6 +22,7 @@ FULL_BPS: Final = 10_000
 MAX_ISSUERS: Final = 8
 MAX_ORACLES: Final = 32
 MAX_CLASSES: Final = 16
+MAX_TIERS: Final = 16
 
 TestAccounts = Callable[[int], str]
 """Returns the address of the n-th test account of a local chain."""
@@ -54,14 +55,17 @@ class Roles(_Model):
     """Who holds which role from the constructors on.
 
     Attributes:
-        governor: may suspend, blacklist, reinstate and set policy.
-        guardian: may freeze and veto.
+        governor: may suspend, blacklist, reinstate and set policy; by the timelock, which it
+            proposes to, where `timing.timelock_delay` is set.
+        guardian: may freeze, veto and pause.
+        treasury: gets its parts of fees, forfeits and slashed bonds, and the price of licenses.
         issuers: may attest accounts and issue licenses.
 
     """
 
     governor: Account
     guardian: Account
+    treasury: Account
     issuers: Annotated[tuple[Account, ...], Field(min_length=1, max_length=MAX_ISSUERS)]
 
 
@@ -85,7 +89,77 @@ class Policy(_Model):
     burn_bps: Bps
     treasury_bps: Bps
     sla_floor_bps: Bps
-    payer_level: Level
+    payer_level: Annotated[Uint, Field(le=63)]
+    payer_standing: bool
+    payer_oracle: bool
+    forfeit_payer_bps: Bps
+    forfeit_burn_bps: Bps
+
+
+class Bonds(_Model):
+    """What licenses are bonded to, in base units of the token, and what an offence costs.
+
+    Attributes:
+        min_node: a node license is placed from this bond on; 0 asks for none.
+        min_oracle: an oracle license is seated from this bond on; 0 asks for none.
+        slash_cap_bps: what one offence may cost, in basis points of the bond.
+        slash_payer_bps: the harmed payer's part of it.
+        slash_burn_bps: the part that is burned; the treasury gets the rest.
+
+    """
+
+    min_node: Uint
+    min_oracle: Uint
+    slash_cap_bps: Annotated[Positive, Field(le=FULL_BPS)]
+    slash_payer_bps: Bps
+    slash_burn_bps: Bps
+
+
+class Protocol(_Model):
+    """The protocol token, in whole tokens: its cap, the first supply and who gets that."""
+
+    cap: Positive
+    supply: Uint
+    holder: Account
+
+
+class Auction(_Model):
+    """What lots of the burn share are sold at.
+
+    Attributes:
+        start_millis: thousandths of a protocol token for 1,000,000 base units, at first.
+        floor_millis: the same at the end of a round.
+        duration: of a round, in seconds.
+        min_lot: base units of the token.
+
+    """
+
+    start_millis: Positive
+    floor_millis: Positive
+    duration: Annotated[Positive, Field(lt=2**32)]
+    min_lot: Uint
+
+
+class Tier(_Model):
+    """Licenses that are sold at one price, in base units of the token."""
+
+    units: Positive
+    price: Positive
+
+
+class Sale(_Model):
+    """The sale of node licenses.
+
+    Attributes:
+        limit: how many one account may buy.
+        buyer_level: the attested level that a buyer needs.
+        tiers: sold one after the other.
+
+    """
+
+    limit: Positive
+    buyer_level: Level
+    tiers: Annotated[tuple[Tier, ...], Field(min_length=1, max_length=MAX_TIERS)]
 
 
 class PriceClass(_Model):
@@ -107,6 +181,10 @@ class Parameters(_Model):
         roles: who holds which role.
         levels: who must be verified.
         policy: the first policy version.
+        bonds: what licenses are bonded to.
+        protocol: the protocol token.
+        auction: what the burn share is sold at.
+        sale: the sale of node licenses; None for none.
         oracles: the first seats; license ids count from 1 in this order.
         classes: the first price classes; ids count from 1 in this order.
 
@@ -118,6 +196,10 @@ class Parameters(_Model):
     roles: Roles
     levels: Levels
     policy: Policy
+    bonds: Bonds
+    protocol: Protocol
+    auction: Auction
+    sale: Sale | None = None
     oracles: Annotated[tuple[Oracle, ...], Field(min_length=1, max_length=MAX_ORACLES)]
     classes: Annotated[tuple[PriceClass, ...], Field(min_length=1, max_length=MAX_CLASSES)]
 
@@ -127,14 +209,27 @@ class Parameters(_Model):
             check_timing(self.timing)
         except TimingError as error:
             raise ValueError(f"timing.{error}") from error
-        fees = self.policy.oracle_bps + self.policy.burn_bps + self.policy.treasury_bps
-        if fees > FULL_BPS:
-            raise ValueError(f"policy: the shares sum to {fees}, more than {FULL_BPS} basis points")
+        self._check_parts()
+        if self.protocol.supply > self.protocol.cap:
+            raise ValueError("protocol.supply: it is above the cap; lower it")
+        if self.auction.floor_millis > self.auction.start_millis:
+            raise ValueError("auction.floor_millis: it is above start_millis; lower it")
         if len({oracle.signer for oracle in self.oracles}) < len(self.oracles):
             raise ValueError("oracles: two seats have one signer; give each its own")
         if len(set(self.roles.issuers)) < len(self.roles.issuers):
             raise ValueError("roles.issuers: an account stands twice; name it once")
         return self
+
+    def _check_parts(self) -> None:
+        policy, bonds = self.policy, self.bonds
+        parts = {
+            "policy: the shares": policy.oracle_bps + policy.burn_bps + policy.treasury_bps,
+            "policy: the forfeits": policy.forfeit_payer_bps + policy.forfeit_burn_bps,
+            "bonds: the slashes": bonds.slash_payer_bps + bonds.slash_burn_bps,
+        }
+        for name, total in parts.items():
+            if total > FULL_BPS:
+                raise ValueError(f"{name} sum to {total}, more than {FULL_BPS} basis points")
 
 
 def load_parameters(

@@ -31,7 +31,7 @@ class Timing(BaseModel):
         open_windows: windows after which a pair that could not be settled earns 0.
         relink_delay: seconds between an unlink and the next link of a license.
         timelock_delay: the governor's delay in seconds; None if no timelock governs.
-        unbond_delay: seconds between asking for a bond and getting it; None without bonds.
+        unbond_delay: seconds between asking for a bond and getting it.
 
     """
 
@@ -43,8 +43,8 @@ class Timing(BaseModel):
     close_grace: Positive
     open_windows: Positive
     relink_delay: Uint
-    timelock_delay: Uint | None = None
-    unbond_delay: Uint | None = None
+    timelock_delay: Positive | None = None
+    unbond_delay: Positive
 
 
 def check_timing(timing: Timing) -> None:
@@ -61,8 +61,7 @@ def check_timing(timing: Timing) -> None:
     _check_close(timing)
     if timing.timelock_delay is not None:
         _check_timelock(timing, timing.timelock_delay)
-    if timing.unbond_delay is not None:
-        _check_unbond(timing, timing.unbond_delay)
+    _check_unbond(timing)
 
 
 def _check_close(timing: Timing) -> None:
@@ -93,12 +92,12 @@ def _check_timelock(timing: Timing, delay: int) -> None:
     )
 
 
-def _check_unbond(timing: Timing, delay: int) -> None:
+def _check_unbond(timing: Timing) -> None:
     """Check that a bond outlasts a freeze and the governor's act that may follow it."""
     least = timing.freeze_period + (timing.timelock_delay or 0)
     _require(
-        delay > least,
-        f"unbond_delay: {delay} s must be more than freeze_period and timelock_delay, {least} s",
+        timing.unbond_delay > least,
+        f"unbond_delay: {timing.unbond_delay} s must be more than freeze_period and timelock_delay, {least} s",
     )
 
 
