@@ -80,6 +80,6 @@ def pots(fees: int, policy: PolicyTerms = POLICY) -> tuple[int, int, int]:
 
 
 def _cut(total: int, first: int, second: int, whole: int) -> tuple[int, int, int]:
-    both = total * (first + second) // whole
+    both = total * (first + second) // whole if whole else 0
     one = both * first // (first + second) if both else 0
     return one, both - one, total - both
