@@ -32,21 +32,35 @@ SEPOLIA = 11_155_111
 STEPS = (
     "TestUSD",
     "TrustRegistry",
+    "ProtocolToken",
+    "BurnAuction",
+    "FeeVault",
     "NodeLicense",
     "bind_licenses",
     "OracleCommittee",
     "bind_committee",
+    "Tariff",
+    "JobDesk",
     "JobEscrow",
+    "publish_tariff",
+    "bind_desk",
+    "JobLens",
+    "LicenseSale",
 )
 PUBLIC = f"""
 preset = "testnet"
 [roles]
 governor = "{GOVERNOR}"
 guardian = "{GUARDIAN}"
+treasury = "{GOVERNOR}"
 issuers = ["{ISSUER}"]
 [[oracles]]
 owner = "{ISSUER}"
 signer = "{GUARDIAN}"
+[protocol]
+cap = 1_000
+supply = 1_000
+holder = "{GOVERNOR}"
 """
 
 
@@ -82,8 +96,9 @@ def test_a_fresh_chain_gets_everything(chain: Chain, deploy: Deploy, record: Pat
     assert committee.quorum().call() == 3
     assert committee.GENESIS().call() == deployment.genesis
     assert deployment.genesis % deployment.window == 0
-    escrow = contract(chain, deployment, "JobEscrow").functions
-    assert escrow.CLOSE_GRACE().call() == 12
+    desk = contract(chain, deployment, "JobDesk").functions
+    assert desk.CLOSE_GRACE().call() == 12
+    assert desk.escrow().call() == deployment.address("JobEscrow")
     assert deployment.start_block == 1
 
 

@@ -176,5 +176,5 @@ def test_the_books_balance_to_the_last_base_unit(system: System) -> None:
 
     escrow.close_job(job_id, served[0], proofs[0], sender=anyone)
     assert token.balanceOf(payer) == DEPOSIT - gross
-    assert escrow.job(job_id).closed
+    assert system.contract("JobDesk").job(job_id).closed
     assert token.balanceOf(escrow) == escrow.liabilities() == fees

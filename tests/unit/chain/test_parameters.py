@@ -1,5 +1,6 @@
 """Parameter files: presets, what completes them, and the flat form of a record."""
 
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from workdeed.chain.parameters import (
     load_parameters,
     unflatten,
 )
+from workdeed.chain.timing import Timing, check_timing
 from workdeed.protocol.signing import to_checksum
 
 PRESETS = Path(__file__).resolve().parents[3] / "deployments" / "presets"
@@ -21,10 +23,15 @@ preset = "testnet"
 [roles]
 governor = "0x70997970C51812dc3A010C7d01b50e0d17dc79C8"
 guardian = "0x3C44CdDdB6a900fa2b585dd299e03d12FA4293BC"
+treasury = "0x14dC79964da2C08b23698B3D3cc7Ca32193d9955"
 issuers = ["0x90F79bf6EB2c4f870365E785982E1f101E93b906"]
 [[oracles]]
 owner = "0x15d34AAf54267DB7D7c367839AAf71A00a2C6A65"
 signer = "0x9965507D1a55bcC2695C58ba16FB37d819B0A4dc"
+[protocol]
+cap = 100
+supply = 10
+holder = "0x14dC79964da2C08b23698B3D3cc7Ca32193d9955"
 """
 
 Load = Callable[..., Parameters]
@@ -92,8 +99,8 @@ def test_differences_name_both_values() -> None:
     ("text", "sentence"),
     [
         ("[timing", r"it is no TOML"),
-        ('preset = "nowhere"', r"preset: there is no 'nowhere', only local, testnet"),
-        ("preset = 1", r"preset: there is no 1, only local, testnet"),
+        ('preset = "nowhere"', r"preset: there is no 'nowhere', only local, production, testnet"),
+        ("preset = 1", r"preset: there is no 1, only local, production, testnet"),
         ('preset = "testnet"', r"roles: Field required"),
         ('preset = "local"\ncolour = "red"', r"colour: Extra inputs"),
         ('preset = "local"\ntoken = "dollar"', r"token: must be 0x and 40 hex digits"),
@@ -139,3 +146,31 @@ def test_recorded_parameters_at_fault() -> None:
         unflatten({"timing.window": 12, "colour": "red"})
     with pytest.raises(ParameterError, match=r"token\.address: token is a value already"):
         unflatten({"token": "TestUSD", "token.address": "red"})
+
+
+@pytest.mark.parametrize("preset", ["local", "testnet", "production"])
+def test_the_times_of_every_preset_hold(preset: str) -> None:
+    """The timing check of every deployment, run on what the presets say."""
+    times = tomllib.loads((PRESETS / f"{preset}.toml").read_text())["timing"]
+    check_timing(Timing.model_validate(times))
+    # Only on a chain of one's own may the governor act at once.
+    assert ("timelock_delay" in times) == (preset != "local")
+
+
+def test_a_preset_of_times_alone_has_to_be_completed(load: Load) -> None:
+    with pytest.raises(ParameterError, match="token"):
+        load('preset = "production"\n', local=False)
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("[policy]\nforfeit_burn_bps = 5_001\n", "policy: the forfeits sum to 10001"),
+        ("[bonds]\nslash_burn_bps = 6_001\n", "bonds: the slashes sum to 10001"),
+        ("[protocol]\nsupply = 1_000_000_001\n", "protocol.supply: it is above the cap"),
+        ("[auction]\nfloor_millis = 100_001\n", "auction.floor_millis: it is above start_millis"),
+    ],
+)
+def test_parts_and_bounds_are_checked(load: Load, text: str, problem: str) -> None:
+    with pytest.raises(ParameterError, match=problem):
+        load('preset = "local"\n' + text)
