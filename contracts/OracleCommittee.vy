@@ -64,6 +64,11 @@ SIGNATURE_LENGTH: constant(uint256) = 65
 MAX_SIGNATURES: constant(uint256) = 2_080
 
 
+# @dev Final reports that seats must have signed on average before they share rewards. By a shorter span, a member that
+#      signs rarely could have all that waits shared by the one report that it did sign.
+MIN_REPORTS: constant(uint256) = 8
+
+
 # @dev Vetoes without a final report in between: enough to replace a committee behind the timelock.
 MAX_VETOES: constant(uint256) = 3
 
@@ -302,7 +307,7 @@ def slash_equivocation(
     if member.ended_at == 0:
         last = report_word._epoch(self._reports)
     else:
-        assert block.timestamp < member.ended_at + UNBOND_DELAY, "committee: record expired"
+        assert not self._is_expired(member), "committee: record expired"
     assert epoch >= member.first_epoch and epoch <= last, "committee: no member then"
     seat_: uint256 = self._seat_of_signer[offender]
     # The last seat stays, as it does for the governor.
@@ -340,7 +345,8 @@ def book_rewards():
 def settle_rewards():
     """
     @notice Shares the rewards that are here among the seats by the final reports that each signed since the last time.
-            Anyone may send it; it waits until there are both.
+            Anyone may send it; nothing happens before seats signed `MIN_REPORTS` on average, nor while there is less
+            than a base unit for each signature.
     """
     self._settle()
 
@@ -357,6 +363,8 @@ def claim_reward(license_id: uint256) -> uint256:
     payee, standing = staticcall LICENSES.payee_of(license_id)
     assert standing == GOOD, "committee: payee held"
     amount: uint256 = self._take_reward(license_id)
+    if amount == 0:
+        return 0
     log IOracleCommittee.RewardClaimed(license_id=license_id, payee=payee, amount=amount)
     vault._push(payee, amount)
     return amount
@@ -375,6 +383,8 @@ def forfeit_reward(license_id: uint256) -> uint256:
     payee, standing = staticcall LICENSES.payee_of(license_id)
     assert standing == BLACKLISTED, "committee: not blacklisted"
     amount: uint256 = self._take_reward(license_id)
+    if amount == 0:
+        return 0
     log IOracleCommittee.RewardForfeited(license_id=license_id, amount=amount)
     pots: address = staticcall LICENSES.VAULT()
     vault._push(pots, amount)
@@ -563,23 +573,18 @@ def _add_seat(license_id: uint256, signer: address) -> uint256:
             break
     assert free < MAX_SEATS, "committee: no free seat"
     member: member_word.Member = member_word._unpack(self._members[signer])
+    on_record: bool = member.license_id != 0 and not self._is_expired(member)
     # Another license would take over what the old one still answers for.
-    assert (
-        member.license_id == 0
-        or member.license_id == license_id
-        or block.timestamp >= member.ended_at + UNBOND_DELAY
-    ), "committee: signer on record"
+    assert not on_record or member.license_id == license_id, "committee: signer on record"
     self._signers[free] = signer
     self._licenses[free] = license_id
     self._seat_of_signer[signer] = free + 1
     self._seat_of_license[license_id] = free + 1
     epoch: uint256 = self._change_seats(1, 0, 0)
-    if member.license_id != license_id:
-        member.first_epoch = epoch
-    member.license_id = license_id
-    member.last_epoch = 0
-    member.ended_at = 0
-    self._members[signer] = member_word._pack(member)
+    first_epoch: uint256 = member.first_epoch if on_record else epoch
+    self._members[signer] = member_word._pack(
+        member_word.Member(license_id=license_id, first_epoch=first_epoch, last_epoch=0, ended_at=0)
+    )
     log IOracleCommittee.SeatAdded(seat=free, license_id=license_id, signer=signer, epoch=epoch)
     return free
 
@@ -595,7 +600,7 @@ def _remove_seat(index: uint256):
     signer: address = self._signers[index]
     assert license_id != 0, "committee: free seat"
     self._settle()
-    # Without rewards to share there is nothing to settle, and nothing that the lane could be worth.
+    # What is not due yet is lost: the span would be the leaver's choice.
     self.participation &= ~(255 << (8 * index))
     member: member_word.Member = member_word._unpack(self._members[signer])
     member.last_epoch = report_word._epoch(self._reports)
@@ -632,19 +637,20 @@ def _change_seats(added: uint256, removed: uint256, leaver: uint256) -> uint256:
 @internal
 def _settle():
     """
-    @dev Shares the unassigned rewards by the lanes and empties these; does nothing while there is nothing to share, or
-         nobody to share it with. What does not come out even waits for the next time.
+    @dev Counts the latest report if it is final. Shares the unassigned rewards by the lanes and empties these, if they are
+         full enough; otherwise both wait. So does what does not come out even.
     """
     reports: report_word.Reports = report_word._unpack(self._reports)
+    counts: uint256 = self.participation
     if not self._is_pending(reports):
-        self.participation = lanes._add(self.participation, reports.signers)
+        counts = lanes._add(counts, reports.signers)
         reports.signers = 0
         self._reports = report_word._pack(reports)
-    counts: uint256 = self.participation
-    rewards: uint256 = self.unassigned
-    if counts == 0 or rewards == 0:
-        return
+        self.participation = counts
     signed: uint256 = lanes._sum(counts)
+    rewards: uint256 = self.unassigned
+    if signed < MIN_REPORTS * reports.seats or rewards < signed:
+        return
     left: uint256 = rewards
     for index: uint256 in range(MAX_SEATS):
         lane: uint256 = (counts >> (8 * index)) & 255
@@ -679,6 +685,17 @@ def _is_pending(reports: report_word.Reports) -> bool:
     @return bool Whether its challenge time runs.
     """
     return block.timestamp < reports.accepted_at + CHALLENGE
+
+
+@internal
+@view
+def _is_expired(member: member_word.Member) -> bool:
+    """
+    @dev Says whether a removed member no longer answers for what it signed; its bond may be gone by then.
+    @param member The record of a member that holds no seat.
+    @return bool Whether its time is over.
+    """
+    return block.timestamp >= member.ended_at + UNBOND_DELAY
 
 
 @internal
@@ -744,7 +761,7 @@ def _verify(digest: bytes32, signatures: Bytes[MAX_SIGNATURES], seats: uint256) 
         previous = signer
         index_of_seat: uint256 = self._seat_of_signer[signer]
         assert index_of_seat > 0, "committee: not a member"
-        signers |= 1 << (index_of_seat - 1)
+        signers |= 1 << unsafe_sub(index_of_seat, 1)
     return signers
 
 
