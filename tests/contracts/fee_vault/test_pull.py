@@ -51,6 +51,23 @@ def test_anyone_sends_a_pot_on(system: System, pull: str, pot: int) -> None:
     assert system.vault.owed() == sum(left) == system.token.balanceOf(system.vault)
 
 
+def test_committee_books_its_pot_in_the_same_call(system: System) -> None:
+    fill(system)
+
+    system.vault.pull_oracles()
+
+    assert event(system.vault, "RewardsBooked") == {"amount": BOOKED[0]}
+    assert system.committee.rewards_held() == BOOKED[0]
+
+
+def test_empty_pot_lets_the_committee_book_what_others_sent(system: System) -> None:
+    system.token.mint(system.committee, 7)
+
+    assert system.vault.pull_oracles() == 0
+
+    assert system.committee.rewards_held() == 7
+
+
 @pots
 def test_empty_pot_sends_nothing_and_tells_nothing(system: System, pull: str, pot: int) -> None:
     fill(system)

@@ -16,9 +16,7 @@ from tests.contracts.system import NODE, System, deploy_system, deployer, event,
 SUPPLY = sum(units for units, _ in TIERS)
 
 
-def test_buyer_gets_licenses_and_the_treasury_the_price(
-    system: System, sale: Contract
-) -> None:
+def test_buyer_gets_licenses_and_the_treasury_the_price(system: System, sale: Contract) -> None:
     buyer, last = system.operators[0], system.licenses.totalSupply()
     cost = 3 * TIERS[0][1] + 2 * TIERS[1][1]
 
@@ -65,9 +63,7 @@ def test_others_who_buy_first_make_nobody_pay_more_than_allowed(
 
 
 @pytest.mark.parametrize("count", [0, 17, 2**256 - 1])
-def test_count_out_of_its_bounds_is_refused(
-    system: System, sale: Contract, count: int
-) -> None:
+def test_count_out_of_its_bounds_is_refused(system: System, sale: Contract, count: int) -> None:
     with evm.reverts("sale: 1 to 16 licenses"):
         buy(system, sale, count)
 
