@@ -12,11 +12,14 @@ from eth_abi.abi import encode
 
 from workdeed.chain.bindings.codec import Contract, Event, LoggedEvent, event_codecs
 from workdeed.chain.bindings.committee import OracleCommittee
+from workdeed.chain.bindings.desk import JobDesk
 from workdeed.chain.bindings.escrow import JobEscrow
 from workdeed.chain.bindings.licenses import NodeLicense
 from workdeed.chain.bindings.registry import TrustRegistry
 from workdeed.chain.bindings.suite import Suite
+from workdeed.chain.bindings.tariff import Tariff
 from workdeed.chain.bindings.token import Token
+from workdeed.chain.bindings.vault import FeeVault
 from workdeed.chain.rpc import RevertError, Rpc, RpcError, RpcUnavailable
 from workdeed.protocol.hashing import keccak
 from workdeed.protocol.signing import to_checksum
@@ -37,6 +40,9 @@ SUITE = Suite(
     committee=OracleCommittee(address(0xA3)),
     escrow=JobEscrow(address(0xA4)),
     token=Token(address(0xA5)),
+    tariff=Tariff(address(0xA6)),
+    desk=JobDesk(address(0xA7)),
+    vault=FeeVault(address(0xA8)),
 )
 
 

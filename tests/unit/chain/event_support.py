@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from chain_support import BLOCK_SECONDS, FIRST_TIMESTAMP, address, logged
 from hypothesis import strategies as st
 
-from workdeed.chain.bindings import committee, escrow, licenses, registry
+from workdeed.chain.bindings import committee, desk, escrow, licenses, registry, tariff
 from workdeed.chain.bindings.codec import Event, LoggedEvent
 from workdeed.protocol.figures import UNIT
 from workdeed.protocol.hashing import keccak
@@ -96,6 +96,8 @@ class Script:
         self.licenses[license_id] = License(owner)
         yield licenses.Transfer(licenses.ZERO_ADDRESS, address(owner), license_id)
         yield licenses.LicenseIssued(license_id, address(owner), licenses.NODE)
+        if self._data.draw(st.booleans()):
+            yield licenses.BondedSet(license_id, True)
 
     def _can_link(self) -> bool:
         return any(item.node is None for item in self.licenses.values())
@@ -119,6 +121,14 @@ class Script:
         yield licenses.PayoutSet(license_id, licenses.ZERO_ADDRESS)
         yield licenses.ProfileSet(license_id, bytes(32), "")
         self.licenses[license_id] = License(owner)
+
+    def _can_bond(self) -> bool:
+        return bool(self.licenses)
+
+    def _act_bond(self) -> Iterator[Event]:
+        license_id = self._pick(list(self.licenses))
+        yield licenses.BondedSet(license_id, self._data.draw(st.booleans()))
+        yield licenses.BondPosted(license_id, address(9), self._number(1, 100))
 
     def _can_pay_out(self) -> bool:
         return bool(self.licenses)
@@ -160,7 +170,7 @@ class Script:
         yield committee.SeatRemoved(seat, license_id, address(signer), self.epoch)
 
     def _act_class(self) -> Iterator[Event]:
-        yield escrow.ClassSet(self._number(1, 2), self._number(1, 9), 1, 2, 3, False)
+        yield tariff.ClassSet(self._number(1, 2), self._number(1, 9), 1, 2, 3, False)
 
     def _act_open(self) -> Iterator[Event]:
         slots, windows, price = self._number(1, 3), self._number(1, 6), self._number(1, 30_000)
@@ -230,7 +240,7 @@ class Script:
         job = self.jobs[job_id]
         job.revision, job.revised_in = job.revision + 1, self.window
         spec = keccak(b"spec %d %d" % (job_id, job.revision))
-        yield escrow.JobRevised(job_id, job.revision, self.window, spec)
+        yield desk.JobRevised(job_id, job.revision, self.window, spec)
 
     def _can_extend(self) -> bool:
         return bool(self._open())
@@ -242,7 +252,32 @@ class Script:
         job.windows += windows
         job.end += windows if job.end else 0
         deposit = job.price * job.slots * windows
-        yield escrow.JobExtended(job_id, windows, job.end, job.funded, deposit)
+        yield desk.JobExtended(job_id, windows, job.end, job.funded, deposit)
+
+    def _scalable(self) -> list[int]:
+        return [
+            key
+            for key in self._open()
+            if self.jobs[key].end == 0 or self.window + 1 < self.jobs[key].end
+        ]
+
+    def _can_scale(self) -> bool:
+        return bool(self._scalable())
+
+    def _act_scale(self) -> Iterator[Event]:
+        job_id = self._pick(self._scalable())
+        job = self.jobs[job_id]
+        slots = self._pick([n for n in range(1, 5) if n != job.slots])
+        left = job.end - self.window - 1 if job.end else job.windows
+        before, job.funded = job.funded, job.funded + (slots - job.slots) * left * UNIT
+        release = tuple(sorted(job.placed))[: max(0, len(job.placed) - slots)]
+        job.slots = slots
+        job.placed -= set(release)
+        job.released |= dict.fromkeys(release, self.window + 1)
+        moved = job.price * (job.funded - before) // UNIT
+        yield desk.JobScaled(
+            job_id, self.window, slots, job.funded, max(0, moved), max(0, -moved), release
+        )
 
     def _can_cancel(self) -> bool:
         return bool(self._open())
@@ -257,7 +292,7 @@ class Script:
             job.end = end
         refund = job.price * job.funded // UNIT - job.price * kept // UNIT
         job.funded, job.cancelled = kept, True
-        yield escrow.JobCancelled(job_id, job.end, kept, refund)
+        yield desk.JobCancelled(job_id, job.end, kept, refund)
 
     def _can_claim(self) -> bool:
         return any(job.placed for job in self.jobs.values())
@@ -273,7 +308,13 @@ class Script:
         units = before + self._number(1, left)
         job.claimed[license_id] = units
         gross = job.price * units // UNIT - job.price * before // UNIT
-        yield escrow.Claimed(job_id, license_id, address(9), units, gross - gross // 10)
+        amount = gross - gross // 10
+        if self._data.draw(st.booleans()):
+            yield escrow.Claimed(job_id, license_id, address(9), units, amount)
+            return
+        refund, burned = amount // 2, amount // 3
+        treasury = amount - refund - burned
+        yield escrow.Forfeited(job_id, license_id, address(1), units, refund, burned, treasury)
 
     def _can_close(self) -> bool:
         return bool(self._ended())
@@ -282,11 +323,14 @@ class Script:
         job_id = self._pick(self._ended())
         job = self.jobs[job_id]
         if not job.closed and self._data.draw(st.booleans()):
-            yield escrow.CloseRequested(job_id, self.window, False)
+            yield desk.CloseRequested(job_id, self.window, False)
         kept = max(sum(job.claimed.values()), self._number(0, job.funded))
         refund = job.price * job.funded // UNIT - job.price * kept // UNIT
         job.funded, job.closed = kept, True
-        yield escrow.JobClosed(job_id, kept, refund, True)
+        if self._data.draw(st.booleans()):
+            yield escrow.JobClosed(job_id, kept, refund)
+        else:
+            yield desk.JobClosedUnattested(job_id, kept, refund)
 
     def _can_report(self) -> bool:
         return self.window - 1 > max(self.reported, self.floor)

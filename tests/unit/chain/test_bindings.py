@@ -12,7 +12,16 @@ from eth_abi.abi import encode
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workdeed.chain.bindings import codec, committee, escrow, licenses, registry
+from workdeed.chain.bindings import (
+    codec,
+    committee,
+    desk,
+    escrow,
+    licenses,
+    registry,
+    tariff,
+    vault,
+)
 from workdeed.chain.bindings.codec import (
     Call,
     CodecError,
@@ -26,19 +35,28 @@ from workdeed.chain.bindings.suite import UnknownEventError
 from workdeed.protocol.hashing import keccak
 
 SOURCES = Path(__file__).resolve().parents[3] / "contracts"
-CONTRACTS = (*SUITE.followed, SUITE.token)
+CONTRACTS = (*SUITE.followed, SUITE.vault, SUITE.token)
 EVENTS = [(item, event) for item in CONTRACTS for event in type(item).EVENTS]
 
 # Functions that nothing here calls: ERC plumbing, and what has a name of its own elsewhere.
 UNBOUND = {
     "TrustRegistry": set(),
+    "FeeVault": {"TRUST", "TOKEN", "book"},
     "NodeLicense": {
         *("supportsInterface", "approve", "getApproved", "setApprovalForAll"),
         *("isApprovedForAll", "name", "symbol", "tokenURI", "tokenByIndex", "permit", "nonces"),
-        *("DOMAIN_SEPARATOR", "eip712Domain", "TRUST", "safeTransferFrom"),
+        *("DOMAIN_SEPARATOR", "eip712Domain", "TRUST", "TOKEN", "safeTransferFrom"),
     },
-    "OracleCommittee": {"eip712Domain", "TRUST", "end_seat_of"},
-    "JobEscrow": {"eip712Domain", "TRUST", "GENESIS", "WINDOW", "COMMITTEE", "LICENSES"},
+    "OracleCommittee": {"eip712Domain", "TRUST", "TOKEN", "UNBOND_DELAY", "end_seat_of"},
+    "Tariff": {"TRUST"},
+    "JobDesk": {"eip712Domain", "GENESIS", "WINDOW", "COMMITTEE", "TOKEN", "current_window"},
+    "JobEscrow": {
+        *("eip712Domain", "TRUST", "GENESIS", "WINDOW", "COMMITTEE", "LICENSES", "TARIFF"),
+        *("DESK", "VAULT", "PAUSE_PERIOD", "PAUSE_COOLDOWN"),
+        # What the desk and the tariff alone may call, and what the desk reads by.
+        *("amend", "revise", "open_job_for", "set_class", "add_policy", "words_of"),
+        *("revision_of", "spec_hash_of"),
+    },
     "TestUSD": {"name", "eip712Domain"},
 }
 
@@ -56,8 +74,11 @@ ARGUMENTS: dict[Any, Any] = {
     int: 5,
     bytes: b"\x01" * 32,
     bool: True,
-    escrow.ClassTerms: escrow.ClassTerms(1, 2, 3, 4),
-    escrow.PolicyTerms: escrow.PolicyTerms(1, 2, 3, 4, 5),
+    tariff.ClassTerms: tariff.ClassTerms(1, 2, 3, 4),
+    tariff.PolicyTerms: tariff.PolicyTerms(1, 2, 3, 4, 5, True, False, 6, 7),
+    committee.SignedRoot: committee.SignedRoot(b"\x01" * 32, b"\x02" * 32, b"\x03" * 65),
+    desk.Opening: desk.Opening(b"\x01" * 32, 1, 0, 2, 1, 5, 100),
+    desk.Permit: desk.Permit(1, 2, 27, b"\x01" * 32, b"\x02" * 32),
 }
 
 
@@ -73,6 +94,8 @@ def argument(method: str, name: str, hint: Any) -> Any:
         return "https://node.example:8443"
     if name == "claims":
         return [escrow.ClaimEntry(1, 2, 3, (b"\x02" * 32,))]
+    if name == "openings":
+        return [ARGUMENTS[desk.Opening]]
     if hint in ARGUMENTS:
         return ARGUMENTS[hint]
     return [b"\x03" * 32] if "bytes" in str(hint) else [1, 2]
@@ -163,12 +186,12 @@ def test_an_unknown_event_is_an_error(where: str, topics: list[bytes]) -> None:
 
 
 def test_a_log_that_does_not_fit_its_event_is_an_error() -> None:
-    event = escrow.JobRevised(job_id=1, revision=2, window=3, spec_hash=bytes(32))
-    topics, data = encode_event(SUITE.escrow, event)
+    event = desk.JobRevised(job_id=1, revision=2, window=3, spec_hash=bytes(32))
+    topics, data = encode_event(SUITE.desk, event)
     with pytest.raises(CodecError, match="JobRevised"):
-        SUITE.decode(SUITE.escrow.address, topics, data[:-1])
+        SUITE.decode(SUITE.desk.address, topics, data[:-1])
     with pytest.raises(CodecError, match="topics"):
-        SUITE.decode(SUITE.escrow.address, [*topics, bytes(32)], data)
+        SUITE.decode(SUITE.desk.address, [*topics, bytes(32)], data)
 
 
 @pytest.mark.parametrize(
@@ -202,14 +225,19 @@ def test_a_contract_without_abi_says_what_to_do() -> None:
 
 def test_results_are_typed() -> None:
     payer, spec = address(9), b"\x05" * 32
-    words = [payer, spec, 1, 0, 1, 1, 100, 3, 2, 0, 0, 0, 0, 90_000, 0, False, True, 0]
-    kinds = "(address,bytes32,uint256" + ",uint256" * 12 + ",bool,bool,uint256)"
-    job = SUITE.escrow.job(1).decode(encode([kinds], [tuple(words)]))
-    assert (job.payer, job.spec_hash, job.price, job.closed) == (payer, spec, 100, True)
+    words = [payer, spec, 1, 0, 1, 1, 100, 3, 2, 0, 0, 0, 0, 3, 90_000, 0, False, False, True, 0]
+    kinds = "(address,bytes32,uint256" + ",uint256" * 13 + ",bool,bool,bool,uint256)"
+    job = SUITE.desk.job(1).decode(encode([kinds], [tuple(words)]))
+    assert (job.payer, job.spec_hash, job.price, job.windows) == (payer, spec, 100, 3)
+    assert (job.completed, job.closed) == (False, True)
+    openings = SUITE.desk.open_jobs(payer, [ARGUMENTS[desk.Opening]])
+    assert openings.decode(encode(["uint256[]"], [[4, 5]])) == (4, 5)
+    ledger = SUITE.escrow.ledger_of(1).decode(encode(["uint256"] * 3, [9, 4, 100]))
+    assert (ledger.fees, ledger.flushed, ledger.liabilities) == (9, 4, 100)
     answer = encode(["address", "uint256"], [payer, registry.FROZEN])
     assert SUITE.licenses.payee_of(1).decode(answer) == (payer, registry.FROZEN)
     assert SUITE.licenses.endpoint_of(1).decode(encode(["bytes"], [b"\xff"])) == "\ufffd"
-    assert SUITE.escrow.revise_job(1, spec).decode(b"") is None
+    assert SUITE.desk.revise_job(1, spec).decode(b"") is None
 
 
 def test_a_missing_contract_is_told_from_an_answer() -> None:
@@ -235,6 +263,19 @@ async def test_read_asks_at_a_block() -> None:
         ("MAX_PLACEMENT", "JobEscrow", escrow.MAX_PLACEMENT),
         ("MAX_CLAIMS", "JobEscrow", escrow.MAX_CLAIMS),
         ("SERVICE", "JobEscrow", escrow.SERVICE),
+        ("BATCH", "JobEscrow", escrow.BATCH),
+        ("MAX_OPENINGS", "JobDesk", desk.MAX_OPENINGS),
+        ("MAX_RELEASE", "JobDesk", desk.MAX_RELEASE),
+        ("ABANDON_FACTOR", "JobDesk", desk.ABANDON_FACTOR),
+        ("OPEN", "JobDesk", desk.OPEN),
+        ("EXTEND", "JobDesk", desk.EXTEND),
+        ("SCALE", "JobDesk", desk.SCALE),
+        ("REVISE", "JobDesk", desk.REVISE),
+        ("CANCEL", "JobDesk", desk.CANCEL),
+        ("ALL_SCOPES", "JobDesk", sum(desk.SCOPES.values())),
+        ("ORACLES", "FeeVault", vault.POTS.index("oracles")),
+        ("BURN", "FeeVault", vault.POTS.index("burn")),
+        ("TREASURY", "FeeVault", vault.POTS.index("treasury")),
         ("MAX_SEATS", "OracleCommittee", committee.MAX_SEATS),
         ("NODE", "NodeLicense", licenses.NODE),
         ("ORACLE", "NodeLicense", licenses.ORACLE),

@@ -8,7 +8,15 @@ from event_support import histories, window_of
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workdeed.chain.bindings import committee, escrow, licenses, ownership, registry
+from workdeed.chain.bindings import (
+    committee,
+    desk,
+    escrow,
+    licenses,
+    ownership,
+    registry,
+    tariff,
+)
 from workdeed.chain.bindings.codec import Event, LoggedEvent
 from workdeed.chain.books import _REDUCERS, Books, BooksError, ReportState, Revision
 from workdeed.protocol.figures import UNIT, Pair
@@ -24,6 +32,7 @@ OPENED = escrow.JobOpened(1, PAYER, SPEC, escrow.SERVICE, 1, 1, PRICE, 3, 2, 10,
 ISSUED = (
     licenses.Transfer(licenses.ZERO_ADDRESS, OWNER, 5),
     licenses.LicenseIssued(5, OWNER, licenses.NODE),
+    licenses.BondedSet(5, True),
 )
 LINKED = licenses.NodeLinked(5, NODE, OWNER)
 
@@ -121,22 +130,22 @@ def test_claims_add_up_to_the_last_base_unit() -> None:
 
 
 def test_a_revision_is_measured_from_the_next_window() -> None:
-    job = books(OPENED, escrow.JobRevised(1, 1, 12, NEW_SPEC)).jobs[1]
+    job = books(OPENED, desk.JobRevised(1, 1, 12, NEW_SPEC)).jobs[1]
     assert (job.revision, job.spec_hash) == (1, NEW_SPEC)
     assert job.measured(12) == Revision(0, 0, SPEC)
     assert job.measured(13) == Revision(1, 12, NEW_SPEC)
 
 
 def test_extending_and_cancelling_move_end_and_money() -> None:
-    extended = escrow.JobExtended(1, 5, 26, 45 * UNIT, 15 * PRICE)
-    cancelled = escrow.JobCancelled(1, 13, 6 * UNIT, 39 * PRICE)
+    extended = desk.JobExtended(1, 5, 26, 45 * UNIT, 15 * PRICE)
+    cancelled = desk.JobCancelled(1, 13, 6 * UNIT, 39 * PRICE)
     job = books(OPENED, placed(10, (5,)), extended, cancelled).jobs[1]
     assert (job.end, job.funded_units, job.cancelled, job.closed) == (13, 6 * UNIT, True, False)
     assert (job.deposited, job.refunded, job.locked) == (45 * PRICE, 39 * PRICE, 6 * PRICE)
 
 
 def test_a_job_cancelled_before_its_start_is_closed() -> None:
-    job = books(OPENED, escrow.JobCancelled(1, 0, 0, 30 * PRICE)).jobs[1]
+    job = books(OPENED, desk.JobCancelled(1, 0, 0, 30 * PRICE)).jobs[1]
     assert (job.cancelled, job.closed, job.locked) == (True, True, 0)
 
 
@@ -144,12 +153,70 @@ def test_closing_refunds_what_was_not_served() -> None:
     state = books(
         OPENED,
         placed(10, (5,)),
-        escrow.CloseRequested(1, 22, False),
-        escrow.JobClosed(1, 20 * UNIT, 10 * PRICE, True),
+        desk.CloseRequested(1, 22, False),
+        escrow.JobClosed(1, 20 * UNIT, 10 * PRICE),
     )
     job = state.jobs[1]
     assert (job.close_requested, job.covered, job.closed, job.attested) == (22, False, True, True)
     assert job.locked == 20 * PRICE
+
+
+def test_a_close_without_a_report_says_so() -> None:
+    job = books(OPENED, placed(10, (5,)), desk.JobClosedUnattested(1, 0, 30 * PRICE)).jobs[1]
+    assert (job.closed, job.attested, job.locked) == (True, False, 0)
+
+
+def test_scaling_counts_from_the_next_window() -> None:
+    """M2: funded units are those of the slots in each window; up pays, down refunds."""
+    up = desk.JobScaled(1, 12, 5, 30 * UNIT + 2 * 8 * UNIT, 16 * PRICE, 0, ())
+    state = books(OPENED, placed(10, (5, 6, 7)), up)
+    job = state.jobs[1]
+    assert (job.slots, job.active, job.deposited) == (5, 3, 46 * PRICE)
+    assert job.funded_units == (2 * 3 + 8 * 5) * UNIT  # windows 11 and 12 have three slots
+    down = desk.JobScaled(1, 14, 1, 46 * UNIT - 4 * 6 * UNIT, 0, 24 * PRICE, (5, 6))
+    state.apply(logged(down, 30))
+    job = state.jobs[1]
+    assert (job.slots, job.active, job.refunded, job.locked) == (1, 1, 24 * PRICE, 22 * PRICE)
+    assert [pair.license_id for pair in state.pairs_in_force(14)] == [5, 6, 7]
+    assert [pair.license_id for pair in state.pairs_in_force(15)] == [7]
+    assert state.placed(1) == (7,)
+    assert state.cap(1, 5, 99) == 4 * UNIT
+
+
+def test_a_job_scaled_down_before_its_start_asks_for_no_more_licenses_than_slots() -> None:
+    job = books(OPENED, desk.JobScaled(1, 9, 1, 10 * UNIT, 0, 20 * PRICE, ())).jobs[1]
+    assert (job.slots, job.min_slots, job.locked) == (1, 1, 10 * PRICE)
+
+
+def test_what_is_forfeited_counts_as_claimed_and_is_no_refund_of_unserved_windows() -> None:
+    """M2, M3: fees are taken of the gross, the rest goes by policy."""
+    forfeited = escrow.Forfeited(1, 5, PAYER, 2 * UNIT, 24_000, 14_400, 9_600)
+    state = books(OPENED, placed(10, (5,)), forfeited)
+    job = state.jobs[1]
+    assert (job.claimed_units, state.assignments[1, 5].claimed_units) == (2 * UNIT, 2 * UNIT)
+    assert (job.paid, job.refunded, job.forfeited, job.fees) == (0, 0, 48_000, 12_000)
+    assert job.locked == 28 * PRICE
+
+
+def test_flushed_fees_add_up_by_policy() -> None:
+    policy = tariff.PolicyAdded(1, 500, 1_000, 500, 5_000, 0, False, False, 5_000, 3_000)
+    flushes = (escrow.FeesFlushed(1, 5, 10, 5), escrow.FeesFlushed(1, 1, 2, 1))
+    assert books(policy, *flushes).policies[1].flushed == 24
+
+
+def test_a_batch_job_funds_shards_and_one_reported_window_opens_all_of_them() -> None:
+    opened = escrow.JobOpened(1, PAYER, SPEC, escrow.BATCH, 1, 1, PRICE, 300, 1, 10, 300 * PRICE)
+    state = books(opened, placed(10, (5,)))
+    assert state.jobs[1].funded_units == 300 * UNIT
+    assert (state.cap(1, 5, 10), state.cap(1, 5, 11)) == (0, 300 * UNIT)
+    state.apply(logged(desk.ResultAttested(1, keccak(b"result"), 13), 30))
+    job = state.jobs[1]
+    assert (job.completed, job.end, job.closed) == (True, 13, False)
+    assert state.pairs_in_force(13) == ()
+
+
+def test_a_pause_is_known_until_it_ends() -> None:
+    assert books(escrow.Paused(GUARDIAN, NOW + 60)).paused_until == NOW + 60
 
 
 def test_a_license_is_followed_from_issue_to_transfer() -> None:
@@ -200,7 +267,9 @@ def test_reinstating_ends_a_standing() -> None:
 
 def test_eligibility_needs_a_node_a_kind_and_where_asked_an_attestation() -> None:
     oracle = licenses.LicenseIssued(6, OWNER, licenses.ORACLE)
-    state = books(*ISSUED, oracle, licenses.NodeLinked(6, PAYER, OWNER))
+    state = books(
+        *ISSUED, oracle, licenses.BondedSet(6, True), licenses.NodeLinked(6, PAYER, OWNER)
+    )
     assert not state.eligible(5, NOW)  # no node
     assert not state.eligible(6, NOW)  # no node license
     assert not state.eligible(7, NOW)  # no license
@@ -212,6 +281,15 @@ def test_eligibility_needs_a_node_a_kind_and_where_asked_an_attestation() -> Non
     state.apply(logged(registry.Attested(OWNER, ISSUER, 2, NOW + 60, bytes(32)), 33))
     assert state.eligible(5, NOW + 59)
     assert not state.eligible(5, NOW + 60)
+
+
+def test_a_license_below_the_minimum_bond_is_not_eligible() -> None:
+    state = books(*ISSUED[:2], LINKED)
+    assert not state.eligible(5, NOW)
+    state.apply(logged(licenses.BondedSet(5, True), 30))
+    assert state.eligible(5, NOW)
+    state.apply(logged(licenses.BondedSet(5, False), 31))
+    assert not state.eligible(5, NOW)
 
 
 def test_attestations_end_with_their_time_their_revocation_and_their_issuer() -> None:
@@ -269,10 +347,10 @@ def test_a_vetoed_report_counts_for_nothing_and_uses_up_windows() -> None:
 
 def test_classes_and_policies_are_kept_by_id() -> None:
     state = books(
-        escrow.ClassSet(1, 100, 1_000, 1_024, 4_096, False),
-        escrow.ClassSet(1, 120, 1_000, 1_024, 4_096, True),
-        escrow.PolicyAdded(1, 500, 1_000, 500, 5_000, 0),
-        escrow.PolicyAdded(2, 500, 1_000, 500, 6_000, 1),
+        tariff.ClassSet(1, 100, 1_000, 1_024, 4_096, False),
+        tariff.ClassSet(1, 120, 1_000, 1_024, 4_096, True),
+        tariff.PolicyAdded(1, 500, 1_000, 500, 5_000, 0, False, False, 5_000, 3_000),
+        tariff.PolicyAdded(2, 500, 1_000, 500, 6_000, 1, True, True, 5_000, 3_000),
         registry.GuardianSet(GUARDIAN),
     )
     assert (state.classes[1].price, state.classes[1].retired) == (120, True)
@@ -286,9 +364,15 @@ def test_classes_and_policies_are_kept_by_id() -> None:
     [
         placed(10, (5,)),
         escrow.Claimed(1, 5, OWNER, 1, 1),
-        escrow.JobRevised(1, 1, 1, SPEC),
+        desk.JobRevised(1, 1, 1, SPEC),
         licenses.Transfer(OWNER, PAYER, 5),
         LINKED,
+        escrow.Forfeited(1, 5, PAYER, 1, 1, 0, 0),
+        escrow.FeesFlushed(1, 1, 1, 1),
+        desk.JobScaled(1, 1, 2, 1, 1, 0, ()),
+        desk.ResultAttested(1, SPEC, 3),
+        desk.JobClosedUnattested(1, 0, 0),
+        licenses.BondedSet(5, True),
         committee.SeatRemoved(0, 1, OWNER, 2),
         committee.ReportVetoed(3, GUARDIAN, 3, bytes(32)),
         registry.AttestationRevoked(OWNER, ISSUER),
@@ -316,6 +400,22 @@ def test_events_that_change_nothing_change_nothing() -> None:
         licenses.Approval(OWNER, PAYER, 5),
         licenses.ApprovalForAll(OWNER, PAYER, True),
         licenses.CommitteeBound(PAYER),
+        licenses.BondPosted(5, PAYER, 10),
+        licenses.UnbondRequested(5, OWNER, 10),
+        licenses.UnbondCancelled(5, 10),
+        licenses.BondWithdrawn(5, OWNER, 10),
+        licenses.Slashed(5, SPEC, PAYER, GUARDIAN, 0, 4, 3, 3),
+        licenses.SlashSplitSet(4_000, 3_000),
+        tariff.EscrowBound(ESCROW),
+        desk.EscrowBound(ESCROW),
+        desk.Granted(PAYER, OWNER, 31, 100, NOW),
+        desk.Spent(PAYER, OWNER, 10, 90),
+        committee.EquivocationSlashed(GUARDIAN, 5, 3, 0, 1, SPEC, 10),
+        committee.RewardsBooked(10),
+        committee.RewardsSettled(10, 3),
+        committee.RewardClaimed(5, OWNER, 5),
+        committee.RewardForfeited(5, 5),
+        registry.TreasurySet(PAYER),
         registry.LicensesBound(PAYER),
         registry.Appealed(5, OWNER, bytes(32)),
     )
@@ -352,6 +452,21 @@ def test_cutting_the_events_changes_nothing(events: list[LoggedEvent], data: st.
     assert stepwise == at_once
 
 
+def slots_by_window(events: list[LoggedEvent], job_id: int, last: int) -> dict[int, int]:
+    """Return how many slots a job has in each window: a scaling counts from the next one on."""
+    found = dict.fromkeys(range(1, last + 1), 0)
+    for logged_ in events:
+        event = logged_.event
+        first = None
+        if isinstance(event, escrow.JobOpened) and event.job_id == job_id:
+            first, slots = 1, event.slots
+        elif isinstance(event, desk.JobScaled) and event.job_id == job_id:
+            first, slots = event.window + 1, event.slots
+        if first is not None:
+            found |= dict.fromkeys(range(first, last + 1), slots)
+    return found
+
+
 @given(events=histories())
 def test_books_of_possible_histories_hold_together(events: list[LoggedEvent]) -> None:
     """M2 and the slots: nothing is lost, nothing is counted twice, no job has too many licenses."""
@@ -360,13 +475,15 @@ def test_books_of_possible_histories_hold_together(events: list[LoggedEvent]) ->
         state.apply(event)
     last = window_of(events[-1].block) if events else 1
     for job_id, job in state.jobs.items():
-        assert job.deposited == job.refunded + job.paid + job.fees + job.locked
+        moved = job.refunded + job.paid + job.fees + job.forfeited
+        assert job.deposited == moved + job.locked
         assert job.locked >= 0
         assert job.claimed_units == sum(a.claimed_units for a in state.assignments_of(job_id))
         assert job.active == len(state.placed(job_id)) <= job.slots
+        slots = slots_by_window(events, job_id, last + 1)
         for window in range(1, last + 2):
             pairs = [pair for pair in state.pairs_in_force(window) if pair.job_id == job_id]
-            assert len(pairs) <= job.slots
+            assert len(pairs) <= slots[window]
             assert not pairs or job.start <= window < job.end
     for (job_id, license_id), item in state.assignments.items():
         serving = sum(

@@ -14,8 +14,9 @@ from sqlalchemy import func, select
 
 from workdeed.chain.bindings import token
 from workdeed.chain.bindings.codec import LoggedEvent
-from workdeed.chain.bindings.escrow import ClassSet, JobRevised
+from workdeed.chain.bindings.desk import JobRevised
 from workdeed.chain.bindings.suite import Suite, UnknownEventError
+from workdeed.chain.bindings.tariff import ClassSet
 from workdeed.chain.follower import Follower, FollowerSettings, FollowerUpdate
 from workdeed.chain.logbook import CursorMovedError
 from workdeed.chain.rpc import RpcError, RpcUnavailable

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from workdeed.chain.bindings.codec import LoggedEvent
-from workdeed.chain.bindings.escrow import ClassSet
+from workdeed.chain.bindings.tariff import ClassSet
 from workdeed.chain.books import Books, BooksError
 from workdeed.chain.history import CACHED_BOOKS, History
 

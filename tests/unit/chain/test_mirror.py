@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from chain_support import SUITE, FakeChain, FakeRpc
 
-from workdeed.chain.bindings.escrow import ClassSet
+from workdeed.chain.bindings.tariff import ClassSet
 from workdeed.chain.books import Books
 from workdeed.chain.follower import Follower, FollowerSettings
 from workdeed.chain.mirror import Mirror

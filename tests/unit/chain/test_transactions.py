@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from chain_support import SUITE, FakeChain, FakeNode, address, encode_event
 
-from workdeed.chain.bindings.escrow import JobRevised
+from workdeed.chain.bindings.desk import JobRevised
 from workdeed.chain.bindings.suite import UnknownEventError
 from workdeed.chain.fees import Fees
 from workdeed.chain.rpc import RevertError, RpcError, RpcUnavailable
@@ -105,11 +105,11 @@ def test_a_malformed_receipt_makes_the_node_unavailable(node: FakeNode, answer: 
 
 
 def test_events_of_other_contracts_in_a_receipt_are_passed_over() -> None:
-    topics, data = encode_event(SUITE.escrow, REVISED)
-    ours = ReceiptLog(SUITE.escrow.address, tuple(topics), data)
+    topics, data = encode_event(SUITE.desk, REVISED)
+    ours = ReceiptLog(SUITE.desk.address, tuple(topics), data)
     theirs = ReceiptLog(address(0xFFFF), (bytes(32),), b"")
     assert receipt(theirs, ours).events(SUITE) == (REVISED,)
-    unknown = ReceiptLog(SUITE.escrow.address, (bytes(32),), b"")
+    unknown = ReceiptLog(SUITE.desk.address, (bytes(32),), b"")
     with pytest.raises(UnknownEventError):
         receipt(unknown).events(SUITE)
 
