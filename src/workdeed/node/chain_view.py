@@ -37,7 +37,6 @@ class Contracts:
     """Checksummed addresses of a deployment."""
 
     escrow: str
-    desk: str
     licenses: str
     committee: str
 
@@ -83,6 +82,14 @@ class FinalReport:
     root: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class _Fixed:
+    """The committee's calendar, and the desk that the escrow names."""
+
+    clock: WindowClock
+    desk: str
+
+
 class ChainView:
     """Reads a deployment through several RPCs at once."""
 
@@ -106,7 +113,7 @@ class ChainView:
         self._stale_seconds = stale_seconds
         self._now = now
         self._checked: set[RpcClient] = set()
-        self._clock: WindowClock | None = None
+        self._fixed: _Fixed | None = None
 
     async def close(self) -> None:
         """Close all connections."""
@@ -126,8 +133,8 @@ class ChainView:
         number, block_hash, timestamp = await self._agreed(
             lambda client: self._block(client, number), clients
         )
-        clock = await self._window_clock(block_hash)
-        return Moment(number, block_hash, timestamp, clock.at(timestamp))
+        fixed = await self._what_is_fixed(block_hash)
+        return Moment(number, block_hash, timestamp, fixed.clock.at(timestamp))
 
     async def pairs(self, moment: Moment, job_ids: Sequence[int]) -> list[PairView]:
         """Return this node's pair of each job at `moment`, in order.
@@ -136,10 +143,11 @@ class ChainView:
             ChainUnsureError: as `moment` does.
 
         """
+        desk = (await self._what_is_fixed(moment.block_hash)).desk
         calls = []
         for job_id in job_ids:
             service = _call("assignment(uint256,uint256)", job_id, self._license_id)
-            calls.append((self._contracts.desk, _call("job(uint256)", job_id)))
+            calls.append((desk, _call("job(uint256)", job_id)))
             calls.append((self._contracts.escrow, service))
         types = [_JOB, _ASSIGNMENT] * len(job_ids)
         values = await self._read(calls, types, moment.block_hash)
@@ -161,9 +169,9 @@ class ChainView:
         ((node,),) = await self._read(calls, ["address"], moment.block_hash)
         return to_checksum(node)
 
-    async def _window_clock(self, block_hash: bytes) -> WindowClock:
-        """Return the committee's clock, read once as it never changes."""
-        if self._clock is None:
+    async def _what_is_fixed(self, block_hash: bytes) -> "_Fixed":
+        """Return what never changes; it is read once."""
+        if self._fixed is None:
             committee, escrow = self._contracts.committee, self._contracts.escrow
             calls = [
                 (committee, _call("GENESIS()")),
@@ -175,14 +183,14 @@ class ChainView:
             types = ["uint256", "uint256", "address", "address", "address"]
             values = await self._read(calls, types, block_hash)
             genesis, window, *named = (value for (value,) in values)
-            expected = [committee, self._contracts.licenses, self._contracts.desk]
-            if [to_checksum(one) for one in named] != expected:
+            *others, desk = (to_checksum(one) for one in named)
+            if others != [committee, self._contracts.licenses]:
                 raise ChainUnsureError(
-                    "contracts: the escrow names another committee, license contract or desk; "
+                    "contracts: the escrow names another committee or license contract; "
                     "take all addresses from one deployment"
                 )
-            self._clock = WindowClock(genesis, window)
-        return self._clock
+            self._fixed = _Fixed(WindowClock(genesis, window), desk)
+        return self._fixed
 
     async def _fresh_head(self, client: RpcClient) -> int:
         if client not in self._checked:

@@ -59,7 +59,6 @@ class Addresses(_Table):
     """Contracts of the deployment that this node serves."""
 
     escrow: Address
-    desk: Address
     licenses: Address
     committee: Address
 
@@ -210,7 +209,7 @@ class NodeSettings(BaseSettings):
         if self.deployment is None:
             raise SettingsError("deployment: set either it or contracts")
         found = load_deployment(self.deployment, self.chain_id)
-        names = ("JobEscrow", "JobDesk", "NodeLicense", "OracleCommittee")
+        names = ("JobEscrow", "NodeLicense", "OracleCommittee")
         return Contracts(*(found.address(name) for name in names))
 
     def runner_options(self) -> RunnerOptions:

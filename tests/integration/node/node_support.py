@@ -23,6 +23,7 @@ NODE_KEY = keccak(b"node key")
 ESCROW = "0x" + "E5" * 20
 LICENSES = "0x" + "11" * 20
 COMMITTEE = "0x" + "C0" * 20
+DESK = "0x" + "DE" * 20
 LICENSE_ID = 7
 CHAIN_ID = 31_337
 WINDOW_SECONDS = 1_000
@@ -30,7 +31,7 @@ PAYER = "0x" + "aa" * 20
 
 JOB_TYPE = (
     "(address,bytes32,uint256,uint256,uint256,uint256,uint256,uint256,uint256,uint256,uint256,"
-    "uint256,uint256,uint256,uint256,bool,bool,uint256)"
+    "uint256,uint256,uint256,uint256,uint256,bool,bool,bool,uint256)"
 )
 
 
@@ -103,6 +104,8 @@ class Chain:
             return encode(["address"], [self.committee])
         if to == ESCROW.lower() and function == selector("LICENSES()"):
             return encode(["address"], [LICENSES])
+        if to == ESCROW.lower() and function == selector("DESK()"):
+            return encode(["address"], [DESK])
         return None
 
     def _state(self, to: str, data: bytes) -> bytes:
@@ -111,7 +114,7 @@ class Chain:
             return encode(["address"], [self.linked])
         if to == COMMITTEE.lower() and function == selector("final_report()"):
             return encode(["uint256", "bytes32"], list(self.report))
-        if to == ESCROW.lower() and function == selector("job(uint256)"):
+        if to == DESK.lower() and function == selector("job(uint256)"):
             return self._job(decode(["uint256"], arguments)[0])
         if to == ESCROW.lower() and function == selector("assignment(uint256,uint256)"):
             job_id, license_id = decode(["uint256", "uint256"], arguments)
@@ -124,9 +127,10 @@ class Chain:
     def _job(self, job_id: int) -> bytes:
         job = self.jobs.get(job_id)
         if job is None:
-            return encode([JOB_TYPE], [["0x" + "00" * 20, bytes(32), *[0] * 13, False, False, 0]])
+            nothing = ["0x" + "00" * 20, bytes(32), *[0] * 14, False, False, False, 0]
+            return encode([JOB_TYPE], [nothing])
         words = [PAYER, job.spec_hash, job.revision, 0, 1, 1, 10**6, 1, 1, 1, 1]
-        words += [job.start, job.end, 10**5, 0, job.cancelled, job.closed, 0]
+        words += [job.start, job.end, 10, 10**5, 0, job.cancelled, False, job.closed, 0]
         return encode([JOB_TYPE], [words])
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from workdeed.chain.bindings import committee, escrow, licenses, registry
+from workdeed.chain.bindings import committee, desk, escrow, licenses, registry, tariff
 from workdeed.chain.bindings.codec import Event, LoggedEvent
 from workdeed.chain.books import Books
 from workdeed.chain.history import History
@@ -94,8 +94,8 @@ class Chain:
 
     def found(self, members: int = 1, price: int = PRICE) -> None:
         """Set a class and a policy and seat members, whose licenses are 1001 and so on."""
-        self.log(escrow.ClassSet(1, price, 500, 512, 1_024, False))
-        self.log(escrow.PolicyAdded(1, 500, 1_000, 500, 5_000, 0))
+        self.log(tariff.ClassSet(1, price, 500, 512, 1_024, False))
+        self.log(tariff.PolicyAdded(1, 500, 1_000, 500, 5_000, 0, False, False, 5_000, 3_000))
         for seat in range(members):
             self.log(licenses.LicenseIssued(1_001 + seat, OPERATORS[0], licenses.ORACLE))
             self.log(committee.SeatAdded(seat, 1_001 + seat, MEMBERS[seat], seat + 1))
@@ -105,6 +105,7 @@ class Chain:
         node = to_checksum(license_id.to_bytes(20, "big"))
         owner_address = OPERATORS[owner]
         self.log(licenses.LicenseIssued(license_id, owner_address, licenses.NODE))
+        self.log(licenses.BondedSet(license_id, True))
         self.log(licenses.NodeLinked(license_id, node, owner_address))
         self.log(licenses.ProfileSet(license_id, keccak(b"%d" % license_id), endpoint))
 
@@ -134,7 +135,7 @@ class Chain:
     def revise(self, job_id: int, spec: bytes) -> None:
         """Replace a spec."""
         revision = self.books.jobs[job_id].revision + 1
-        self.log(escrow.JobRevised(job_id, revision, self.window, keccak(spec)))
+        self.log(desk.JobRevised(job_id, revision, self.window, keccak(spec)))
 
     def claim(self, job_id: int, license_id: int, units: int) -> None:
         """Credit cumulative units."""
@@ -142,8 +143,9 @@ class Chain:
         self.log(escrow.Claimed(job_id, license_id, payee, units, units))
 
     def close(self, job_id: int, kept: int, attested: bool = True) -> None:
-        """Close a job."""
-        self.log(escrow.JobClosed(job_id, kept, 0, attested))
+        """Close a job, by a report or without one."""
+        kind = escrow.JobClosed if attested else desk.JobClosedUnattested
+        self.log(kind(job_id, kept, 0))
 
     def report(self, window: int, leaves: Sequence[Leaf] = ()) -> ReportData:
         """Accept a report over leaves; it is final `CHALLENGE` later. Return its data."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from books_support import CHALLENGE, ESCROW, MEMBERS, PAYER, WINDOW, Chain, leaf
 
-from workdeed.chain.bindings import escrow as events
+from workdeed.chain.bindings import desk as events
+from workdeed.chain.bindings.desk import JobDesk
 from workdeed.chain.bindings.escrow import JobEscrow
 from workdeed.keeper.closes import close_effects, due_closes, unattested_effects
 from workdeed.keeper.stagger import Stagger
@@ -13,6 +14,7 @@ from workdeed.protocol.figures import UNIT
 
 ALONE = Stagger(MEMBERS[0], pause=5)
 CONTRACT = JobEscrow(ESCROW)
+DESK = JobDesk(ESCROW)
 GRACE = 12
 
 
@@ -62,34 +64,55 @@ def test_leaves_of_unknown_jobs_are_passed_over(ended: Chain) -> None:
 
 
 def test_without_a_report_the_payer_asks_waits_and_closes(ended: Chain) -> None:
-    (request,) = unattested_effects(ended.view(), CONTRACT, PAYER, GRACE)
-    assert request.call.name == "JobEscrow.request_close"
-    assert unattested_effects(ended.view(), CONTRACT, MEMBERS[0], GRACE) == []
+    (request,) = unattested_effects(ended.view(), DESK, PAYER, GRACE)
+    assert request.call.name == "JobDesk.request_close"
+    assert unattested_effects(ended.view(), DESK, MEMBERS[0], GRACE) == []
     ended.log(events.CloseRequested(1, 5, False))
     assert request.done(ended.books)
-    assert unattested_effects(ended.view(), CONTRACT, PAYER, GRACE) == []
-    ended.to_window(5 + GRACE)
-    (close,) = unattested_effects(ended.view(), CONTRACT, PAYER, GRACE)
-    assert close.call.name == "JobEscrow.close_unattested"
+    assert unattested_effects(ended.view(), DESK, PAYER, GRACE) == []
+    ended.to_window(5 + GRACE)  # the window of the request had begun and does not count
+    assert unattested_effects(ended.view(), DESK, PAYER, GRACE) == []
+    ended.to_window(6 + GRACE)
+    (close,) = unattested_effects(ended.view(), DESK, PAYER, GRACE)
+    assert close.call.name == "JobDesk.close_unattested"
     ended.close(1, 0, attested=False)
     assert close.done(ended.books)
-    assert unattested_effects(ended.view(), CONTRACT, PAYER, GRACE) == []
+    assert unattested_effects(ended.view(), DESK, PAYER, GRACE) == []
 
 
 def test_the_payer_asks_anew_when_reports_caught_up(ended: Chain) -> None:
     ended.log(events.CloseRequested(1, 5, False))
     ended.report(4)
     ended.timestamp += WINDOW
-    (again,) = unattested_effects(ended.view(), CONTRACT, PAYER, GRACE)
-    assert again.call.name == "JobEscrow.request_close"
+    (again,) = unattested_effects(ended.view(), DESK, PAYER, GRACE)
+    assert again.call.name == "JobDesk.request_close"
     assert not again.done(ended.books)
     ended.log(events.CloseRequested(1, 6, True))
     assert again.done(ended.books)
 
 
+def test_a_pending_report_that_covers_the_end_holds_the_close_up(ended: Chain) -> None:
+    ended.log(events.CloseRequested(1, 5, False))
+    ended.to_window(6 + GRACE)
+    ended.report(4)
+    assert unattested_effects(ended.view(), DESK, PAYER, GRACE) == []
+    ended.timestamp += CHALLENGE
+    (again,) = unattested_effects(ended.view(), DESK, PAYER, GRACE)
+    assert again.call.name == "JobDesk.request_close"
+
+
+def test_a_pending_report_does_not_hold_up_what_was_covered_at_the_request(ended: Chain) -> None:
+    ended.report(4)
+    ended.log(events.CloseRequested(1, 5, True))
+    ended.to_window(6 + GRACE)
+    ended.report(5 + GRACE)
+    (close,) = unattested_effects(ended.view(), DESK, PAYER, GRACE)
+    assert close.call.name == "JobDesk.close_unattested"
+
+
 def test_running_jobs_are_left_alone(ended: Chain) -> None:
     ended.open_job(2)
     ended.place(2, [1])
-    assert [one.key for one in unattested_effects(ended.view(), CONTRACT, PAYER, GRACE)] == [
+    assert [one.key for one in unattested_effects(ended.view(), DESK, PAYER, GRACE)] == [
         "request-close:1:5:uncovered"
     ]

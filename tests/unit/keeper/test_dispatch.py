@@ -8,7 +8,7 @@ import pytest
 from books_support import ESCROW, Chain
 from http_support import FakeEndpoints
 
-from workdeed.chain.bindings import escrow as events
+from workdeed.chain.bindings import desk as events
 from workdeed.keeper.dispatch import Dispatcher, deliveries
 from workdeed.keeper.logs import OnceLog
 from workdeed.keeper.metrics import Metrics

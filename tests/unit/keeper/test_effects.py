@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 import pytest
 from books_support import ESCROW, Chain
 
-from workdeed.chain.bindings.escrow import JobEscrow
+from workdeed.chain.bindings.desk import JobDesk
 from workdeed.chain.books import Books
 from workdeed.chain.effects import Effect, EffectState, OutboxEntry
 from workdeed.chain.transactions import Intent
@@ -54,7 +54,7 @@ def planned(key: str = "close:1") -> PlannedEffect:
     def done(books: Books) -> bool:
         return books.jobs[1].closed
 
-    return PlannedEffect(key, JobEscrow(ESCROW).close_unattested(1), done)
+    return PlannedEffect(key, JobDesk(ESCROW).close_unattested(1), done)
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import pytest
 from books_support import CHALLENGE, ESCROW, MEMBERS, PAYER, Chain, leaf
 from http_support import FakeEndpoints
 
+from workdeed.chain.bindings.desk import JobDesk
 from workdeed.chain.bindings.escrow import JobEscrow
 from workdeed.keeper.claims import ClaimRule
 from workdeed.keeper.effects import PlannedEffect
@@ -95,5 +96,5 @@ async def test_data_that_nobody_has_is_not_asked_for_all_the_time(ended: Chain) 
 
 async def test_own_jobs_close_without_a_report(ended: Chain) -> None:
     desk = Desk()
-    await OwnCloses(CONTRACT, desk, PAYER, 12).run(ended.view())  # type: ignore[arg-type]
-    assert [one.call.name for one in desk.effects] == ["JobEscrow.request_close"]
+    await OwnCloses(JobDesk(ESCROW), desk, PAYER, 12).run(ended.view())  # type: ignore[arg-type]
+    assert [one.call.name for one in desk.effects] == ["JobDesk.request_close"]

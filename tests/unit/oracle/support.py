@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 
-from workdeed.chain.bindings import committee, escrow, licenses
+from workdeed.chain.bindings import committee, escrow, licenses, tariff
 from workdeed.chain.bindings.codec import Event, LoggedEvent
 from workdeed.chain.books import Books
 from workdeed.chain.history import History
@@ -80,8 +80,8 @@ class Sim:
 
     def _beginning(self) -> list[Event]:
         events: list[Event] = [
-            escrow.ClassSet(1, 1_000, 1_000, 1_000, 1_000, False),
-            escrow.PolicyAdded(1, 500, 500, 500, self.sla_floor_bps, 0),
+            tariff.ClassSet(1, 1_000, 1_000, 1_000, 1_000, False),
+            tariff.PolicyAdded(1, 500, 500, 500, self.sla_floor_bps, 0, False, False, 0, 0),
         ]
         for index in range(self.members):
             owner, signer = account("oracle owner", index), oracle(index).address
@@ -93,6 +93,7 @@ class Sim:
             owner, node = account("operator", index), account("node", index)
             number = FIRST_NODE + index
             events.append(licenses.LicenseIssued(number, owner, licenses.NODE))
+            events.append(licenses.BondedSet(number, True))
             events.append(licenses.NodeLinked(number, node, owner))
             url = f"http://node{index}.test:9000"
             events.append(licenses.ProfileSet(number, bytes(32), url))

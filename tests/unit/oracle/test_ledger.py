@@ -40,7 +40,7 @@ def test_a_closed_job_stays_in_it() -> None:
     sim = Sim()
     sim.open_job(1)
     sim.place(1, [NODE])
-    sim.log(escrow.JobClosed(1, 5, 0, True))
+    sim.log(escrow.JobClosed(1, 5, 0))
     assert ledger_of(sim.books)[ESCROW, 1].closed
 
 

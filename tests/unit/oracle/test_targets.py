@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from workdeed.chain.bindings import escrow, licenses
+from workdeed.chain.bindings import desk, licenses
 from workdeed.oracle.targets import Target, targets_of
 from workdeed.protocol.figures import Pair
 from workdeed.protocol.hashing import keccak
@@ -49,7 +49,7 @@ def test_a_revision_is_measured_from_the_window_after_its_own() -> None:
     sim.place(1, [NODE])
     sim.to_window(3)
     new = keccak(b"new spec")
-    sim.log(escrow.JobRevised(1, 1, 3, new))
+    sim.log(desk.JobRevised(1, 1, 3, new))
     (now,) = targets(sim, 3)[0].jobs
     assert (now.measured, now.since) == (0, 2)
     assert now.revisions == {0: SPEC_HASH, 1: new}

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from workdeed.chain.bindings import committee, escrow, licenses, registry
+from workdeed.chain.bindings import committee, escrow, licenses, registry, tariff
 from workdeed.chain.bindings.codec import Event, LoggedEvent
 from workdeed.chain.books import Books
 from workdeed.intent import Spec
@@ -102,8 +102,8 @@ class World:
 
     def __post_init__(self) -> None:
         self.log(
-            escrow.ClassSet(1, 1_000, 1_000, 1_000, 1_000, False),
-            escrow.PolicyAdded(1, 0, 0, 0, 0, 0),
+            tariff.ClassSet(1, 1_000, 1_000, 1_000, 1_000, False),
+            tariff.PolicyAdded(1, 0, 0, 0, 0, 0, False, False, 0, 0),
             registry.IssuerSet(account("issuer"), True),
         )
 
@@ -131,6 +131,7 @@ class World:
         node = account("node", license_id)
         self.log(
             licenses.LicenseIssued(license_id, owner, licenses.NODE),
+            licenses.BondedSet(license_id, True),
             licenses.NodeLinked(license_id, node, owner),
         )
         self.announce(license_id, **profile)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workdeed.chain.bindings import escrow, registry
+from workdeed.chain.bindings import desk, registry
 from workdeed.placement.choose import Placement, choose, rank, releases
 from workdeed.placement.errors import PlacementError
 from workdeed.placement.rules import ELIGIBLE, MAX_PLACEMENT, obstacle
@@ -127,10 +127,10 @@ class TestNotPlaceable:
     def test_a_cancelled_or_closed_job_is_left_alone(self) -> None:
         world = world_of(slots=4)
         world.place([10])
-        world.log(escrow.JobCancelled(1, 9, 1, 0))
+        world.log(desk.JobCancelled(1, 9, 1, 0))
         assert choose(world.view(), 1) is None
         world = world_of(slots=4)
-        world.log(escrow.JobCancelled(1, 0, 0, 0))
+        world.log(desk.JobCancelled(1, 0, 0, 0))
         assert choose(world.view(), 1) is None
 
     def test_without_the_spec_nobody_is_chosen(self) -> None:

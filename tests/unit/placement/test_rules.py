@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from workdeed.chain.bindings import escrow, licenses, registry
+from workdeed.chain.bindings import licenses, registry, tariff
 from workdeed.placement.errors import PlacementError
 from workdeed.placement.profiles import Profiles
 from workdeed.placement.rules import ELIGIBLE, free_resources, lost, obstacle, obstacles
@@ -262,7 +262,7 @@ def test_what_does_not_exist_is_an_error(world: World) -> None:
 
 
 def test_a_slot_takes_what_its_class_gives_whatever_the_spec_wants(world: World) -> None:
-    world.log(escrow.ClassSet(2, 1, 9_000, 1, 1, False))
+    world.log(tariff.ClassSet(2, 1, 9_000, 1, 1, False))
     small = spec_of(resources={"cpu_milli": 1, "memory_mb": 1, "storage_mb": 1})
     world.job(2, class_id=2, spec=small)
     assert "left" in obstacle(world.view(), 2, L)
