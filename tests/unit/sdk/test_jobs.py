@@ -7,7 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from workdeed.chain.bindings.escrow import Job, Offer
+from workdeed.chain.bindings.desk import Job
+from workdeed.chain.bindings.escrow import BATCH
+from workdeed.chain.bindings.tariff import Offer
 from workdeed.intent import load_spec
 from workdeed.protocol.signing import to_checksum
 from workdeed.sdk.errors import SdkError
@@ -27,9 +29,11 @@ JOB = Job(
     round=1,
     start=4,
     end=9,
+    windows=5,
     funded_units=100_000,
     claimed_units=33_333,
     cancelled=False,
+    completed=False,
     closed=False,
     close_requested=0,
 )
@@ -48,6 +52,23 @@ OFFER = Offer(100_003, 500, 512, 1_024, exists=True, retired=False)
 )
 def test_states(changes: dict[str, int], window: int, state: str) -> None:
     assert JobView(1, replace(JOB, **changes), window).state == state
+
+
+@pytest.mark.parametrize(
+    ("changes", "window", "left"),
+    [
+        ({"end": 0, "start": 0}, 3, 5),
+        ({}, 3, 5),
+        ({}, 4, 4),
+        ({}, 8, 0),
+        ({}, 20, 0),
+        ({"kind": BATCH}, 4, 1),
+    ],
+)
+def test_a_slot_more_is_paid_for_the_windows_after_this_one(
+    changes: dict[str, int], window: int, left: int
+) -> None:
+    assert JobView(1, replace(JOB, **changes), window).windows_left == left
 
 
 def test_amounts_round_as_the_escrow_does() -> None:
