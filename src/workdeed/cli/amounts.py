@@ -1,8 +1,11 @@
 """Amounts as people write them, and back: exact decimals of a token, never floats."""
 
-from decimal import Decimal, InvalidOperation
+import re
+from typing import Final
 
 from workdeed.cli.errors import Failure
+
+_AMOUNT: Final = re.compile(r"[0-9]{1,100}(\.[0-9]{0,100})?|\.[0-9]{1,100}")
 
 
 def parse_amount(text: str, decimals: int, field: str) -> int:
@@ -12,16 +15,14 @@ def parse_amount(text: str, decimals: int, field: str) -> int:
         Failure: if it is no plain decimal number, negative, or finer than the token's base unit.
 
     """
-    try:
-        amount = Decimal(text)
-    except InvalidOperation:
-        raise Failure(f"{field}: {text!r} is no amount; write digits such as 1.25") from None
-    if not amount.is_finite() or not set(text) <= set("0123456789."):
+    # Digits alone: a decimal context would round what has more than 28 of them.
+    if not _AMOUNT.fullmatch(text):
         raise Failure(f"{field}: {text!r} is no amount; write digits such as 1.25")
-    whole = amount.scaleb(decimals)
-    if whole != whole.to_integral_value():
+    whole, _, part = text.partition(".")
+    part = part.rstrip("0")
+    if len(part) > decimals:
         raise Failure(f"{field}: {text} has more than {decimals} decimals; the token has no finer")
-    return int(whole)
+    return int(whole + part.ljust(decimals, "0") or "0")
 
 
 def format_amount(base_units: int, decimals: int) -> str:

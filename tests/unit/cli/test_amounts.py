@@ -15,15 +15,27 @@ def test_what_is_written_is_read_back(units: int, decimals: int) -> None:
     assert parse_amount(format_amount(units, decimals), decimals, "amount") == units
 
 
+def test_bug_an_amount_of_more_than_28_digits_is_not_rounded() -> None:
+    assert parse_amount(f"{10**28 + 1}", 0, "amount") == 10**28 + 1
+
+
 @pytest.mark.parametrize(
-    ("text", "units"), [("1", 10**6), ("0.000001", 1), ("1.25", 1_250_000), ("1.250000", 1_250_000)]
+    ("text", "units"),
+    [
+        ("1", 10**6),
+        ("0.000001", 1),
+        ("1.25", 1_250_000),
+        ("1.250000", 1_250_000),
+        ("1.", 10**6),
+        (".5", 500_000),
+    ],
 )
 def test_amounts(text: str, units: int) -> None:
     assert parse_amount(text, 6, "amount") == units
 
 
 @pytest.mark.parametrize(
-    "text", ["", "x", "-1", "+1", "1e3", "1_000", "NaN", "Infinity", "1,5", ".", " 1", "٣"]
+    "text", ["", "x", "-1", "+1", "1e3", "1_000", "NaN", "Infinity", "1,5", ".", "1.2.3", " 1", "٣"]
 )
 def test_other_texts_are_refused(text: str) -> None:
     with pytest.raises(Failure, match=r"amount: .* is no amount"):
