@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from workdeed.protocol.eip712 import (
     COMMITTEE_DOMAIN,
+    DESK_DOMAIN,
     ENVELOPE_TYPE,
     ESCROW_DOMAIN,
     LICENSE_DOMAIN,
@@ -62,7 +63,7 @@ CASES: list[tuple[str, str, Callable[..., bytes], list[st.SearchStrategy[Any]]]]
     (LICENSE_DOMAIN, LINK_NODE_TYPE, link_node_digest, [UINT, ADDRESS, ADDRESS, UINT, UINT]),
     (ESCROW_DOMAIN, PLACEMENT_TYPE, placement_digest, [UINT] * 4 + [UINTS, UINTS, UINT]),
     (COMMITTEE_DOMAIN, REPORT_TYPE, report_digest, [UINT, UINT, WORD, WORD, UINT]),
-    (ESCROW_DOMAIN, RESULT_TYPE, result_digest, [UINT, WORD, UINT]),
+    (DESK_DOMAIN, RESULT_TYPE, result_digest, [UINT, WORD, UINT]),
     (COMMITTEE_DOMAIN, OBSERVATION_TYPE, observation_digest, [UINT, UINT] + [WORD] * 4),
     (COMMITTEE_DOMAIN, ENVELOPE_TYPE, envelope_digest, [st.text(max_size=40), WORD]),
 ]
@@ -103,7 +104,7 @@ def test_arrays_are_not_interchangeable() -> None:
 
 
 def test_a_message_is_signed_in_the_domain_of_its_contract() -> None:
-    with pytest.raises(EncodingError, match="signed in JobEscrow, not in OracleCommittee"):
+    with pytest.raises(EncodingError, match="signed in JobDesk, not in OracleCommittee"):
         result_digest(Domain(COMMITTEE_DOMAIN, 1, CONTRACT), 1, bytes(32), 1)
     with pytest.raises(EncodingError, match="signed in OracleCommittee, not in JobEscrow"):
         envelope_digest(Domain(ESCROW_DOMAIN, 1, CONTRACT), "schema", bytes(32))
@@ -113,19 +114,19 @@ def test_a_message_is_signed_in_the_domain_of_its_contract() -> None:
 def test_numbers_must_fit_a_word(value: int) -> None:
     domain = Domain(ESCROW_DOMAIN, 1, CONTRACT)
     with pytest.raises(EncodingError, match="job_id"):
-        result_digest(domain, value, bytes(32), 1)
+        result_digest(Domain(DESK_DOMAIN, 1, CONTRACT), value, bytes(32), 1)
     with pytest.raises(EncodingError, match="assign"):
         placement_digest(domain, 1, 0, 1, 0, [], [value], 1)
     with pytest.raises(EncodingError, match="chain_id"):
-        result_digest(Domain(ESCROW_DOMAIN, value, CONTRACT), 1, bytes(32), 1)
+        result_digest(Domain(DESK_DOMAIN, value, CONTRACT), 1, bytes(32), 1)
 
 
 @pytest.mark.parametrize("size", [0, 31, 33])
 def test_hashes_must_have_32_bytes(size: int) -> None:
     with pytest.raises(EncodingError, match="result_hash"):
-        result_digest(Domain(ESCROW_DOMAIN, 1, CONTRACT), 1, bytes(size), 1)
+        result_digest(Domain(DESK_DOMAIN, 1, CONTRACT), 1, bytes(size), 1)
 
 
 def test_addresses_must_be_addresses() -> None:
     with pytest.raises(SignatureError, match="address"):
-        result_digest(Domain(ESCROW_DOMAIN, 1, "0x12"), 1, bytes(32), 1)
+        result_digest(Domain(DESK_DOMAIN, 1, "0x12"), 1, bytes(32), 1)

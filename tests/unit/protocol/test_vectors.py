@@ -14,6 +14,7 @@ import pytest
 from workdeed.protocol.canonical import canonical_bytes, canonical_hash, parse_canonical
 from workdeed.protocol.eip712 import (
     COMMITTEE_DOMAIN,
+    DESK_DOMAIN,
     ENVELOPE_TYPE,
     ESCROW_DOMAIN,
     LICENSE_DOMAIN,
@@ -100,9 +101,9 @@ NODE = _named("node")
 ORACLES = [_named(f"oracle {index}") for index in range(4)]
 MEMBERS = [address_of(key) for key in ORACLES]
 LEADER = leader(WINDOW, TURN, len(MEMBERS))
-LICENSE, COMMITTEE, ESCROW = (
+LICENSE, COMMITTEE, ESCROW, DESK = (
     Domain(name, CHAIN_ID, to_checksum(_named(name)[12:]))
-    for name in (LICENSE_DOMAIN, COMMITTEE_DOMAIN, ESCROW_DOMAIN)
+    for name in (LICENSE_DOMAIN, COMMITTEE_DOMAIN, ESCROW_DOMAIN, DESK_DOMAIN)
 )
 SPEC = {"schema": "workdeed/spec@1", "name": "hello"}
 PAIRS = [Pair(ESCROW.contract, 1, 1), Pair(ESCROW.contract, 1, 2), Pair(ESCROW.contract, 2, 3)]
@@ -178,7 +179,7 @@ def eip712() -> dict[str, Any]:
         (LINK_NODE_TYPE, LICENSE, link_node_digest, [1, node, owner, 0, 1_900_000_000]),
         (PLACEMENT_TYPE, ESCROW, placement_digest, [1, 0, WINDOW, 0, [4], [9, 2], EPOCH]),
         (REPORT_TYPE, COMMITTEE, report_digest, [WINDOW, TURN, word, other, EPOCH]),
-        (RESULT_TYPE, ESCROW, result_digest, [1, word, EPOCH]),
+        (RESULT_TYPE, DESK, result_digest, [1, word, EPOCH]),
         (
             OBSERVATION_TYPE,
             COMMITTEE,
@@ -190,7 +191,7 @@ def eip712() -> dict[str, Any]:
     return {
         "private_key": to_hex(NODE),
         "signer": node,
-        "domains": [_domain(domain) for domain in (LICENSE, COMMITTEE, ESCROW)],
+        "domains": [_domain(domain) for domain in (LICENSE, COMMITTEE, ESCROW, DESK)],
         "messages": [
             {
                 "type": type_text,
