@@ -5,11 +5,16 @@
 @title Burn auction
 @custom:contract-name BurnAuction
 @license GNU Affero General Public License v3.0 only
-@notice Sells the burn share of fees in lots for the protocol token, which it burns. The price of a lot falls from a
-        start to a floor, then begins anew: somebody finds it fair, and nobody has to be asked for one.
-@custom:security No router and no price feed: there is nothing to sandwich. A lot is fixed when it is kicked; what comes
-        later joins the next. The buyer names the highest price that he accepts. State is written before tokens move.
-@custom:kill Not possible: nobody can stop a sale or take a lot. The governor sets the terms of later lots.
+@notice Sells what arrives of the settlement token for the protocol token, and burns that. One lot at a time: all that
+        is here when it is kicked. Its price falls from the start rate to the floor rate and holds that for a second,
+        then the lot starts over, until somebody takes the whole of it.
+        A rate is how many base units of the protocol token one base unit of the settlement token costs, times 10**18:
+        with 18 and 6 decimals, two tokens for a dollar are 2 * 10**30.
+@custom:security The price follows from the lot and the time alone: there is no pool to move and no order to sandwich.
+        `max_price` and the lot's id are all that a buyer has to trust. A price rounds up and is never 0. What arrives
+        later, donations included, joins the next lot.
+@custom:kill Nobody can stop the sale of an open lot, change its terms or take what is here. The governor sets the terms
+        of later lots, and with a high `min_lot` keeps them from being kicked; what arrives then waits here.
 """
 
 from interfaces import IBurnAuction
@@ -17,6 +22,7 @@ from interfaces import IBurnAuction
 implements: IBurnAuction
 
 from ethereum.ercs import IERC20
+from interfaces import IProtocolToken
 from interfaces import ITrustRegistry
 
 from modules import roles
@@ -30,160 +36,199 @@ initializes: vault
 exports: (roles.TRUST, vault.TOKEN)
 
 
-# @dev The part of the protocol token that is used here.
-interface IBurnable:
-    def burn_from(owner: address, amount: uint256): nonpayable
-
-
-# @dev What lots are sold at.
+# @dev How lots are sold.
 struct AuctionTerms:
-    # Base units of the protocol token for `SCALE` base units of the settlement token, at the start of a round.
+    # The rates at which a lot starts and ends, as the title says.
     start_rate: uint256
-    # The same at its end.
     floor_rate: uint256
-    # How long a round lasts, in seconds.
+    # How long the rate falls, in seconds.
     duration: uint256
-    # The smallest lot, in base units of the settlement token.
+    # The least that makes a lot, in base units of the settlement token.
     min_lot: uint256
 
 
-# @dev A lot that waits for a buyer.
+# @dev What is for sale, with the rates and the duration of its terms.
 struct Lot:
-    # Base units of the settlement token; 0 while no lot is open.
+    # Base units of the settlement token; 0 once it is sold.
     amount: uint256
-    # When its first round began, in Unix seconds.
-    started_at: uint256
-    # What it is sold at, whatever is set meanwhile.
+    # When it was kicked, in Unix seconds.
+    kicked_at: uint256
     start_rate: uint256
     floor_rate: uint256
     duration: uint256
 
 
-# @dev What rates are given for.
-SCALE: constant(uint256) = 10**18
+# @dev What rates are multiplied by.
+WAD: constant(uint256) = 10**18
 
 
-# @dev The protocol token.
-PROTOCOL_TOKEN: public(immutable(IBurnable))
+# @dev Bounds under which no price overflows. A lot takes no more; the rest joins the next one.
+MAX_RATE: constant(uint256) = 2**128 - 1
+MAX_LOT: constant(uint256) = 2**128 - 1
+
+
+# @dev Longer durations than a century are mistakes.
+MAX_DURATION: constant(uint256) = 2**32
+
+
+# @dev The token that buyers pay with and that is burned.
+PROTOCOL_TOKEN: public(immutable(IProtocolToken))
 
 
 # @dev The terms of the next lot.
 terms: public(AuctionTerms)
 
 
-# @dev The latest lot; ids count from 1.
+# @dev The latest lot, from 1; 0 before the first.
 lot_id: public(uint256)
 
 
-# @dev What of it is for sale.
+# @dev The latest lot.
 lot: public(Lot)
 
 
 @deploy
-def __init__(token: IERC20, protocol_token: IBurnable, trust: ITrustRegistry, terms_: AuctionTerms):
+def __init__(token: IERC20, protocol_token: IProtocolToken, trust: ITrustRegistry, terms: AuctionTerms):
     """
-    @notice Fixes the tokens.
+    @notice Fixes both tokens and sets the first terms.
     @param token The settlement token, which is sold.
-    @param protocol_token The protocol token, which is burned.
-    @param trust The trust registry.
-    @param terms_ The terms of the first lot.
+    @param protocol_token The token that is paid and burned.
+    @param trust The trust registry, which names the governor.
+    @param terms The terms of the first lot.
     """
+    assert token.address != empty(address), "auction: zero token"
+    assert protocol_token.address != empty(address), "auction: zero protocol token"
     roles.__init__(trust)
     vault.__init__(token)
     PROTOCOL_TOKEN = protocol_token
-    self._set_terms(terms_)
+    self._set_terms(terms)
 
 
 @external
-def set_terms(terms_: AuctionTerms):
+def set_terms(terms: AuctionTerms):
     """
-    @notice Sets the terms of later lots; for the governor.
-    @param terms_ The terms.
+    @notice Sets the terms of later lots.
+    @param terms The terms.
     """
     roles._check_governor()
-    self._set_terms(terms_)
+    self._set_terms(terms)
 
 
 @external
 def kick() -> uint256:
     """
-    @notice Puts all that is here up for sale. Anyone may send it.
-    @return uint256 The lot's id.
+    @notice Puts everything that is here up for sale.
+    @dev An open lot that nobody wanted for a whole fall of its price may be kicked anew: terms that no longer fit the
+         market would hold it, and everything after it, for ever.
+    @return uint256 The lot.
     """
-    assert self.lot.amount == 0, "auction: lot open"
-    amount: uint256 = staticcall vault.TOKEN.balanceOf(self)
-    assert amount > 0 and amount >= self.terms.min_lot, "auction: lot too small"
-    assert amount < 2**128, "auction: lot too large"
-    self.lot_id += 1
+    assert not self._is_open() or self._elapsed() > self.lot.duration, "auction: lot open"
+    amount: uint256 = min(staticcall vault.TOKEN.balanceOf(self), MAX_LOT)
+    terms: AuctionTerms = self.terms
+    assert amount >= terms.min_lot, "auction: lot too small"
+    lot_id: uint256 = self.lot_id + 1
+    self.lot_id = lot_id
     self.lot = Lot(
         amount=amount,
-        started_at=block.timestamp,
-        start_rate=self.terms.start_rate,
-        floor_rate=self.terms.floor_rate,
-        duration=self.terms.duration,
+        kicked_at=block.timestamp,
+        start_rate=terms.start_rate,
+        floor_rate=terms.floor_rate,
+        duration=terms.duration,
     )
-    log IBurnAuction.LotKicked(lot_id=self.lot_id, amount=amount, started_at=block.timestamp)
-    return self.lot_id
+    log IBurnAuction.LotKicked(
+        lot_id=lot_id,
+        amount=amount,
+        start_rate=terms.start_rate,
+        floor_rate=terms.floor_rate,
+        duration=terms.duration,
+    )
+    return lot_id
 
 
 @external
 def buy(lot_id: uint256, max_price: uint256) -> uint256:
     """
-    @notice Buys the open lot: burns its price of the caller's protocol tokens and pays out the lot.
+    @notice Sells the whole lot to the caller, whose payment is burned by its allowance here.
     @param lot_id The lot.
-    @param max_price The highest price that the caller accepts, in base units of the protocol token.
-    @return uint256 The price.
+    @param max_price The most that it may cost.
+    @return uint256 What it cost, in base units of the protocol token.
     """
-    lot: Lot = self.lot
-    assert lot_id == self.lot_id and lot.amount > 0, "auction: lot not open"
-    price: uint256 = self._price(lot)
-    assert price <= max_price, "auction: price above maximum"
-    self.lot = empty(Lot)
-    log IBurnAuction.LotSold(lot_id=lot_id, buyer=msg.sender, amount=lot.amount, price=price)
+    price: uint256 = self._price_of(lot_id)
+    assert price <= max_price, "auction: dearer than allowed"
+    amount: uint256 = self.lot.amount
+    self.lot.amount = 0
+    supply: uint256 = staticcall PROTOCOL_TOKEN.totalSupply()
     extcall PROTOCOL_TOKEN.burn_from(msg.sender, price)
-    vault._push(msg.sender, lot.amount)
+    assert staticcall PROTOCOL_TOKEN.totalSupply() + price == supply, "auction: not burned"
+    vault._push(msg.sender, amount)
+    log IBurnAuction.LotSold(lot_id=lot_id, buyer=msg.sender, amount=amount, price=price)
     return price
 
 
 @external
 @view
-def price() -> uint256:
+def price_of(lot_id: uint256) -> uint256:
     """
-    @notice Returns what the open lot costs now.
+    @notice Returns what a lot costs now.
+    @param lot_id The lot.
     @return uint256 Base units of the protocol token.
     """
-    lot: Lot = self.lot
-    assert lot.amount > 0, "auction: lot not open"
-    return self._price(lot)
+    return self._price_of(lot_id)
 
 
 @internal
-def _set_terms(terms_: AuctionTerms):
+def _set_terms(terms: AuctionTerms):
     """
     @dev Writes the terms of later lots.
-    @param terms_ The terms.
+    @param terms The terms.
     """
-    assert terms_.floor_rate > 0, "auction: zero floor"
-    assert terms_.floor_rate <= terms_.start_rate, "auction: floor above start"
-    assert terms_.start_rate < 2**96, "auction: start too high"
-    assert terms_.duration > 0 and terms_.duration < 2**32, "auction: duration out of range"
-    self.terms = terms_
+    assert terms.floor_rate > 0, "auction: zero floor"
+    assert terms.floor_rate <= terms.start_rate, "auction: floor above start"
+    assert terms.start_rate <= MAX_RATE, "auction: rate too high"
+    assert terms.duration > 0, "auction: zero duration"
+    assert terms.duration < MAX_DURATION, "auction: duration too long"
+    assert terms.min_lot > 0, "auction: zero min lot"
+    assert terms.min_lot <= MAX_LOT, "auction: min lot too high"
+    self.terms = terms
     log IBurnAuction.TermsSet(
-        start_rate=terms_.start_rate,
-        floor_rate=terms_.floor_rate,
-        duration=terms_.duration,
-        min_lot=terms_.min_lot,
+        start_rate=terms.start_rate,
+        floor_rate=terms.floor_rate,
+        duration=terms.duration,
+        min_lot=terms.min_lot,
     )
 
 
 @internal
 @view
-def _price(lot: Lot) -> uint256:
+def _is_open() -> bool:
     """
-    @dev Returns what a lot costs now, rounded up: never 0.
-    @param lot The lot.
+    @dev Says whether the latest lot is for sale.
+    @return bool Whether it is.
+    """
+    return self.lot.amount != 0
+
+
+@internal
+@view
+def _elapsed() -> uint256:
+    """
+    @dev Returns for how long the latest lot has stood.
+    @return uint256 Seconds.
+    """
+    return block.timestamp - self.lot.kicked_at
+
+
+@internal
+@view
+def _price_of(lot_id: uint256) -> uint256:
+    """
+    @dev Computes the price of the open lot. The rate is rounded up as the price is: neither falls below its floor.
+    @param lot_id The lot.
     @return uint256 Base units of the protocol token.
     """
-    elapsed: uint256 = (block.timestamp - lot.started_at) % lot.duration
-    rate: uint256 = lot.start_rate - (lot.start_rate - lot.floor_rate) * elapsed // lot.duration
-    return (lot.amount * rate + SCALE - 1) // SCALE
+    assert lot_id == self.lot_id and self._is_open(), "auction: lot not open"
+    lot: Lot = self.lot
+    # The floor is reached at `duration`; the lot starts over one second later.
+    position: uint256 = self._elapsed() % (lot.duration + 1)
+    rate: uint256 = lot.start_rate - (lot.start_rate - lot.floor_rate) * position // lot.duration
+    return (lot.amount * rate + WAD - 1) // WAD
