@@ -5,15 +5,23 @@
 @title Protocol token
 @custom:contract-name ProtocolToken
 @license GNU Affero General Public License v3.0 only
-@notice A capped ERC-20 of 18 decimals with ERC-2612, which anybody burns of his own: what the burn share of fees is
-        sold for.
-@custom:security The governor mints, behind its delay and never above the cap. Nobody freezes, seizes or pauses.
-@custom:kill Not possible: a governor that never mints leaves the supply as it is.
+@notice An ERC-20 of 18 decimals with ERC-2612, that anyone may burn and that the governor mints up to a cap.
+@custom:security The cap counts everything that was ever minted: what is burned never comes back. snekmate's owner and
+        minter are given up in the constructor and nothing of them is exported; the trust registry names the governor.
+@custom:kill Not possible: nobody can stop, freeze or seize tokens. Minting ends at the cap.
 """
 
 from ethereum.ercs import IERC20
 
 implements: IERC20
+
+from ethereum.ercs import IERC20Detailed
+
+implements: IERC20Detailed
+
+from interfaces import IProtocolToken
+
+implements: IProtocolToken
 
 from interfaces import ITrustRegistry
 
@@ -29,7 +37,6 @@ from modules import roles
 
 initializes: roles
 
-# snekmate's owner, minters and `renounce_ownership` are left out: the governor is the trust registry's.
 exports: (
     erc20.name,
     erc20.symbol,
@@ -42,43 +49,64 @@ exports: (
     erc20.approve,
     erc20.burn,
     erc20.burn_from,
+    # ERC-2612 and ERC-5267.
     erc20.permit,
     erc20.nonces,
     erc20.DOMAIN_SEPARATOR,
     erc20.eip712Domain,
+    # Where the governor is named.
     roles.TRUST,
 )
 
 
-# @dev The supply is never higher, in base units.
+# @dev The most that is ever minted, in base units.
 CAP: public(immutable(uint256))
+
+
+# @dev What was ever minted, burned or not.
+minted: public(uint256)
 
 
 @deploy
 def __init__(trust: ITrustRegistry, cap: uint256, supply: uint256, holder: address):
     """
-    @notice Mints the first supply.
+    @notice Fixes the cap and mints the first supply.
     @param trust The trust registry, which names the governor.
-    @param cap The highest supply, in base units.
-    @param supply The first supply, in base units.
+    @param cap The most that is ever minted, in base units.
+    @param supply What is minted now, in base units; may be 0.
     @param holder Who gets it.
     """
-    assert supply <= cap, "token: above the cap"
+    roles.__init__(trust)
     ownable.__init__()
     erc20.__init__("Workdeed", "DEEDS", 18, "ProtocolToken", "1")
-    roles.__init__(trust)
+    # snekmate makes the deployer owner and minter; the event is for those who watch these roles.
+    erc20.is_minter[msg.sender] = False
+    log erc20.RoleMinterChanged(minter=msg.sender, status=False)
+    ownable._transfer_ownership(empty(address))
     CAP = cap
     if supply > 0:
-        erc20._mint(holder, supply)
+        self._mint(holder, supply)
 
 
 @external
-def mint(holder: address, amount: uint256):
+def mint(receiver: address, amount: uint256):
     """
-    @notice Mints tokens; for the governor.
-    @param holder Who gets them.
-    @param amount Base units. What was burned may be minted again, up to the cap.
+    @notice Makes tokens; for the governor.
+    @param receiver Who gets them.
+    @param amount Base units.
     """
     roles._check_governor()
-    assert amount <= CAP - erc20.totalSupply, "token: above the cap"
-    erc20._mint(holder, amount)
+    self._mint(receiver, amount)
+
+
+@internal
+def _mint(receiver: address, amount: uint256):
+    """
+    @dev Makes tokens up to the cap.
+    @param receiver Who gets them.
+    @param amount Base units.
+    """
+    minted: uint256 = self.minted + amount
+    assert minted <= CAP, "token: above the cap"
+    self.minted = minted
+    erc20._mint(receiver, amount)

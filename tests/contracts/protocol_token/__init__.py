@@ -1,0 +1,1 @@
+"""Tests of ProtocolToken, a file for each thing that it does."""
