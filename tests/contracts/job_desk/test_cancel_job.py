@@ -8,7 +8,7 @@ import pytest
 
 from tests.contracts import evm
 from tests.contracts.job_escrow.books import Books, net
-from tests.contracts.system import PRICE, UNIT, System, event
+from tests.contracts.system import BATCH, PRICE, UNIT, System, event
 
 
 def test_before_the_start_everything_comes_back(system: System) -> None:
@@ -163,3 +163,55 @@ def test_cancelled_job_is_closed_by_its_leaf(system: System, nodes: list[int]) -
 
     assert system.close(job_id) == PRICE
     assert system.claim(job_id, nodes[0]) == net(2 * UNIT)
+
+
+def test_batch_job_that_has_not_started_comes_back_whole(system: System) -> None:
+    before = Books.of(system)
+    job_id = system.open_job(kind=BATCH, slots=5, min_slots=1)
+
+    assert system.desk.cancel_job(job_id, sender=system.payer) == 5 * PRICE
+    assert Books.of(system) == before
+    assert system.desk.job(job_id).closed
+
+
+def test_unserved_shards_of_a_batch_job_come_back_with_its_close(
+    system: System, nodes: list[int]
+) -> None:
+    """Nobody knows yet what the current window brings."""
+    job_id = system.start_job(nodes[:1], slots=5, kind=BATCH)
+    system.to_window(4)
+
+    assert system.desk.cancel_job(job_id, sender=system.payer) == 0
+    assert event(system.desk, "JobCancelled") == {
+        "job_id": job_id,
+        "end": 5,
+        "funded_units": 5 * UNIT,
+        "refund": 0,
+    }
+    assert not system.desk.job(job_id).closed
+    system.to_window(5)
+    system.report({(job_id, nodes[0]): 2 * UNIT, (job_id, 0): 2 * UNIT})
+
+    assert system.close(job_id) == 3 * PRICE
+    assert system.claim(job_id, nodes[0]) == net(2 * UNIT)
+
+
+def test_completed_job_is_not_cancelled(system: System, nodes: list[int]) -> None:
+    job_id = system.start_job(nodes[:1], slots=5, kind=BATCH)
+    system.attest_result(job_id)
+
+    with evm.reverts("desk: completed"):
+        system.desk.cancel_job(job_id, sender=system.payer)
+
+
+def test_scaled_job_comes_back_to_the_last_base_unit(system: System, nodes: list[int]) -> None:
+    """One slot in window 2, three from 3 on; cancelled in 3: four windows of slots stay."""
+    before = Books.of(system)
+    job_id = system.start_job(nodes[:1])
+    system.desk.scale_job(job_id, 3, [], sender=system.payer)
+    system.to_window(3)
+
+    system.desk.cancel_job(job_id, sender=system.payer)
+
+    assert Books.of(system).since(before).payer == -4 * PRICE
+    assert system.desk.job(job_id).funded_units == 4 * UNIT

@@ -6,7 +6,7 @@ import pytest
 
 from tests.contracts import evm
 from tests.contracts.job_escrow.books import Books, fee, gross, net
-from tests.contracts.system import CLOSE_GRACE, JOB_LEAF, PRICE, UNIT, System, event
+from tests.contracts.system import BATCH, CLOSE_GRACE, JOB_LEAF, PRICE, UNIT, System, event
 
 END = 6
 """The job of these tests serves windows 2 to 5."""
@@ -398,3 +398,41 @@ def test_request_from_before_an_attested_close_gives_nothing_up(
     with evm.reverts("desk: close grace"):
         system.desk.close_unattested(job_id)
     assert system.claim(job_id, nodes[0]) == net(3 * UNIT)
+
+
+def test_batch_job_is_left_too(system: System, nodes: list[int]) -> None:
+    job_id = system.start_job(nodes[:1], slots=5, windows=4, kind=BATCH)
+    system.to_window(4)
+    system.report({(job_id, nodes[0]): 2 * UNIT})
+    system.claim(job_id, nodes[0])
+    system.to_window(END)
+    request(system, job_id)
+    system.to_window(DUE)
+
+    assert system.desk.close_unattested(job_id) == 3 * PRICE
+    assert system.desk.job(job_id).funded_units == 2 * UNIT
+
+
+def test_scaled_and_extended_job_is_left_to_the_last_base_unit(
+    system: System, nodes: list[int]
+) -> None:
+    before = Books.of(system)
+    job_id = system.start_job(nodes[:1], windows=3)
+    system.desk.scale_job(job_id, 3, [], sender=system.payer)
+    system.desk.extend_job(job_id, 1, sender=system.payer)
+    system.to_window(END)
+    request(system, job_id)
+    system.to_window(DUE)
+
+    system.desk.close_unattested(job_id)
+
+    assert Books.of(system) == before
+
+
+def test_report_of_the_last_window_covers_the_end_and_one_before_does_not(
+    system: System, nodes: list[int], job_id: int
+) -> None:
+    for window, covered in ((END - 2, False), (END - 1, True)):
+        system.report({(job_id, nodes[0]): UNIT}, window=window)
+        request(system, job_id)
+        assert event(system.desk, "CloseRequested")["covered"] == covered

@@ -9,6 +9,7 @@ import pytest
 from tests.contracts import evm
 from tests.contracts.job_escrow.books import Books, net
 from tests.contracts.system import (
+    BATCH,
     CLASSES,
     PRICE,
     UNIT,
@@ -181,3 +182,72 @@ def test_end_that_does_not_fit_is_refused() -> None:
     system.desk.extend_job(job_id, 7, sender=system.payer)
 
     assert system.desk.job(job_id).end == 2**32 - 2
+
+
+def test_deadline_of_a_batch_job_moves_without_a_deposit(system: System, nodes: list[int]) -> None:
+    job_id = system.start_job(nodes[:1], slots=4, windows=3, kind=BATCH)
+    system.to_window(4)
+    before = Books.of(system)
+
+    assert system.desk.extend_job(job_id, 6, sender=system.payer) == 0
+
+    assert event(system.desk, "JobExtended") == {
+        "job_id": job_id,
+        "windows": 6,
+        "end": 11,
+        "funded_units": 4 * UNIT,
+        "deposit": 0,
+    }
+    assert Books.of(system) == before
+    assert system.desk.job(job_id).end == 11
+
+
+def test_deadline_of_a_batch_job_that_has_not_started_moves_too(
+    system: System, nodes: list[int]
+) -> None:
+    job_id = system.open_job(kind=BATCH, slots=4, min_slots=1, windows=3)
+    system.desk.extend_job(job_id, 6, sender=system.payer)
+    assert system.desk.job(job_id).windows == 9
+    system.place(job_id, nodes[:1])
+
+    job = system.desk.job(job_id)
+    assert (job.start, job.end, job.funded_units) == (2, 11, 4 * UNIT)
+
+
+def test_dearer_or_retired_class_stops_a_later_deadline_too(system: System) -> None:
+    job_id = system.open_job(kind=BATCH)
+    system.tariff.set_class(1, (PRICE + 1, *CLASSES[0][1:]), sender=system.governor)
+    with evm.reverts("desk: class dearer"):
+        system.desk.extend_job(job_id, 1, sender=system.payer)
+    system.tariff.retire_class(1, sender=system.governor)
+
+    with evm.reverts("rates: class retired"):
+        system.desk.extend_job(job_id, 1, sender=system.payer)
+
+
+def test_job_that_has_not_started_is_extended_however_long_it_waits(system: System) -> None:
+    """It has no end yet: its windows are counted from the first placement."""
+    job_id = system.open_job(windows=1)
+    system.to_window(50)
+
+    system.desk.extend_job(job_id, 2, sender=system.payer)
+
+    job = system.desk.job(job_id)
+    assert (job.windows, job.end, job.funded_units) == (3, 0, 3 * UNIT)
+
+
+def test_longest_extension_of_one_call(system: System) -> None:
+    job_id = system.open_job(windows=2**16)
+
+    assert system.desk.extend_job(job_id, 2**16, sender=system.payer) == 2**16 * PRICE
+    assert system.desk.job(job_id).windows == 2**17
+
+
+def test_payer_without_allowance_extends_nothing(system: System) -> None:
+    job_id = system.open_job()
+    before = system.desk.job(job_id)
+    system.token.approve(system.escrow, PRICE - 1, sender=system.payer)
+
+    with evm.reverts("token: allowance too low"):
+        system.desk.extend_job(job_id, 1, sender=system.payer)
+    assert system.desk.job(job_id) == before

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.contracts import evm
 from tests.contracts.job_escrow.books import Books
-from tests.contracts.system import SPEC_HASH, System, event
+from tests.contracts.system import BATCH, SPEC_HASH, System, event
 from workdeed.protocol.hashing import keccak
 
 NEW, NEWER = keccak(b"new spec"), keccak(b"newer spec")
@@ -99,3 +99,11 @@ def test_close_request_and_revision_stand_apart(system: System, nodes: list[int]
 
     job = system.desk.job(job_id)
     assert (job.revision, job.close_requested) == (1, 4)
+
+
+def test_completed_job_is_refused(system: System, nodes: list[int]) -> None:
+    job_id = system.start_job(nodes[:1], kind=BATCH)
+    system.attest_result(job_id)
+
+    with evm.reverts("desk: completed"):
+        system.desk.revise_job(job_id, NEW, sender=system.payer)

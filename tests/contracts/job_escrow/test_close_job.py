@@ -241,3 +241,66 @@ def test_one_job_closes_without_touching_another(system: System, nodes: list[int
 
     assert system.desk.job(second) == before
     assert system.escrow.liabilities() == 50 * PRICE
+
+
+def test_closing_again_and_again_refunds_what_one_close_would(
+    system: System, nodes: list[int]
+) -> None:
+    """M10: leaf after leaf, up and down, with a claim in between: only the lowest counts."""
+    job_id = finished_job(system, nodes)
+    refunds = 0
+    for total, served in ((70_000, 0), (50_001, 20_000), (60_000, 30_000), (33_333, 30_000)):
+        system.report({(job_id, nodes[0]): served, (job_id, JOB_LEAF): total})
+        refunds += system.close(job_id)
+        system.claim(job_id, nodes[0])
+        system.advance_windows()
+
+    assert refunds == 8 * PRICE - gross(33_333)
+    assert system.desk.job(job_id).funded_units == 33_333
+    assert system.escrow.liabilities() == gross(33_333) - net(30_000)
+
+
+def test_lower_leaf_after_everything_is_claimed_refunds_nothing(
+    system: System, nodes: list[int]
+) -> None:
+    job_id = finished_job(system, nodes)
+    system.report({(job_id, nodes[0]): 40_000, (job_id, JOB_LEAF): 40_000})
+    system.close(job_id)
+    system.claim(job_id, nodes[0])
+    system.advance_windows()
+    system.report({(job_id, JOB_LEAF): 0})
+
+    assert system.close(job_id) == 0
+    assert system.desk.job(job_id).funded_units == 40_000
+
+
+def test_first_close_is_announced_though_it_refunds_nothing(
+    system: System, nodes: list[int]
+) -> None:
+    job_id = finished_job(system, nodes)
+    system.report({(job_id, JOB_LEAF): 8 * UNIT})
+
+    system.close(job_id)
+    assert len(events(system.escrow, "JobClosed")) == 1
+    system.close(job_id)
+    assert events(system.escrow, "JobClosed") == []
+
+
+def test_scaled_job_is_closed_by_what_its_windows_had(system: System, nodes: list[int]) -> None:
+    job_id = system.start_job(nodes[:2], windows=4)
+    system.desk.scale_job(job_id, 1, nodes[1:2], sender=system.payer)
+    system.to_window(6)
+    system.report({(job_id, nodes[0]): 4 * UNIT, (job_id, JOB_LEAF): 4 * UNIT})
+
+    assert system.close(job_id) == PRICE
+    assert system.claim(job_id, nodes[0]) == net(4 * UNIT)
+
+
+def test_cancelled_job_that_never_started_has_nothing_to_close(system: System) -> None:
+    job_id = system.open_job()
+    system.desk.cancel_job(job_id, sender=system.payer)
+    system.to_window(3)
+    system.report({(job_id, JOB_LEAF): 0})
+
+    with evm.reverts("escrow: not started"):
+        system.close(job_id)
