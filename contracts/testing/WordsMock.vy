@@ -19,6 +19,7 @@ from ..modules import lanes
 from ..modules import ledger_word
 from ..modules import lifecycle_word
 from ..modules import link_word
+from ..modules import member_word
 from ..modules import merkle
 from ..modules import money_word
 from ..modules import policy_word
@@ -212,6 +213,17 @@ def lanes_add(counts: uint256, bitmap: uint256) -> uint256:
 
 @external
 @pure
+def lanes_sum(counts: uint256) -> uint256:
+    """
+    @notice Adds up all lanes.
+    @param counts The lanes.
+    @return uint256 The sum, at most 32 * 255.
+    """
+    return lanes._sum(counts)
+
+
+@external
+@pure
 def lanes_spread(bitmap: uint256) -> uint256:
     """
     @notice Moves bit `i` of a bitmap to bit `8 * i`, in halves.
@@ -368,6 +380,28 @@ def link_unpack(packed: uint256) -> link_word.Link:
     @return Link The fields.
     """
     return link_word._unpack(packed)
+
+
+@external
+@pure
+def member_pack(word: member_word.Member) -> uint256:
+    """
+    @notice Packs a member.
+    @param word The fields.
+    @return uint256 The word.
+    """
+    return member_word._pack(word)
+
+
+@external
+@pure
+def member_unpack(packed: uint256) -> member_word.Member:
+    """
+    @notice Unpacks a member.
+    @param packed The word.
+    @return Member The fields.
+    """
+    return member_word._unpack(packed)
 
 
 @external
@@ -642,6 +676,17 @@ def report_epoch(packed: uint256) -> uint256:
     @return uint256 The epoch.
     """
     return report_word._epoch(packed)
+
+
+@external
+@pure
+def report_window(packed: uint256) -> uint256:
+    """
+    @notice Reads the window of the latest report.
+    @param packed The word.
+    @return uint256 The window; 0 before the first one.
+    """
+    return report_word._window(packed)
 
 
 @external

@@ -41,3 +41,9 @@ def test_counting_adds_one_where_a_bit_is_set_and_never_beyond_255(
 
 def test_full_lanes_stay_full(words: Contract) -> None:
     assert words.lanes_add(2**256 - 1, 2**32 - 1) == 2**256 - 1
+
+
+@settings(deadline=None)
+@given(counters=COUNTERS)
+def test_sum_counts_every_lane(words: Contract, counters: list[int]) -> None:
+    assert words.lanes_sum(int.from_bytes(bytes(counters), "little")) == sum(counters)

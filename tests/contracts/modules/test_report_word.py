@@ -68,6 +68,7 @@ def test_single_fields_read_as_the_whole_word_does(words: Contract, values: Valu
 
     assert words.report_seats(packed) == values["seats"]
     assert words.report_epoch(packed) == values["epoch"]
+    assert words.report_window(packed) == values["window"]
 
 
 @pytest.mark.parametrize("slot", [0, 1])

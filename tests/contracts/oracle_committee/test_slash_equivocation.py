@@ -8,10 +8,19 @@ from typing import Any
 import pytest
 
 from tests.contracts import evm
+from tests.contracts.oracle_committee.members import (
+    KEY,
+    REPORTS_PER_SETTLEMENT,
+    add_seat,
+    fund,
+    issue_oracle,
+    lanes,
+    remove_seat,
+    sign_final,
+    sign_next,
+)
 from tests.contracts.system import (
     DATA_HASH,
-    ORACLE,
-    ZERO_ADDRESS,
     BondTerms,
     System,
     account,
@@ -19,6 +28,7 @@ from tests.contracts.system import (
     event,
     events,
     private_key,
+    refuses_signatures,
 )
 from workdeed.protocol.eip712 import placement_digest, report_digest
 from workdeed.protocol.hashing import keccak
@@ -34,15 +44,8 @@ SLASH_CAP_BPS = 5_000
 def bonded() -> System:
     """A committee of four whose first license has a bond."""
     system = deploy_system(bond_terms=BondTerms(slash_cap_bps=SLASH_CAP_BPS))
-    post_bond(system, 1)
+    system.post_bond(1, BOND)
     return system
-
-
-def post_bond(system: System, license_id: int) -> None:
-    """Bond a license; a stranger pays."""
-    system.token.mint(system.stranger, BOND)
-    system.token.approve(system.licenses.address, BOND, sender=system.stranger)
-    system.licenses.post_bond(license_id, BOND, sender=system.stranger)
 
 
 def sign(system: System, root: bytes, key: bytes | None = None, **changes: Any) -> bytes:
@@ -53,6 +56,17 @@ def sign(system: System, root: bytes, key: bytes | None = None, **changes: Any) 
         domain, said["window"], said["turn"], root, said["data_hash"], said["epoch"]
     )
     return sign_digest(key or system.oracle_keys[0], digest)
+
+
+def prove_of(system: System, key: bytes, epoch: int = EPOCH, turn: int = TURN) -> int:
+    """Send the proof of an equivocation of a key in an epoch."""
+    said = {"epoch": epoch, "turn": turn}
+    return prove(
+        system,
+        **said,
+        signature_a=sign(system, ROOT_A, key, **said),
+        signature_b=sign(system, ROOT_B, key, **said),
+    )
 
 
 def prove(system: System, **changes: Any) -> int:
@@ -109,18 +123,21 @@ def test_one_offence_slashes_once(bonded: System) -> None:
     other = keccak(b"a third root")
     with evm.reverts("license: evidence used"):
         prove(bonded, root_b=other, signature_b=sign(bonded, other))
+    with evm.reverts("license: evidence used"):
+        prove(
+            bonded,
+            root_a=ROOT_B,
+            root_b=ROOT_A,
+            signature_a=sign(bonded, ROOT_B),
+            signature_b=sign(bonded, ROOT_A),
+        )
 
 
 def test_every_turn_is_an_offence_of_its_own(bonded: System) -> None:
     prove(bonded)
     before = bonded.licenses.bond_of(1)[0]
 
-    slashed = prove(
-        bonded,
-        turn=2,
-        signature_a=sign(bonded, ROOT_A, turn=2),
-        signature_b=sign(bonded, ROOT_B, turn=2),
-    )
+    slashed = prove_of(bonded, bonded.oracle_keys[0], turn=2)
 
     assert slashed == before * SLASH_CAP_BPS // 10_000
     assert not events(bonded.committee, "SeatRemoved")
@@ -184,32 +201,28 @@ class TestAnHonestMemberIsNeverSlashable:
         with evm.reverts("signature: high s"):
             prove(bonded, signature_b=twin)
 
+    @pytest.mark.parametrize("side", ["signature_a", "signature_b"])
     @pytest.mark.parametrize("length", [0, 64])
-    def test_signature_of_another_length(self, bonded: System, length: int) -> None:
+    def test_signature_of_another_length(self, bonded: System, side: str, length: int) -> None:
         with evm.reverts("committee: signature length"):
-            prove(bonded, signature_a=bytes(length))
+            prove(bonded, **{side: bytes(length)})
+
+    def test_signature_that_recovers_nobody(self, bonded: System) -> None:
+        with evm.reverts("signature: invalid"):
+            prove(bonded, signature_b=sign(bonded, ROOT_B)[:64] + bytes([29]))
 
 
 def test_stranger_has_no_bond_to_lose(bonded: System) -> None:
     key = private_key("stranger to the committee")
 
     with evm.reverts("committee: never a member"):
-        prove(
-            bonded,
-            signature_a=sign(bonded, ROOT_A, key),
-            signature_b=sign(bonded, ROOT_B, key),
-        )
+        prove_of(bonded, key)
 
 
 @pytest.mark.parametrize("epoch", [0, EPOCH + 1])
 def test_nobody_answers_for_epochs_without_a_seat(bonded: System, epoch: int) -> None:
     with evm.reverts("committee: no member then"):
-        prove(
-            bonded,
-            epoch=epoch,
-            signature_a=sign(bonded, ROOT_A, epoch=epoch),
-            signature_b=sign(bonded, ROOT_B, epoch=epoch),
-        )
+        prove_of(bonded, bonded.oracle_keys[0], epoch)
 
 
 def test_removed_member_answers_for_its_epochs_as_long_as_its_bond_is_there(
@@ -217,12 +230,7 @@ def test_removed_member_answers_for_its_epochs_as_long_as_its_bond_is_there(
 ) -> None:
     bonded.committee.remove_seat(0, sender=bonded.governor)
     with evm.reverts("committee: no member then"):
-        prove(
-            bonded,
-            epoch=EPOCH + 1,
-            signature_a=sign(bonded, ROOT_A, epoch=EPOCH + 1),
-            signature_b=sign(bonded, ROOT_B, epoch=EPOCH + 1),
-        )
+        prove_of(bonded, bonded.oracle_keys[0], EPOCH + 1)
     bonded.wait(bonded.committee.UNBOND_DELAY() - 1)
 
     with evm.env.anchor():
@@ -242,18 +250,15 @@ def test_license_that_moved_is_slashed_all_the_same(bonded: System) -> None:
 
 
 def test_last_seat_is_slashed_and_stays() -> None:
-    system = deploy_system(oracles=1)
-    post_bond(system, 1)
+    system = deploy_system(oracles=1, bond_terms=BondTerms(slash_cap_bps=SLASH_CAP_BPS))
+    system.post_bond(1, BOND)
 
-    slashed = prove(
-        system,
-        epoch=1,
-        signature_a=sign(system, ROOT_A, epoch=1),
-        signature_b=sign(system, ROOT_B, epoch=1),
-    )
+    slashed = prove_of(system, system.oracle_keys[0], epoch=1)
 
-    assert slashed == BOND * BondTerms().slash_cap_bps // 10_000
+    assert slashed == BOND * SLASH_CAP_BPS // 10_000
+    assert system.committee.is_seated(1)
     assert system.committee.seat_count() == 1
+    assert prove_of(system, system.oracle_keys[0], epoch=1, turn=2) > 0
 
 
 def test_member_without_a_bond_loses_its_seat(system: System) -> None:
@@ -261,23 +266,88 @@ def test_member_without_a_bond_loses_its_seat(system: System) -> None:
     assert system.committee.seat_count() == 3
 
 
-def test_new_member_of_another_license_answers_from_its_first_epoch_on(bonded: System) -> None:
-    key = private_key("fifth oracle")
-    license_id = bonded.issue(bonded.operators[0], ORACLE)
-    bonded.link(license_id, key)
-    post_bond(bonded, license_id)
-    bonded.committee.add_seat(license_id, address_of(key), sender=bonded.governor)
+def test_new_member_answers_from_its_first_epoch_on(bonded: System) -> None:
+    license_id = issue_oracle(bonded)
+    bonded.post_bond(license_id, BOND)
+    add_seat(bonded, license_id)
     assert bonded.committee.committee_epoch() == EPOCH + 1
 
-    def attempt(epoch: int) -> int:
-        return prove(
-            bonded,
-            epoch=epoch,
-            signature_a=sign(bonded, ROOT_A, key, epoch=epoch),
-            signature_b=sign(bonded, ROOT_B, key, epoch=epoch),
-        )
+    with evm.reverts("committee: no member then"):
+        prove_of(bonded, KEY, EPOCH)
+    assert prove_of(bonded, KEY, EPOCH + 1) > 0
+
+
+def test_coming_back_for_the_same_license_wipes_no_offence(bonded: System) -> None:
+    remove_seat(bonded, 0)
+    key = bonded.oracle_keys[0]
+    bonded.link(1, key)
+    add_seat(bonded, 1, key)
+
+    assert prove(bonded) > 0
+
+    assert bonded.committee.seat_of_signer(address_of(key)) == 0
+
+
+def test_coming_back_after_the_record_expired_revives_no_offence(bonded: System) -> None:
+    """By then the bond could have left: what could no longer be slashed stays so."""
+    remove_seat(bonded, 0)
+    key = bonded.oracle_keys[0]
+    bonded.link(1, key)
+    bonded.wait(bonded.committee.UNBOND_DELAY())
+    add_seat(bonded, 1, key)
 
     with evm.reverts("committee: no member then"):
-        attempt(EPOCH)
-    assert attempt(EPOCH + 1) > 0
-    assert bonded.token.balanceOf(ZERO_ADDRESS) == 0
+        prove(bonded)
+
+
+def test_relinked_license_answers_for_the_key_of_its_seat(bonded: System) -> None:
+    bonded.link(1, private_key("another node of license 1"))
+
+    assert prove(bonded) == BOND * SLASH_CAP_BPS // 10_000
+
+
+def test_next_on_the_seat_is_not_removed_for_its_predecessor(bonded: System) -> None:
+    """O19."""
+    prove(bonded)
+    license_id = issue_oracle(bonded)
+    assert add_seat(bonded, license_id) == 0
+
+    prove_of(bonded, bonded.oracle_keys[0], turn=2)
+
+    assert bonded.committee.is_seated(license_id)
+    assert bonded.committee.seat_count() == 4
+
+
+def test_offender_keeps_what_was_due_and_loses_what_was_not(bonded: System) -> None:
+    sign_final(bonded, range(4), REPORTS_PER_SETTLEMENT)
+    fund(bonded, 400)
+    sign_next(bonded, range(4))
+
+    prove(bonded)
+
+    assert bonded.committee.reward_of(1) == 100
+    bonded.wait(bonded.challenge)
+    bonded.committee.settle_rewards()
+    assert lanes(bonded) == [0, 1, 1, 1, 0]
+
+
+def test_offender_s_requested_bond_is_slashed_too(bonded: System) -> None:
+    """L25: asking for the bond back, before or after the seat ends, saves nothing of it."""
+    bonded.licenses.request_unbond(1, BOND, sender=bonded.oracle_owners[0])
+    remove_seat(bonded, 0)
+    bonded.wait(bonded.committee.UNBOND_DELAY() - 1)
+
+    assert prove(bonded) == BOND * SLASH_CAP_BPS // 10_000
+
+
+def test_quorum_of_those_left_goes_on(bonded: System) -> None:
+    """O16: the offender's signatures stop counting with its seat."""
+    bonded.to_window(2)
+    signed = bonded.report_arguments(ROOT_A)
+    prove(bonded)
+
+    with refuses_signatures():
+        bonded.committee.submit_report(*signed)
+    bonded.committee.submit_report(*bonded.report_arguments(ROOT_A, keys=bonded.oracle_keys[1:]))
+
+    assert bonded.committee.latest_window() == 1

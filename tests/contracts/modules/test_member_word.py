@@ -1,0 +1,51 @@
+"""The member word."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+
+from tests.contracts import evm
+from tests.contracts.evm import Contract
+from tests.contracts.modules.fields import Fields, Values
+
+WORD = Fields(
+    (
+        ("license_id", 64, int),
+        ("first_epoch", 32, int),
+        ("last_epoch", 32, int),
+        ("ended_at", 40, int),
+    ),
+)
+
+
+@settings(deadline=None)
+@given(values=WORD.values())
+def test_word_round_trips(words: Contract, values: Values) -> None:
+    packed = words.member_pack(tuple(values.values()))
+
+    assert words.member_unpack(packed)._asdict() == values
+
+
+def test_highest_values_fit(words: Contract) -> None:
+    values = WORD.highest()
+
+    assert words.member_unpack(words.member_pack(tuple(values.values())))._asdict() == values
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "reason"),
+    [
+        ("license_id", 2**64, "member: license too large"),
+        ("first_epoch", 2**32, "member: epoch too late"),
+        ("last_epoch", 2**32, "member: epoch too late"),
+        ("ended_at", 2**40, "member: time too late"),
+    ],
+)
+def test_field_that_does_not_fit_is_refused(
+    words: Contract, field: str, value: int, reason: str
+) -> None:
+    values = WORD.highest() | {field: value}
+
+    with evm.reverts(reason):
+        words.member_pack(tuple(values.values()))
