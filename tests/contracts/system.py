@@ -100,6 +100,9 @@ class BondTerms(NamedTuple):
     slash_burn_bps: int = 3_000
 
 
+AUCTION_TERMS = (10**30, 10**27, 3_600, 1)
+"""A million protocol base units for one of the settlement token, down to a thousandth of it."""
+
 BOND_TERMS = BondTerms()
 """Nothing is asked, so that a license is placed as soon as its node is linked."""
 
@@ -198,6 +201,8 @@ class System:
     """
 
     trust: Contract
+    protocol: Contract
+    burner: Contract
     vault: Contract
     licenses: Contract
     committee: Contract
@@ -214,7 +219,6 @@ class System:
     guardian: str = field(default_factory=lambda: account("guardian"))
     issuer: str = field(default_factory=lambda: account("issuer"))
     treasury: str = field(default_factory=lambda: account("treasury"))
-    auction: str = field(default_factory=lambda: account("auction"))
     deployer: str = field(default_factory=lambda: account("deployer"))
     payer: str = field(default_factory=lambda: account("payer"))
     stranger: str = field(default_factory=lambda: account("stranger"))
@@ -224,6 +228,11 @@ class System:
     oracle_owners: list[str] = field(default_factory=list)
     node_keys: dict[int, bytes] = field(default_factory=dict)
     reports: list[Report] = field(default_factory=list)
+
+    @property
+    def auction(self) -> str:
+        """The address of the auction that burns."""
+        return self.burner.address
 
     # Time.
 
@@ -551,7 +560,7 @@ def deploy_system(
     The token is a `PlainToken` of `decimals` unless given. Every role is an account of its own.
     """
     governor, guardian, issuer = account("governor"), account("guardian"), account("issuer")
-    treasury, auction = account("treasury"), account("auction")
+    treasury = account("treasury")
     keys = [private_key(f"oracle {index}") for index in range(oracles)]
     owners = [account(f"owner of oracle {index}") for index in range(oracles)]
     with evm.env.sender(account("deployer")):
@@ -559,7 +568,9 @@ def deploy_system(
         trust = deployer("TrustRegistry").deploy(
             governor, guardian, treasury, [issuer], freeze_period
         )
-        vault = deployer("FeeVault").deploy(token, trust, auction)
+        protocol = deployer("ProtocolToken").deploy(trust, 10**27, 10**24, treasury)
+        burner = deployer("BurnAuction").deploy(token, protocol, trust, AUCTION_TERMS)
+        vault = deployer("FeeVault").deploy(token, trust, burner)
         licenses = deployer("NodeLicense").deploy(
             trust, vault, relink_delay, owner_level, bond_terms, owners
         )
@@ -576,6 +587,8 @@ def deploy_system(
         desk.bind_escrow(escrow)
     system = System(
         trust=trust,
+        protocol=protocol,
+        burner=burner,
         vault=vault,
         licenses=licenses,
         committee=committee,

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from hypothesis import note
+from hypothesis import note, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize
 
@@ -70,6 +70,16 @@ class Accepted:
     tree: MerkleTree
     accepted_at: int
     vetoed: bool = False
+
+
+def depth() -> settings:
+    """Return how deep a machine goes: under `quick` deep enough for every rule to take effect."""
+    chosen = settings()
+    return settings(
+        chosen,
+        max_examples=max(100, chosen.max_examples),
+        stateful_step_count=max(40, chosen.stateful_step_count),
+    )
 
 
 class Base(RuleBasedStateMachine):

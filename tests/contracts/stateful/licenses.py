@@ -108,7 +108,9 @@ class LicenseRules(Base):
             ),
         )
         to_payer = system.token.balanceOf(payer) - before
-        burned, treasury = (new - old for old, new in zip(pots[1:], system.vault.pots()[1:]))
+        burned, treasury = (
+            new - old for old, new in zip(pots[1:], system.vault.pots()[1:], strict=True)
+        )
         assert slashed == to_payer + burned + treasury
         assert slashed <= (bond + unbonding) * system.licenses.SLASH_CAP_BPS() // 10_000
         self.pots[1] += burned

@@ -70,6 +70,9 @@ class PlacementRules(Base):
             return "escrow: empty placement"
         if wrong:
             return wrong
+        return self._assign_reason(job, release, assign)
+
+    def _assign_reason(self, job: JobModel, release: list[int], assign: list[int]) -> str | None:
         if not all(map(self.eligible, assign)):
             return "escrow: license not eligible"
         if job.start == 0 and len(assign) < job.min_slots:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 from hypothesis.stateful import run_state_machine_as_test
 
-from tests.contracts.stateful.base import CHECKED, EFFECTIVE, REFUSED, TRIED
+from tests.contracts.stateful.base import CHECKED, EFFECTIVE, REFUSED, TRIED, depth
 from tests.contracts.stateful.machine import WorkdeedMachine
 
 
 def test_money_stays_right_in_any_order_of_calls(record_property: pytest.RecordProperty) -> None:
     """M1-M12, P13-P15, O16-O19, L21-L25, G27."""
-    run_state_machine_as_test(WorkdeedMachine)
+    run_state_machine_as_test(WorkdeedMachine, settings=depth())
     lines = [f"{name}: {EFFECTIVE[name]} of {TRIED[name]} took effect" for name in sorted(TRIED)]
     lines += [f"{name}: refused {count} times" for name, count in sorted(REFUSED.items())]
     lines += [f"{name}: checked {count} times" for name, count in sorted(CHECKED.items())]

@@ -1,0 +1,1 @@
+"""Attacks on the whole system, each named after what somebody would try."""
