@@ -5,11 +5,15 @@ import queue
 import re
 import shutil
 import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
+# Found in every import mode of pytest.
+sys.path.insert(0, str(Path(__file__).parent))
 
 ROOT = Path(__file__).resolve().parents[2]
 LISTENING = re.compile(r"Listening on (127\.0\.0\.1:\d+)")

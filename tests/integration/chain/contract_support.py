@@ -12,16 +12,22 @@ from typing import Any, TypeVar
 
 from eth_abi.abi import encode
 from eth_account import Account
+from suite_support import Terms, deploy_suite
 
 from workdeed.chain.bindings import codec
 from workdeed.chain.bindings.codec import Call, load_abi, read
 from workdeed.chain.bindings.suite import Suite
-from workdeed.chain.deployment import REQUIRED, DeployedContract, Deployment
+from workdeed.chain.deployment import DeployedContract, Deployment
 from workdeed.chain.keys import LocalSigner
 from workdeed.chain.rpc import RpcClient
 from workdeed.chain.transactions import Receipt
 from workdeed.chain.transactor import Transactor, TransactorSettings
-from workdeed.protocol.eip712 import link_node_digest, placement_digest, report_digest
+from workdeed.protocol.eip712 import (
+    link_node_digest,
+    placement_digest,
+    report_digest,
+    result_digest,
+)
 from workdeed.protocol.hashing import keccak
 from workdeed.protocol.merkle import MerkleTree, leaf_hash
 from workdeed.protocol.signing import to_checksum
@@ -31,11 +37,13 @@ T = TypeVar("T")
 ROOT = Path(__file__).resolve().parents[3]
 SOURCES = ROOT / "contracts"
 MNEMONIC = "test test test test test test test test test test test junk"
-WINDOW, CHALLENGE, CLOSE_GRACE, FREEZE_PERIOD, RELINK_DELAY = 100, 10, 12, 600, 0
+WINDOW, CHALLENGE, CLOSE_GRACE, FREEZE_PERIOD, UNBOND_DELAY = 100, 10, 12, 600, 900
 PRICE = 100_003
 CLASSES = [(PRICE, 500, 512, 1_024), (7, 1_000, 1_024, 2_048)]
-POLICY = (500, 1_000, 500, 5_000, 1)
 VERIFIED = 1
+POLICY = (500, 1_000, 500, 5_000, VERIFIED, True, False, 5_000, 3_000)
+BOND = 1_000_000
+"""The least bond of a node license."""
 SPEC, NEW_SPEC, EVIDENCE = keccak(b"spec"), keccak(b"new spec"), keccak(b"evidence")
 FOREVER = 2**40
 
@@ -66,7 +74,9 @@ def signer(index: int) -> LocalSigner:
     return LocalSigner(bytes(account.key))
 
 
-DEPLOYER, GOVERNOR, GUARDIAN, ISSUER, PAYER, OPERATOR, STRANGER = (signer(n) for n in range(7))
+DEPLOYER, GOVERNOR, GUARDIAN, ISSUER, PAYER, OPERATOR, STRANGER, DELEGATE, TREASURY, AUCTION = (
+    signer(n) for n in range(10)
+)
 ORACLES = [signer(10 + n) for n in range(4)]
 NODES = [signer(20 + n) for n in range(6)]
 
@@ -164,39 +174,42 @@ class Network:
         self.deployment = deployment
         self.suite = Suite.of(deployment)
         self.escrow = self.suite.escrow
+        self.desk = self.suite.desk
         self.rounds: dict[int, int] = {}
         self.revisions: dict[int, int] = {}
 
     @classmethod
     async def deploy(cls, rpc: RpcClient, contracts: Contracts) -> Network:
-        maker = _Maker(rpc, contracts)
-        await maker.make("TestUSD")
-        trust = await maker.make(
-            "TrustRegistry", GOVERNOR.address, GUARDIAN.address, [ISSUER.address], FREEZE_PERIOD
-        )
-        owners = [OPERATOR.address] * len(ORACLES)
-        licenses = await maker.make("NodeLicense", trust, RELINK_DELAY, VERIFIED, owners)
         genesis = (await rpc.head()).timestamp
-        seats = [(n + 1, oracle.address) for n, oracle in enumerate(ORACLES)]
-        committee = await maker.make(
-            "OracleCommittee", trust, licenses, genesis, WINDOW, CHALLENGE, seats
+        terms = Terms(
+            governor=GOVERNOR.address,
+            guardian=GUARDIAN.address,
+            treasury=TREASURY.address,
+            auction=AUCTION.address,
+            issuers=[ISSUER.address],
+            owners=[OPERATOR.address] * len(ORACLES),
+            seats=[(n + 1, oracle.address) for n, oracle in enumerate(ORACLES)],
+            classes=CLASSES,
+            genesis=genesis,
+            window=WINDOW,
+            challenge=CHALLENGE,
+            close_grace=CLOSE_GRACE,
+            freeze_period=FREEZE_PERIOD,
+            owner_level=VERIFIED,
+            policy=POLICY,
+            bonds=(BOND, 0, UNBOND_DELAY, 5_000, 4_000, 3_000),
         )
-        token = maker.made["TestUSD"].address
-        await maker.make(
-            *("JobEscrow", token, trust, licenses, committee, CLOSE_GRACE, CLASSES, POLICY)
-        )
+        maker = _Maker(rpc, contracts)
+        made = await deploy_suite(maker.create, maker.bind, terms)
         deployment = Deployment(
             chain_id=await rpc.chain_id(),
             genesis=genesis,
             window=WINDOW,
             challenge=CHALLENGE,
-            start_block=min(item.block for item in maker.made.values()),
-            contracts={name: maker.made[name] for name in REQUIRED},
+            start_block=min(item.block for item in made.values()),
+            contracts=made,
         )
-        network = cls(rpc, deployment)
-        await network.send(DEPLOYER, network.suite.registry.bind_licenses(licenses))
-        await network.send(DEPLOYER, network.suite.licenses.bind_committee(committee))
-        return network
+        return cls(rpc, deployment)
 
     async def send(self, who: LocalSigner, call: Call[Any]) -> Receipt:
         """Send a call and wait for it."""
@@ -227,10 +240,11 @@ class Network:
         await self.send(PAYER, token.approve(self.escrow.address, amount))
 
     async def add_node(self, node: LocalSigner) -> int:
-        """Issue a license to the operator, link a node and announce it; return the license."""
+        """Issue a license to the operator, bond, link and announce it; return the license."""
         licenses = self.suite.licenses
         receipt = await self.send(ISSUER, licenses.issue(OPERATOR.address, 1))
         license_id = int(receipt.events(self.suite)[-1].license_id)  # type: ignore[attr-defined]
+        await self.bond(license_id, BOND)
         await self.link(license_id, node)
         endpoint = f"http://127.0.0.1:{7_000 + license_id}"
         await self.send(OPERATOR, licenses.set_profile(license_id, endpoint, keccak(b"profile")))
@@ -245,6 +259,13 @@ class Network:
         )
         call = licenses.link_node(license_id, node.address, FOREVER, node.sign_digest(digest))
         await self.send(OPERATOR, call)
+
+    async def bond(self, license_id: int, amount: int) -> None:
+        """Let the operator add to the bond of a license."""
+        licenses, token = self.suite.licenses, self.suite.token
+        await self.send(OPERATOR, token.faucet(amount))
+        await self.send(OPERATOR, token.approve(licenses.address, amount))
+        await self.send(OPERATOR, licenses.post_bond(license_id, amount))
 
     async def verify_operator(self) -> None:
         registry = self.suite.registry
@@ -302,6 +323,18 @@ class Network:
         proof = tree.proof(leaf_hash(self.escrow.address, job_id, license_id, units))
         await self.send(STRANGER, self.escrow.claim(job_id, license_id, units, proof))
 
+    async def close(self, tree: MerkleTree, job_id: int, total: int) -> None:
+        """Close a job by its leaf."""
+        proof = tree.proof(leaf_hash(self.escrow.address, job_id, 0, total))
+        await self.send(STRANGER, self.escrow.close_job(job_id, total, proof))
+
+    async def attest_result(self, job_id: int, result_hash: bytes) -> None:
+        """Complete a batch job with the signatures of all oracles."""
+        epoch = await read(self.rpc, self.suite.committee.committee_epoch())
+        digest = result_digest(self.deployment.domain(self.desk.NAME), job_id, result_hash, epoch)
+        call = self.desk.attest_result(job_id, result_hash, signatures(digest))
+        await self.send(STRANGER, call)
+
 
 def signatures(digest: bytes) -> bytes:
     """Return the signatures of all oracles in ascending signer order."""
@@ -315,11 +348,14 @@ class _Maker:
     def __init__(self, rpc: RpcClient, contracts: Contracts) -> None:
         self._rpc = rpc
         self._contracts = contracts
-        self.made: dict[str, DeployedContract] = {}
 
-    async def make(self, name: str, *arguments: object) -> str:
+    async def create(self, name: str, *arguments: object) -> DeployedContract:
         inputs = next(item for item in load_abi(name) if item["type"] == "constructor")["inputs"]
         kinds = [codec._type(item) for item in inputs]
-        code = self._contracts.bytecode(name)
-        self.made[name] = await create(self._rpc, code, encode(kinds, arguments))
-        return self.made[name].address
+        return await create(self._rpc, self._contracts.bytecode(name), encode(kinds, arguments))
+
+    async def bind(self, name: str, address: str, function: str, other: str) -> None:
+        data = keccak(f"{function}(address)".encode())[:4] + encode(["address"], [other])
+        call = Call(address, data, f"{name}.{function}", codec.nothing)
+        settings = TransactorSettings(poll_seconds=0.02)
+        await Transactor(self._rpc, DEPLOYER, settings=settings).send_and_wait(call)
