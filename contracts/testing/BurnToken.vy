@@ -23,7 +23,7 @@ exports: (balances.decimals, balances.totalSupply, balances.balanceOf, balances.
 burned_bps: public(uint256)
 
 
-# @dev Who is called, and with what; nobody while the target is zero. Whether it went through.
+# @dev Who is called next, and with what; nobody while the target is zero. Whether it went through.
 target: public(address)
 data: public(Bytes[1_024])
 succeeded: public(bool)
@@ -50,7 +50,7 @@ def set_burned_bps(burned_bps: uint256):
 @external
 def set_hook(target: address, data: Bytes[1_024]):
     """
-    @notice Chooses the call.
+    @notice Chooses the call, which is made once.
     @param target Who is called; zero for nobody.
     @param data The call's data.
     """
@@ -59,6 +59,7 @@ def set_hook(target: address, data: Bytes[1_024]):
 
 
 @external
+@reentrant
 def burn_from(owner: address, amount: uint256):
     """
     @notice Burns a share of what it is told to; nobody has to allow it.
@@ -69,5 +70,7 @@ def burn_from(owner: address, amount: uint256):
     balances.balanceOf[owner] -= burned
     balances.totalSupply -= burned
     log IERC20.Transfer(sender=owner, receiver=empty(address), value=burned)
-    if self.target != empty(address):
-        self.succeeded = raw_call(self.target, self.data, revert_on_failure=False)
+    target: address = self.target
+    if target != empty(address):
+        self.target = empty(address)
+        self.succeeded = raw_call(target, self.data, revert_on_failure=False)

@@ -1,0 +1,1 @@
+"""Tests of Timelock, and of the governor's role in its hands."""
