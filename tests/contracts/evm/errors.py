@@ -10,7 +10,7 @@ ERROR_SELECTOR = bytes.fromhex("08c379a0")
 PANIC_SELECTOR = bytes.fromhex("4e487b71")
 
 
-class Reverted(Exception):
+class Reverted(Exception):  # noqa: N818 - as tests read it
     """A call was undone.
 
     Attributes:

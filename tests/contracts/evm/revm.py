@@ -155,7 +155,7 @@ class RevmEnv:
 
     @contextmanager
     def _without_code(self, caller: str) -> Iterator[None]:
-        """Let a contract send a transaction, which EIP-3607 forbids: it is no contract meanwhile."""
+        """Let a contract send, which EIP-3607 forbids: it is no contract meanwhile."""
         if caller.lower() not in self._contracts:
             yield
             return
