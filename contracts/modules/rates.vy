@@ -215,9 +215,6 @@ def _flush(version: uint256) -> (uint256, uint256, uint256):
     self._check_version(version)
     ledger: ledger_word.Ledger = ledger_word._unpack(self._ledgers[version])
     policy: policy_word.Policy = policy_word._unpack(self._policies[version])
-    if ledger.fees == policy.flushed:
-        return 0, 0, 0
-    # Fees were taken, so the shares are not all zero.
     oracles: uint256 = 0
     burned: uint256 = 0
     oracles, burned = self._grown_parts(

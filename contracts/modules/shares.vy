@@ -43,19 +43,6 @@ def _part(amount: uint256, bps: uint256) -> uint256:
 
 @internal
 @pure
-def _grown(before: uint256, after: uint256, bps: uint256) -> uint256:
-    """
-    @dev Returns by how much a part of a cumulative amount grew.
-    @param before The cumulative amount before, in base units of the token.
-    @param after The same afterwards, not less.
-    @param bps The part in basis points.
-    @return uint256 Base units of the token.
-    """
-    return unsafe_sub(self._part(after, bps), self._part(before, bps))
-
-
-@internal
-@pure
 def _split(total: uint256, first: uint256, second: uint256, whole: uint256) -> (uint256, uint256):
     """
     @dev Splits a cumulative amount in three, the last of which is the rest. The rest is cut off first and what remains

@@ -784,19 +784,6 @@ def shares_part(amount: uint256, bps: uint256) -> uint256:
 
 @external
 @pure
-def shares_grown(before: uint256, after: uint256, bps: uint256) -> uint256:
-    """
-    @notice Returns by how much a part of a cumulative amount grew.
-    @param before The cumulative amount before, in base units of the token.
-    @param after The same afterwards, not less.
-    @param bps The part in basis points.
-    @return uint256 Base units of the token.
-    """
-    return shares._grown(before, after, bps)
-
-
-@external
-@pure
 def shares_split(total: uint256, first: uint256, second: uint256, whole: uint256) -> (uint256, uint256):
     """
     @notice Splits a cumulative amount in three, the last of which is the rest. The rest is cut off first and what remains

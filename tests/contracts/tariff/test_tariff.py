@@ -194,3 +194,54 @@ def test_books_of_each_version_stand_apart(system: System, nodes: list[int]) -> 
     assert tuple(system.escrow.ledger_of(1)) == (200_000, 0, 200_000)
     assert tuple(system.escrow.ledger_of(2)) == (10_000, 0, PRICE + 10_000)
     assert system.escrow.liabilities() == 200_000 + PRICE + 10_000
+
+
+def test_highest_floor_is_all_of_a_window(system: System) -> None:
+    version = system.tariff.add_policy(PolicyTerms(sla_floor_bps=10_000), sender=system.governor)
+
+    assert system.tariff.policy_of(version).sla_floor_bps == 10_000
+
+
+@pytest.mark.parametrize(
+    ("policy", "reason"),
+    [
+        (PolicyTerms(payer_level=1), "escrow: payer not verified"),
+        (PolicyTerms(payer_standing=True), "escrow: payer's standing"),
+        (PolicyTerms(payer_oracle=True), "escrow: no oracle license"),
+    ],
+)
+def test_escrow_asks_payers_for_what_the_policy_says(
+    system: System, policy: PolicyTerms, reason: str
+) -> None:
+    """One switch at a time: the escrow gets each of them for itself."""
+    system.fund(system.stranger, 10**12)
+    system.blacklist(system.stranger)
+    system.tariff.add_policy(policy, sender=system.governor)
+    with evm.reverts(reason):
+        system.open_job(payer=system.stranger)
+    system.tariff.add_policy(PolicyTerms(), sender=system.governor)
+
+    assert system.open_job(payer=system.stranger) == 1
+
+
+def test_parts_that_the_escrow_takes_are_those_of_the_policy(
+    system: System, nodes: list[int]
+) -> None:
+    """Each of the five shares arrives at the escrow as what it is."""
+    policy = PolicyTerms(1_000, 200, 30, forfeit_payer_bps=6_000, forfeit_burn_bps=1_000)
+    system.tariff.add_policy(policy, sender=system.governor)
+    job_id = system.start_job(nodes[:2])
+    system.advance_windows()
+    system.report({(job_id, nodes[0]): 10_000, (job_id, nodes[1]): 10_000})
+    system.claim(job_id, nodes[0])
+    system.escrow.flush_fees(2)
+    assert tuple(system.vault.pots()) == (100_000, 20_000, 3_000)
+    system.blacklist(nodes[1])
+    proof = system.reports[-1].proof(job_id, nodes[1])
+
+    lost = system.escrow.forfeit(job_id, nodes[1], 10_000, proof)
+
+    assert lost == PRICE - 123_000
+    forfeited = event(system.escrow, "Forfeited")
+    assert (forfeited["refund"], forfeited["burned"]) == (526_201, 87_701)
+    assert forfeited["treasury"] == lost - 526_201 - 87_701
