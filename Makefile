@@ -7,11 +7,12 @@ VYPER_LINT := .venv-vyper-lint
 
 export PATH := $(CURDIR)/$(BIN):$(CURDIR)/node_modules/.bin:$(PATH)
 
-.PHONY: help setup demo test gas gas-snapshot lint abi lock clean
+.PHONY: help setup demo test audit gas gas-snapshot lint abi clean
 
 help:
 	@echo "make demo   run the main job on a local chain"
 	@echo "make test   run every test of the quick profile"
+	@echo "make audit  run the auditors' checks, with a report in build/audit"
 	@echo "make gas    measure gas and sizes against the snapshot"
 	@echo "make lint   check style, types, layers and contracts"
 
@@ -48,6 +49,9 @@ demo: setup .cache/.ready
 test: setup .cache/.ready
 	$(BIN)/python -m pytest --numprocesses 2 -m "not e2e"
 	$(BIN)/python -m pytest -m e2e
+
+audit: setup .cache/.ready
+	$(BIN)/python -m scripts.audit
 
 gas: setup
 	$(BIN)/python scripts/gas.py

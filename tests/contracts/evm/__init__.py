@@ -18,7 +18,8 @@ coverage. Tests import this package and none of the backends:
 `Contract` has `address`, `get_logs()` (events of its latest call, callees' included, as named
 tuples) and the functions of its ABI; structs come back as named tuples, several results as a tuple.
 `env` has `timestamp`, `time_travel`, `anchor`, `sender`, `chain_id`, `other_chain`, `set_balance`,
-`get_balance`, `set_storage`, `generate_address`, `call` and `probe`; in revm also `gas_used`.
+`get_balance`, `set_storage`, `generate_address`, `call` and `probe`; in revm also `gas_used`
+of the latest call and the number of `calls`.
 """
 
 from __future__ import annotations

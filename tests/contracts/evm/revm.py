@@ -31,6 +31,7 @@ class RevmEnv:
     def __init__(self) -> None:
         self._contracts: dict[str, Contract] = {}
         self._addresses = 0
+        self.calls = 0
         self.default_sender = _named("default sender")
         self._start(CHAIN_ID)
 
@@ -168,6 +169,7 @@ class RevmEnv:
             self._evm.insert_account_info(caller, AccountInfo(**account, code=code))
 
     def _run(self, call: Callable[[], Any]) -> Any:
+        self.calls += 1
         try:
             output = call()
             self.result = self._evm.result
