@@ -23,6 +23,8 @@ MAX_ISSUERS: Final = 8
 MAX_ORACLES: Final = 32
 MAX_CLASSES: Final = 16
 MAX_TIERS: Final = 16
+MILLI_RATE: Final = 10**27
+"""The auction's rate for a thousandth of a protocol token for 1,000,000 base units of the token."""
 
 TestAccounts = Callable[[int], str]
 """Returns the address of the n-th test account of a local chain."""
@@ -44,6 +46,7 @@ def _is_set(address: str) -> str:
 Account = Annotated[Address, AfterValidator(_is_set)]
 Bps = Annotated[Uint, Field(le=FULL_BPS)]
 Level = Annotated[Uint, Field(le=255)]
+PayerLevel = Annotated[Uint, Field(le=63)]
 Amount = Annotated[Uint, Field(lt=2**32)]
 
 
@@ -83,13 +86,26 @@ class Levels(_Model):
 
 
 class Policy(_Model):
-    """Policy version 1; shares of a claim's gross, and the SLA floor, in basis points."""
+    """Policy version 1, in the order of the tariff.
+
+    Attributes:
+        oracle_bps: the oracles' share of a claim's gross, in basis points.
+        burn_bps: the share that is burned.
+        treasury_bps: the treasury's share.
+        sla_floor_bps: a window with a lower figure earns nothing.
+        payer_level: the attested level that payers need; 0 asks for none.
+        payer_standing: whether payers must be in good standing.
+        payer_oracle: whether payers must own an oracle license.
+        forfeit_payer_bps: the payer's part of what a blacklisted license would have earned.
+        forfeit_burn_bps: the part of it that is burned; the treasury gets the rest.
+
+    """
 
     oracle_bps: Bps
     burn_bps: Bps
     treasury_bps: Bps
     sla_floor_bps: Bps
-    payer_level: Annotated[Uint, Field(le=63)]
+    payer_level: PayerLevel
     payer_standing: bool
     payer_oracle: bool
     forfeit_payer_bps: Bps
@@ -134,10 +150,10 @@ class Auction(_Model):
 
     """
 
-    start_millis: Positive
+    start_millis: Annotated[Positive, Field(lt=2**128 // MILLI_RATE)]
     floor_millis: Positive
     duration: Annotated[Positive, Field(lt=2**32)]
-    min_lot: Uint
+    min_lot: Positive
 
 
 class Tier(_Model):
@@ -340,7 +356,8 @@ def _leaves(value: Any, name: str) -> list[tuple[str, int | str]]:
     elif isinstance(value, list):
         items = [(str(at), item) for at, item in enumerate(value)]
     else:
-        return [(name, value)]
+        # A record holds numbers and words; a switch is 0 or 1.
+        return [(name, int(value) if isinstance(value, bool) else value)]
     prefix = f"{name}." if name else ""
     return [leaf for key, item in items for leaf in _leaves(item, prefix + key)]
 

@@ -97,7 +97,8 @@ def _check_unbond(timing: Timing) -> None:
     least = timing.freeze_period + (timing.timelock_delay or 0)
     _require(
         timing.unbond_delay > least,
-        f"unbond_delay: {timing.unbond_delay} s must be more than freeze_period and timelock_delay, {least} s",
+        f"unbond_delay: {timing.unbond_delay} s must be more than freeze_period and timelock_delay,"
+        f" {least} s",
     )
 
 

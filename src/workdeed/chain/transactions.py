@@ -43,7 +43,7 @@ class Receipt:
             UnknownEventError, CodecError: if one of them logged what this package does not know.
 
         """
-        ours = {contract.address for contract in (*suite.followed, suite.token)}
+        ours = {contract.address for contract in suite.contracts}
         return tuple(
             suite.decode(log.address, log.topics, log.data)
             for log in self.logs

@@ -7,7 +7,7 @@ license earned is forfeited instead, in part back to the payer.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from workdeed.chain.bindings.committee import RewardClaimed
+from workdeed.chain.bindings.committee import MAX_SEATS, MIN_REPORTS, RewardClaimed
 from workdeed.chain.bindings.escrow import MAX_CLAIMS, Claimed, ClaimEntry, Forfeited
 from workdeed.chain.bindings.licenses import ORACLE
 from workdeed.protocol.merkle import EMPTY_ROOT, leaf_hash
@@ -70,7 +70,7 @@ class Earnings:
     async def claim_reward(self, license_id: int) -> RewardClaimed | None:
         """Collect what an oracle license earned by signing; None if there is nothing.
 
-        Shares out first what the committee was sent.
+        Shares out first what the committee was sent, if enough reports were signed since.
 
         Raises:
             SdkError: if the committee refuses, as it does out of good standing.
@@ -79,7 +79,7 @@ class Earnings:
         suite = self.session.suite
         if await self.session.read(suite.licenses.kind_of(license_id)) != ORACLE:
             return None
-        if await self.session.read(suite.committee.unassigned()):
+        if await self._can_share():
             await self.session.sender.send(suite.committee.settle_rewards())
         if await self.session.read(suite.committee.reward_of(license_id)) == 0:
             return None
@@ -108,6 +108,15 @@ class Earnings:
             receipt = await self.session.sender.send(suite.escrow.claim_many(payee, part))
             collected += [_collected(one) for one in receipt.events if isinstance(one, Claimed)]
         return collected
+
+    async def _can_share(self) -> bool:
+        """Tell whether the committee may have rewards to share; the latest report counts too."""
+        committee = self.session.suite.committee
+        rewards, counts, seats = await self.session.read_all(
+            [committee.unassigned(), committee.participation(), committee.seat_count()]
+        )
+        signed = sum(counts.to_bytes(MAX_SEATS, "big")) + seats
+        return rewards > 0 and signed >= MIN_REPORTS * seats
 
     async def _new_leaf(self, job_id: int, license_id: int) -> ProvenLeaf | None:
         """Return the proven leaf of a license in a job, None if it was credited all of it."""

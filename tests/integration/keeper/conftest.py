@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -13,7 +13,9 @@ import pytest
 # Found in every import mode of pytest.
 sys.path.insert(0, str(Path(__file__).parent))
 
-from keeper_support import ANVIL, Anvil, LocalChain, deploy
+from keeper_support import ANVIL, BOND, Anvil, FakeKeeper, LocalChain, Quorum, deploy
+
+from workdeed.chain.rpc import RpcClient
 
 
 @pytest.fixture
@@ -51,3 +53,25 @@ async def chain(anvil: Anvil, tmp_path: Path) -> LocalChain:
 async def instant_chain(instant_anvil: Anvil, tmp_path: Path) -> LocalChain:
     """The same on a chain without a pace of its own."""
     return await deploy(instant_anvil.url, tmp_path)
+
+
+@pytest.fixture
+async def calm_chain(instant_anvil: Anvil, tmp_path: Path) -> LocalChain:
+    """The same with windows that end only when a test says so, and a minimum bond for nodes."""
+    return await deploy(instant_anvil.url, tmp_path, window=10_000, min_node_bond=BOND)
+
+
+@pytest.fixture
+async def quorum(calm_chain: LocalChain) -> AsyncIterator[Quorum]:
+    """The committee of the calm chain."""
+    async with RpcClient(calm_chain.url) as rpc:
+        yield Quorum(calm_chain, rpc)
+
+
+@pytest.fixture
+async def keeper() -> AsyncIterator[FakeKeeper]:
+    """A keeper that only keeps."""
+    fake = FakeKeeper()
+    await fake.server.start_server()
+    yield fake
+    await fake.server.close()

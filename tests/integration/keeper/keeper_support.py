@@ -7,33 +7,50 @@ import hashlib
 import json
 import os
 import subprocess
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import eth_abi
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 from eth_account import Account
+from suite_support import Terms, deploy_suite
 
-from workdeed.chain.bindings.codec import load_abi
-from workdeed.chain.deployment import DeployedContract, Deployment
+from workdeed.chain.bindings.codec import Call, load_abi, read
+from workdeed.chain.bindings.suite import Suite
+from workdeed.chain.deployment import REQUIRED, DeployedContract, Deployment
 from workdeed.chain.keys import LocalSigner
 from workdeed.chain.rpc import RpcClient
+from workdeed.chain.transactor import Transactor, TransactorSettings
+from workdeed.protocol.eip712 import (
+    COMMITTEE_DOMAIN,
+    ESCROW_DOMAIN,
+    placement_digest,
+    report_digest,
+)
+from workdeed.protocol.merkle import leaf_hash
+from workdeed.protocol.messages import Proofs, ProvenLeaf
+from workdeed.protocol.report import Leaf, report_tree
 from workdeed.protocol.signing import to_checksum
 
 ROOT = Path(__file__).resolve().parents[3]
 CONTRACTS = ROOT / "contracts"
 ANVIL = ROOT / "node_modules" / ".bin" / "anvil"
 CACHE = ROOT / ".cache" / "keeper-tests"
-NAMES = ("TestUSD", "TrustRegistry", "NodeLicense", "OracleCommittee", "JobEscrow")
+NAMES = REQUIRED
 MNEMONIC = "test test test test test test test test test test test junk"
-WINDOW, CHALLENGE, CLOSE_GRACE, FREEZE = 6, 1, 12, 60
+WINDOW, CHALLENGE, CLOSE_GRACE, FREEZE, UNBOND_DELAY = 6, 1, 12, 60, 900
 PRICE = 100_003
 CLASSES = [(PRICE, 500, 512, 1_024)]
-POLICY = (500, 1_000, 500, 5_000, 0)
+BOND = 1_000_000
+"""The least bond of a node license on the calm chain."""
 CHAIN_ID = 31_337
 
 DEPLOYER, GOVERNOR, GUARDIAN, ISSUER, PAYER, OPERATOR, KEEPER = range(7)
+DELEGATE, TREASURY, AUCTION = range(7, 10)
 """Accounts of the chain by role."""
 
 ORACLE_KEYS = 10
@@ -109,42 +126,39 @@ class LocalChain:
         return path
 
 
-async def deploy(url: str, folder: Path, oracles: int = 1) -> LocalChain:
+async def deploy(
+    url: str, folder: Path, oracles: int = 1, *, window: int = WINDOW, min_node_bond: int = 0
+) -> LocalChain:
     """Deploy every contract and return where it stands; seat i is held by license i + 1."""
     bytecode = compiled()
     async with RpcClient(url) as rpc:
         deployer = Deployer(rpc, bytecode)
         account = [to_checksum(one) for one in await rpc.call("eth_accounts")]
-        token = await deployer.create("TestUSD")
-        trust = await deployer.create(
-            "TrustRegistry", account[GOVERNOR], account[GUARDIAN], [account[ISSUER]], FREEZE
-        )
-        owners = [account[OPERATOR]] * oracles
-        licenses = await deployer.create("NodeLicense", trust.address, 0, 0, owners)
-        seats = [(index + 1, signer_of(ORACLE_KEYS + index).address) for index in range(oracles)]
         genesis = (await rpc.head()).timestamp
-        committee = await deployer.create(
-            "OracleCommittee", trust.address, licenses.address, genesis, WINDOW, CHALLENGE, seats
+        terms = Terms(
+            governor=account[GOVERNOR],
+            guardian=account[GUARDIAN],
+            treasury=account[TREASURY],
+            auction=account[AUCTION],
+            issuers=[account[ISSUER]],
+            owners=[account[OPERATOR]] * oracles,
+            seats=[(one + 1, signer_of(ORACLE_KEYS + one).address) for one in range(oracles)],
+            classes=CLASSES,
+            genesis=genesis,
+            window=window,
+            challenge=CHALLENGE,
+            close_grace=CLOSE_GRACE,
+            freeze_period=FREEZE,
+            bonds=(min_node_bond, 0, UNBOND_DELAY, 5_000, 4_000, 3_000),
         )
-        escrow = await deployer.create(
-            "JobEscrow",
-            token.address,
-            trust.address,
-            licenses.address,
-            committee.address,
-            CLOSE_GRACE,
-            CLASSES,
-            POLICY,
-        )
-        await deployer.call("TrustRegistry", trust.address, "bind_licenses", licenses.address)
-        await deployer.call("NodeLicense", licenses.address, "bind_committee", committee.address)
+        contracts = await deploy_suite(deployer.create, deployer.call, terms)
     deployment = Deployment(
         chain_id=CHAIN_ID,
         genesis=genesis,
-        window=WINDOW,
+        window=window,
         challenge=CHALLENGE,
-        start_block=token.block,
-        contracts=dict(zip(NAMES, (token, trust, licenses, committee, escrow), strict=True)),
+        start_block=min(one.block for one in contracts.values()),
+        contracts=contracts,
     )
     return LocalChain(url, deployment, folder)
 
@@ -186,6 +200,103 @@ class Deployer:
                 assert receipt["status"] == "0x1", f"{transaction} reverted"
                 return receipt
             await asyncio.sleep(0.05)
+
+
+class FakeKeeper:
+    """Takes and gives specs, and proves the leaves of the reports that it is told."""
+
+    def __init__(self) -> None:
+        self.specs: dict[str, bytes] = {}
+        self.proofs: dict[tuple[int, int, int], bytes] = {}
+        app = web.Application()
+        app.add_routes(
+            [
+                web.put("/specs/{hash}", self._put),
+                web.get("/reports/{window}/proofs/{job}/{license}", self._prove),
+            ]
+        )
+        self.server = TestServer(app)
+
+    @property
+    def url(self) -> str:
+        """Where it answers, once started."""
+        return str(self.server.make_url("")).rstrip("/")
+
+    def tell(self, window: int, leaves: Sequence[Leaf]) -> None:
+        """Prove these leaves from now on."""
+        tree = report_tree(leaves)
+        for leaf in leaves:
+            proven = ProvenLeaf(**leaf._asdict(), proof=tuple(tree.proof(leaf_hash(*leaf))))
+            proofs = Proofs(window=window, root=tree.root, leaves=(proven,))
+            self.proofs[window, leaf.job_id, leaf.license_id] = proofs.to_json()
+
+    async def _put(self, request: web.Request) -> web.Response:
+        self.specs[request.match_info["hash"]] = await request.read()
+        return web.Response(status=204)
+
+    async def _prove(self, request: web.Request) -> web.Response:
+        window, job, license_ = (
+            int(request.match_info[name]) for name in ("window", "job", "license")
+        )
+        found = self.proofs.get((window, job, license_))
+        return web.Response(status=404) if found is None else web.Response(body=found)
+
+
+class Quorum:
+    """The committee of one, whose signature is all that placements and reports need."""
+
+    def __init__(self, chain: LocalChain, rpc: RpcClient) -> None:
+        self._deployment = chain.deployment
+        self._suite = Suite.of(chain.deployment)
+        self._rpc = rpc
+        self._member = signer_of(ORACLE_KEYS)
+
+    async def window(self) -> int:
+        """Return the current window."""
+        return await read(self._rpc, self._suite.escrow.current_window())
+
+    async def wait(self, seconds: int) -> None:
+        """Let time pass."""
+        await self._rpc.call("evm_increaseTime", [seconds])
+        await self._rpc.call("evm_mine", [])
+
+    async def to_next_window(self) -> int:
+        """Go to the first second of the next window, and return it."""
+        window = await self.window() + 1
+        start = self._deployment.clock.start(window)
+        await self._rpc.call("evm_setNextBlockTimestamp", [start])
+        await self._rpc.call("evm_mine", [])
+        return window
+
+    async def place(self, job_id: int, assign: Sequence[int], release: Sequence[int] = ()) -> None:
+        """Change the licenses of a job from the next window on."""
+        job = await read(self._rpc, self._suite.desk.job(job_id))
+        window, epoch = await self.window(), await self._epoch()
+        domain = self._deployment.domain(ESCROW_DOMAIN)
+        lists = list(release), list(assign)
+        digest = placement_digest(domain, job_id, job.round, window, job.revision, *lists, epoch)
+        signature = self._member.sign_digest(digest)
+        frame = (job_id, job.round, window, job.revision)
+        await self._send(self._suite.escrow.place(*frame, *lists, signature))
+
+    async def report(self, units: Mapping[tuple[int, int], int]) -> tuple[int, list[Leaf]]:
+        """Report the last window with these units by (job, license); it is final at once."""
+        escrow, window = self._suite.escrow.address, await self.window() - 1
+        leaves = [Leaf(escrow, *pair, number) for pair, number in sorted(units.items())]
+        root = report_tree(leaves).root
+        domain = self._deployment.domain(COMMITTEE_DOMAIN)
+        digest = report_digest(domain, window, 0, root, root, await self._epoch())
+        signature = self._member.sign_digest(digest)
+        await self._send(self._suite.committee.submit_report(window, 0, root, root, signature))
+        await self.wait(CHALLENGE)
+        return window, leaves
+
+    async def _epoch(self) -> int:
+        return await read(self._rpc, self._suite.committee.committee_epoch())
+
+    async def _send(self, call: Call[Any]) -> None:
+        settings = TransactorSettings(poll_seconds=0.02)
+        await Transactor(self._rpc, signer_of(KEEPER), settings=settings).send_and_wait(call)
 
 
 def compiled() -> dict[str, str]:

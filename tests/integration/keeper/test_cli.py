@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from aiohttp import web
-from aiohttp.test_utils import TestServer
 from click.testing import CliRunner, Result
 from keeper_support import (
     CHAIN_ID,
+    DELEGATE,
     GOVERNOR,
     GUARDIAN,
     ISSUER,
@@ -20,7 +18,11 @@ from keeper_support import (
     OPERATOR,
     ORACLE_KEYS,
     PAYER,
+    PRICE,
+    UNBOND_DELAY,
+    FakeKeeper,
     LocalChain,
+    Quorum,
     key_of,
     signer_of,
 )
@@ -67,16 +69,14 @@ class Shell:
 
 
 @pytest.fixture
-async def shell(instant_chain: LocalChain, tmp_path: Path) -> AsyncIterator[Shell]:
-    async def take(_: web.Request) -> web.Response:
-        return web.Response(status=204)
+def shell(instant_chain: LocalChain, keeper: FakeKeeper, tmp_path: Path) -> Shell:
+    return Shell(instant_chain, keeper.url, tmp_path)
 
-    app = web.Application()
-    app.add_routes([web.put("/specs/{hash}", take)])
-    server = TestServer(app)
-    await server.start_server()
-    yield Shell(instant_chain, f"http://127.0.0.1:{server.port}", tmp_path)
-    await server.close()
+
+@pytest.fixture
+def calm_shell(calm_chain: LocalChain, keeper: FakeKeeper, tmp_path: Path) -> Shell:
+    """Commands for a chain whose windows end only when a test says so."""
+    return Shell(calm_chain, keeper.url, tmp_path)
 
 
 async def test_a_payer_types_the_life_of_a_job(shell: Shell) -> None:
@@ -103,6 +103,157 @@ async def test_a_payer_types_the_life_of_a_job(shell: Shell) -> None:
     cancelled = await shell.run("cancel", "1", "--yes", by=PAYER)
     assert cancelled.splitlines()[-1] == "job 1 refund 0.600018"
     assert "\tclosed\t" in await shell.run("status", "1")
+
+
+async def test_a_payer_scales_a_job(calm_shell: Shell, quorum: Quorum) -> None:
+    shell = calm_shell
+    spec = shell.folder / "spec.toml"
+    spec.write_text(SPEC)
+    nodes = [await add_node(shell, b"node %d" % one) for one in range(2)]
+    await shell.run("faucet", "20", by=PAYER)
+    await shell.run("deploy", str(spec), "--windows", "5", by=PAYER)
+    grown = await shell.run("scale", "1", "--slots", "2", by=PAYER)
+    assert grown.splitlines()[-1] == ("job 1 has 2 slots from the next window on, deposit 0.500015")
+    await quorum.place(1, nodes)
+    shrunk = json.loads(
+        last_json(await shell.run("scale", "1", "--slots", "1", "--json", by=PAYER))
+    )
+    assert shrunk == {
+        "job_id": 1,
+        "slots": 1,
+        "released": nodes[:1],
+        "deposit": "0",
+        "refund": str(5 * PRICE),
+    }
+    (shown,) = json.loads(await shell.run("status", "1", "--json"))
+    assert (shown["slots"], shown["active"], shown["locked"]) == (1, 1, str(5 * PRICE))
+    grown = await shell.run("scale", "1", "--slots", "2", by=PAYER)
+    named = await shell.run("scale", "1", "--slots", "1", "--release", "9", by=PAYER, code=1)
+    assert "release: name 0 licenses" in named
+    assert "slots: it must be at least 1, and not 2" in await shell.run(
+        "scale", "1", "--slots", "2", by=PAYER, code=1
+    )
+
+
+async def test_a_delegate_acts_for_a_payer(calm_shell: Shell) -> None:
+    shell = calm_shell
+    spec = shell.folder / "spec.toml"
+    spec.write_text(SPEC)
+    payer, delegate = signer_of(PAYER).address, signer_of(DELEGATE).address
+    await shell.run("faucet", "20", by=PAYER)
+    scopes = ("--scope", "open", "--scope", "cancel")
+    granted = await shell.run(
+        "delegate", "grant", delegate, *scopes, "--budget", "0.6", "--days", "2", by=PAYER
+    )
+    assert granted.splitlines()[-1] == f"{delegate} may open, cancel with a budget of 0.6"
+    opened = await shell.run("deploy", str(spec), "--windows", "5", "--for", payer, by=DELEGATE)
+    assert opened.splitlines()[-1] == "job 1"
+    refused = await shell.run("extend", "1", "--windows", "1", by=DELEGATE, code=1)
+    assert f"its payer is {payer}" in refused
+    refused = await shell.run("extend", "1", "--windows", "1", "--for", payer, by=DELEGATE, code=1)
+    assert "allowance: " in refused
+    refused = await shell.run("update", "1", str(spec), "--for", payer, by=DELEGATE, code=1)
+    assert "this very spec" in refused
+    refused = await shell.run("scale", "1", "--slots", "1", "--for", payer, by=DELEGATE, code=1)
+    assert "not 1 as it is" in refused
+    shown = json.loads(await shell.run("delegate", "show", payer, delegate, "--json"))
+    assert (shown["scopes"], shown["budget"]) == (["open", "cancel"], "99985")
+    assert "scopes: open, cancel" in await shell.run("delegate", "show", payer, delegate)
+    cancelled = await shell.run("cancel", "1", "--yes", "--for", payer, by=DELEGATE)
+    assert cancelled.splitlines()[-1] == "job 1 refund 0.500015"
+    await shell.run("delegate", "revoke", delegate, by=PAYER)
+    assert "scopes: none" in await shell.run("delegate", "show", payer, delegate)
+    wrong = await shell.run("cancel", "1", "--yes", "--for", "0x1", by=DELEGATE, code=1)
+    assert "--for: '0x1' is no address" in wrong
+
+
+async def test_an_operator_bonds_a_license(calm_shell: Shell, quorum: Quorum) -> None:
+    shell = calm_shell
+    issued = await shell.run("license", "issue", signer_of(OPERATOR).address, by=ISSUER)
+    license_id = issued.split()[-1]
+    await link(shell, license_id, NODE_KEY)
+    shown = await shell.run("license", "show", license_id)
+    assert "obstacle: its bond is below the minimum" in shown
+    assert "min_bond: 1" in shown
+    await shell.run("faucet", "2", by=OPERATOR)
+    bonded = await shell.run("license", "bond", license_id, "1.5", by=OPERATOR)
+    assert bonded.splitlines()[-1] == f"license {license_id} bond 1.5"
+    assert json.loads(await shell.run("license", "show", license_id, "--json"))["eligible"]
+    leaving = await shell.run("license", "unbond", license_id, "0.5", by=OPERATOR)
+    assert leaving.splitlines()[-1] == f"license {license_id} unbonding 0.5"
+    leaving = await shell.run("license", "unbond", license_id, by=OPERATOR)
+    assert leaving.splitlines()[-1] == f"license {license_id} unbonding 1.5"
+    both = await shell.run("license", "unbond", license_id, "1", "--cancel", by=OPERATOR, code=1)
+    assert "give one of them" in both
+    early = await shell.run("license", "withdraw", license_id, by=OPERATOR, code=1)
+    assert "the delay still runs" in early
+    kept = await shell.run("license", "unbond", license_id, "--cancel", by=OPERATOR)
+    assert kept.splitlines()[-1] == f"license {license_id} bond 1.5"
+    await shell.run("license", "unbond", license_id, "0.5", by=OPERATOR)
+    await quorum.wait(UNBOND_DELAY)
+    withdrawn = await shell.run("license", "withdraw", license_id, by=OPERATOR)
+    assert withdrawn.splitlines()[-1] == f"license {license_id} withdrawn 0.5"
+
+
+async def test_fees_and_forfeits_reach_whom_they_belong_to(
+    calm_shell: Shell, quorum: Quorum, keeper: FakeKeeper
+) -> None:
+    shell = calm_shell
+    spec = shell.folder / "spec.toml"
+    spec.write_text(SPEC)
+    nodes = [await add_node(shell, b"node %d" % one) for one in range(2)]
+    await shell.run("faucet", "20", by=PAYER)
+    await shell.run("deploy", str(spec), "--windows", "5", "--slots", "2", by=PAYER)
+    await quorum.place(1, nodes)
+    await quorum.to_next_window()
+    await quorum.to_next_window()
+    keeper.tell(*await quorum.report({(1, one): 10_000 for one in nodes}))
+    claimed = await shell.run("claim", str(nodes[0]), "--job", "1", by=DELEGATE)
+    assert "1\t0.080003\t" in claimed
+    refused = await shell.run("forfeit", "1", str(nodes[1]), by=DELEGATE, code=1)
+    assert "claim instead" in refused
+    await shell.run("trust", "blacklist", str(nodes[1]), "--reason", "1", by=GOVERNOR)
+    forfeited = await shell.run("forfeit", "1", str(nodes[1]), by=DELEGATE)
+    assert "payer\t0.040001" in forfeited
+    again = await shell.run("forfeit", "1", str(nodes[1]), by=DELEGATE)
+    assert "nothing to take" in again
+
+    shown = json.loads(await shell.run("fees", "show", "--json"))
+    assert shown["policies"] == [
+        {"policy_version": 1, "fees": "40000", "flushed": "0", "waiting": "40000"}
+    ]
+    assert "1\t0.04\t0.04" in await shell.run("fees", "show")
+    assert "the latest is 1" in await shell.run("fees", "flush", "--policy", "2", by=PAYER, code=1)
+    kept = await shell.run("fees", "flush", "--policy", "1", "--no-pull", by=PAYER)
+    assert kept.splitlines()[-1] == "policy 1\t0.01\t0.02\t0.01"
+    sent = await shell.run("fees", "flush", by=PAYER)
+    # What was forfeited to burn and treasury is in the pots as well.
+    assert sent.splitlines()[-1] == "sent on\t0.01\t0.044001\t0.026001"
+
+
+async def add_node(shell: Shell, seed: bytes) -> int:
+    """Let the issuer and the operator bring a bonded node; return its license."""
+    issued = await shell.run("license", "issue", signer_of(OPERATOR).address, by=ISSUER)
+    license_id = issued.split()[-1]
+    await link(shell, license_id, keccak(seed))
+    await shell.run("faucet", "1", by=OPERATOR)
+    await shell.run("license", "bond", license_id, "1", by=OPERATOR)
+    return int(license_id)
+
+
+async def link(shell: Shell, license_id: str, node_key: bytes) -> None:
+    """Link a node key to a license of the operator."""
+    (shell.folder / "node.key").write_text(node_key.hex())
+    file = {"NODE_KEY_FILE": str(shell.folder / "node.key")}
+    consent = ["license", "consent", license_id, "--key-env", "NODE_KEY", "--hours", "720"]
+    signed = await asyncio.to_thread(CliRunner().invoke, root, [*consent, *shell._shared], env=file)
+    text = signed.output.strip()
+    await shell.run("license", "link", license_id, "--consent", text, by=OPERATOR)
+
+
+def last_json(output: str) -> str:
+    """Return the JSON that follows the notes on mined transactions."""
+    return output[output.index("{") :]
 
 
 async def test_people_of_trust_and_licenses(shell: Shell) -> None:

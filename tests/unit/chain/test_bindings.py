@@ -35,7 +35,7 @@ from workdeed.chain.bindings.suite import UnknownEventError
 from workdeed.protocol.hashing import keccak
 
 SOURCES = Path(__file__).resolve().parents[3] / "contracts"
-CONTRACTS = (*SUITE.followed, SUITE.vault, SUITE.token)
+CONTRACTS = SUITE.contracts
 EVENTS = [(item, event) for item in CONTRACTS for event in type(item).EVENTS]
 
 # Functions that nothing here calls: ERC plumbing, and what has a name of its own elsewhere.
@@ -277,6 +277,7 @@ async def test_read_asks_at_a_block() -> None:
         ("BURN", "FeeVault", vault.POTS.index("burn")),
         ("TREASURY", "FeeVault", vault.POTS.index("treasury")),
         ("MAX_SEATS", "OracleCommittee", committee.MAX_SEATS),
+        ("MIN_REPORTS", "OracleCommittee", committee.MIN_REPORTS),
         ("NODE", "NodeLicense", licenses.NODE),
         ("ORACLE", "NodeLicense", licenses.ORACLE),
         ("GOOD", "TrustRegistry", registry.GOOD),

@@ -18,6 +18,8 @@ from workdeed.chain.bindings.codec import (
 )
 
 MAX_SEATS: Final = 32
+MIN_REPORTS: Final = 8
+"""Signed final reports for each seat before rewards are shared."""
 SEATED: Final = 2**256 - 1
 """When the seat of a license ended that still holds it."""
 

@@ -55,6 +55,11 @@ class Suite:
         """
         return (self.registry, self.licenses, self.committee, self.tariff, self.desk, self.escrow)
 
+    @cached_property
+    def contracts(self) -> tuple[Contract, ...]:
+        """All contracts, followed or not."""
+        return (*self.followed, self.vault, self.token)
+
     def decode(self, address: str, topics: Sequence[bytes], data: bytes) -> Event:
         """Decode a log of one of the contracts.
 
@@ -76,5 +81,4 @@ class Suite:
 
     @cached_property
     def _by_address(self) -> dict[str, Contract]:
-        contracts = (*self.followed, self.vault, self.token)
-        return {contract.address: contract for contract in contracts}
+        return {contract.address: contract for contract in self.contracts}
