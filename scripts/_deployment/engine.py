@@ -79,10 +79,7 @@ class Engine:
 
     def _recover(self) -> None:
         """Find out what became of the transactions of an earlier run."""
-        for step in self._steps:
-            sent = self.draft.steps.get(step.name)
-            if sent is None:
-                continue
+        for step, sent in self._sent():
             if not all(self._stands(need) for need in step.needs):
                 self._forget(step)
             elif sent.block is None or self._node.receipt(sent.tx) is None:
@@ -92,17 +89,24 @@ class Engine:
         if used - known:
             self._adopt(used - known)
 
+    def _sent(self) -> list[tuple[Step, Sent]]:
+        """Return what is recorded as sent, in the order of the nonces: no later one goes first."""
+        steps = {step.name: step for step in self._steps}
+        recorded = [(steps[name], sent) for name, sent in self.draft.steps.items()]
+        return sorted(recorded, key=lambda item: item[1].nonce)
+
     def _resume(self, step: Step, sent: Sent) -> None:
         """Settle a transaction that was not seen in a block, or is in none any more."""
         if self._node.receipt(sent.tx) is not None or self._node.transaction(sent.tx) is not None:
             self._settle(step)
-        elif self._node.nonce(self.draft.deployer) <= sent.nonce:
+        elif self._node.nonce(self.draft.deployer) == sent.nonce:
             self._send(step, sent.nonce)
             self._settle(step)
         elif self._node.late_receipt(sent.tx) is not None:
             self._settle(step)
         else:
             # Another transaction took the nonce: a replacement, which is adopted, or a foreign one.
+            # Or a nonce before it is free, behind which it would wait for ever.
             self._forget(step)
 
     def _adopt(self, nonces: set[int]) -> None:

@@ -8,15 +8,13 @@ from ape.contracts import ContractContainer, ContractInstance
 from ape.types import AddressType
 
 from scripts._deployment.artifacts import Artifacts
-from workdeed.chain.parameters import TEST_DOLLAR, Parameters
+from workdeed.chain.parameters import MILLI_RATE, TEST_DOLLAR, Parameters, Sale
 
-TOKEN: Final = 10**18
+PROTOCOL_UNIT: Final = 10**18
 """Base units of a protocol token."""
 
-MILLI_RATE: Final = 10**27
-"""The auction's rate for a thousandth of a protocol token for 1,000,000 base units."""
-
 ANYBODY: Final = "0x" + "00" * 20
+"""As an executor, it lets anyone execute."""
 
 Addresses = Mapping[str, str]
 _Arguments = Callable[[Parameters, int, Addresses], tuple[Any, ...]]
@@ -56,7 +54,7 @@ def governor_of(parameters: Parameters, at: Addresses) -> str:
 
 
 def _timelock(parameters: Parameters, _genesis: int, _at: Addresses) -> tuple[Any, ...]:
-    # Whoever is awake executes what was scheduled: the delay protects, not who ends it.
+    # Anyone executes: what was decided and announced does not wait for whoever decided it.
     return parameters.timing.timelock_delay, [parameters.roles.governor], [ANYBODY]
 
 
@@ -68,7 +66,12 @@ def _trust(parameters: Parameters, _genesis: int, at: Addresses) -> tuple[Any, .
 
 def _protocol(parameters: Parameters, _genesis: int, at: Addresses) -> tuple[Any, ...]:
     terms = parameters.protocol
-    return at["TrustRegistry"], terms.cap * TOKEN, terms.supply * TOKEN, terms.holder
+    return (
+        at["TrustRegistry"],
+        terms.cap * PROTOCOL_UNIT,
+        terms.supply * PROTOCOL_UNIT,
+        terms.holder,
+    )
 
 
 def auction_terms(parameters: Parameters) -> tuple[int, int, int, int]:
@@ -115,12 +118,17 @@ def _desk(parameters: Parameters, _genesis: int, at: Addresses) -> tuple[Any, ..
     return at["OracleCommittee"], at["TestUSD"], parameters.timing.close_grace
 
 
+def tiers_of(sale: Sale) -> list[tuple[int, int]]:
+    """Return units and price of the sale's tiers as its constructor takes them."""
+    return [(tier.units, tier.price) for tier in sale.tiers]
+
+
 def _sale(parameters: Parameters, _genesis: int, at: Addresses) -> tuple[Any, ...]:
     if parameters.sale is None:
         raise ValueError("sale: there is none")
-    tiers = [(tier.units, tier.price) for tier in parameters.sale.tiers]
+    sale = parameters.sale
     contracts = at["TrustRegistry"], at["NodeLicense"]
-    return *contracts, tiers, parameters.sale.limit, parameters.sale.buyer_level
+    return *contracts, tiers_of(sale), sale.limit, sale.buyer_level
 
 
 def _of(*names: str) -> _Arguments:

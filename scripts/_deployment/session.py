@@ -160,6 +160,7 @@ def _finish(
     # Until something is sent, anybody may begin.
     if draft is None or (not draft.steps and draft.deployer != account.address):
         _check_token(parameters, node)
+        _check_delay(parameters, node)
         draft = _begin(parameters, account, node)
         _confirm(draft, parameters, node, options, tell)
     elif account.address != draft.deployer:
@@ -203,16 +204,31 @@ def _check_token(parameters: Parameters, node: Node) -> None:
         raise DeployError("token: TestUSD is worth nothing; name the settlement token's address")
 
 
+def _check_delay(parameters: Parameters, node: Node) -> None:
+    """Refuse a governor that acts at once where others rely on it."""
+    if parameters.timing.timelock_delay is None and not node.local:
+        raise DeployError(
+            "timing.timelock_delay: without it the governor acts at once, which local chains alone"
+            " may have; name the seconds that it waits"
+        )
+
+
 def _confirm(
     draft: Draft, parameters: Parameters, node: Node, options: Options, tell: Tell
 ) -> None:
     """Say what is about to be deployed, and ask on a public chain."""
     roles, seats = parameters.roles, len(parameters.oracles)
+    delay = parameters.timing.timelock_delay
     tell(f"chain {draft.chain_id}, deployer {draft.deployer}")
-    tell(f"governor {roles.governor}, guardian {roles.guardian}, {len(roles.issuers)} issuer(s)")
+    tell(
+        f"governor {roles.governor}, by a timelock of {delay} s"
+        if delay
+        else f"governor {roles.governor}, who acts at once"
+    )
+    tell(f"guardian {roles.guardian}, treasury {roles.treasury}, {len(roles.issuers)} issuer(s)")
     tell(f"{seats} oracle(s), who bear {faults(seats)} fault(s)")
     if roles.governor == draft.deployer:
-        tell("note: the deployer governs; hand over to a timelock before real use")
+        tell("note: the deployer governs; name another account, better a multisig, for real use")
     if not node.local and not options.yes:
         click.confirm("Deploy?", abort=True)
 

@@ -16,6 +16,7 @@ import pytest
 from eth_account import Account
 from web3 import Web3
 from web3.contract import Contract
+from web3.exceptions import ContractLogicError
 
 from tests.integration.deploy.conftest import Chain, Deploy, Fault, Rpc, Standing, StartChain
 from workdeed.chain.deployment import Deployment, load_deployment
@@ -33,22 +34,31 @@ STEPS = (
     "TestUSD",
     "TrustRegistry",
     "ProtocolToken",
+    "Tariff",
     "BurnAuction",
     "FeeVault",
     "NodeLicense",
     "bind_licenses",
     "OracleCommittee",
+    "LicenseSale",
     "bind_committee",
-    "Tariff",
     "JobDesk",
     "JobEscrow",
     "publish_tariff",
     "bind_desk",
     "JobLens",
-    "LicenseSale",
 )
-PUBLIC = f"""
-preset = "testnet"
+"""What the local preset sends, in the order of the nonces."""
+
+TIMELOCK_DELAY = 24
+GOVERNED = f'preset = "local"\n[timing]\ntimelock_delay = {TIMELOCK_DELAY}\n'
+BINDINGS = (
+    ("TrustRegistry", "licenses"),
+    ("NodeLicense", "committee"),
+    ("Tariff", "escrow"),
+    ("JobDesk", "escrow"),
+)
+ROLES = f"""
 [roles]
 governor = "{GOVERNOR}"
 guardian = "{GUARDIAN}"
@@ -57,11 +67,8 @@ issuers = ["{ISSUER}"]
 [[oracles]]
 owner = "{ISSUER}"
 signer = "{GUARDIAN}"
-[protocol]
-cap = 1_000
-supply = 1_000
-holder = "{GOVERNOR}"
 """
+PUBLIC = f'preset = "testnet"\n{ROLES}[protocol]\nholder = "{GOVERNOR}"\n'
 
 
 def contract(chain: Chain, deployment: Deployment, name: str) -> Contract:
@@ -69,10 +76,10 @@ def contract(chain: Chain, deployment: Deployment, name: str) -> Contract:
     return chain.web3.eth.contract(Web3.to_checksum_address(deployment.address(name)), abi=abi)
 
 
-def assert_whole(chain: Chain, record: Path) -> Deployment:
+def assert_whole(chain: Chain, record: Path, steps: int = len(STEPS)) -> Deployment:
     """Everything stands once, and is wired."""
     deployment = load_deployment(record, chain.web3.eth.chain_id)
-    assert chain.sent_by(DEPLOYER) == len(STEPS)
+    assert chain.sent_by(DEPLOYER) == steps
     registry = contract(chain, deployment, "TrustRegistry")
     licenses = contract(chain, deployment, "NodeLicense")
     escrow = contract(chain, deployment, "JobEscrow")
@@ -131,14 +138,16 @@ def test_a_run_that_breaks_at_every_step_is_taken_up(
     assert_whole(chain, record)
 
 
+@pytest.mark.parametrize(("stood", "back"), [(5, 2), (13, 9)])
 def test_a_chain_that_went_back_is_taken_up(
-    chain: Chain, rpc: Rpc, deploy: Deploy, record: Path
+    chain: Chain, rpc: Rpc, deploy: Deploy, record: Path, stood: int, back: int
 ) -> None:
-    rpc.fault = Fault(at=5)
+    """In the order of the nonces: a step that was planned earlier may have been sent later."""
+    rpc.fault = Fault(at=stood)
     deploy(rpc.url)
-    assert chain.sent_by(DEPLOYER) == 5
-    chain.web3.manager.request_blocking("anvil_rollback", [2])
-    assert chain.sent_by(DEPLOYER) == 3
+    assert chain.sent_by(DEPLOYER) == stood
+    chain.web3.manager.request_blocking("anvil_rollback", [back])
+    assert chain.sent_by(DEPLOYER) == stood - back
     result = deploy(rpc.url)
     assert result.exit_code == 0, result.output
     assert_whole(chain, record)
@@ -235,6 +244,63 @@ def test_what_the_governor_changed_is_told(chain: Chain, deploy: Deploy, record:
     )
 
 
+def test_a_timelock_governs_from_the_constructors_on(
+    chain: Chain, deploy: Deploy, record: Path, tmp_path: Path
+) -> None:
+    """G26: the governor schedules, anyone executes, and not before the delay is over."""
+    parameters = tmp_path / "parameters.toml"
+    parameters.write_text(GOVERNED)
+    result = deploy(chain.url, "--parameters", str(parameters))
+    assert result.exit_code == 0, result.output
+    assert f"governor {GOVERNOR}, by a timelock of {TIMELOCK_DELAY} s" in result.output
+    deployment = assert_whole(chain, record, len(STEPS) + 1)
+    timelock = contract(chain, deployment, "Timelock").functions
+    registry = contract(chain, deployment, "TrustRegistry")
+    assert registry.functions.governor().call() == deployment.address("Timelock")
+    for role in (timelock.PROPOSER_ROLE(), timelock.CANCELLER_ROLE()):
+        assert timelock.hasRole(role.call(), GOVERNOR).call()
+        assert not timelock.hasRole(role.call(), DEPLOYER).call()
+
+    change = registry.encode_abi("set_guardian", [ISSUER])
+    call = (registry.address, 0, change, bytes(32), bytes(32))
+    with pytest.raises(ContractLogicError, match="caller is not the owner"):
+        registry.functions.set_guardian(ISSUER).transact({"from": GOVERNOR})
+    timelock.schedule(*call, TIMELOCK_DELAY).transact({"from": GOVERNOR})
+    with pytest.raises(ContractLogicError, match="operation is not ready"):
+        timelock.execute(*call).transact({"from": ISSUER})
+    chain.web3.manager.request_blocking("evm_increaseTime", [TIMELOCK_DELAY])
+    chain.web3.manager.request_blocking("evm_mine", [])
+    timelock.execute(*call).transact({"from": ISSUER})
+
+    result = deploy(chain.url)
+    assert result.exit_code == 0, result.output
+    assert f"the governor made it {ISSUER}" in result.output
+
+
+@pytest.mark.parametrize(("name", "view"), BINDINGS, ids=lambda part: part)
+def test_a_binding_to_another_contract_is_refused(
+    standing: Standing, deploy: Deploy, record: Path, name: str, view: str
+) -> None:
+    """Bindings are storage: what the code and its origin say does not cover them."""
+    record.write_text(json.dumps(standing.content))
+    chain, deployment = standing.chain, load_deployment(record)
+    address = deployment.address(name)
+    getter = contract(chain, deployment, name).functions[view]()
+    bound, ask = getter.call(), chain.web3.manager.request_blocking
+    read = {"to": address, "data": getter._encode_transaction_data()}
+    (touched,) = ask("eth_createAccessList", [read, "latest"])["accessList"]
+    (slot,) = touched["storageKeys"]
+    kept = ask("evm_snapshot", [])
+    ask("anvil_setStorageAt", [address, slot, Web3.to_hex(bytes(31) + b"\x01")])
+
+    result = deploy(chain.url)
+
+    ask("evm_revert", [kept])
+    assert result.exit_code == 1
+    assert f"{name}.{view}: 0x" in result.output
+    assert f"the record says {bound}" in result.output
+
+
 def test_other_parameters_are_refused(
     standing: Standing, deploy: Deploy, record: Path, tmp_path: Path
 ) -> None:
@@ -251,7 +317,7 @@ def test_other_parameters_are_refused(
     ("content", "sentence"),
     [
         ('preset = "local"\n[timing]\nclose_grace = 9\n', "close_grace: 9 windows are 108 s"),
-        ('preset = "lokal"\n', "preset: there is no 'lokal', only local, testnet"),
+        ('preset = "lokal"\n', "preset: there is no 'lokal', only local, production"),
         ('preset = "testnet"\n', "roles: Field required"),
         ("[timing\n", "it is no TOML"),
         (PUBLIC + '[token]\naddress = "x"\n', "token"),
@@ -274,9 +340,13 @@ def test_a_wrong_parameter_file_is_told_before_anything_is_sent(
     [
         (("chain_id",), 5, "it is of chain 5, and the network is chain 31337"),
         (("genesis",), 12, "OracleCommittee: it was not deployed with the recorded parameters"),
-        (("parameters", "policy.burn_bps"), 1, "JobEscrow: it was not deployed with"),
-        (("parameters", "timing.close_grace"), 13, "JobEscrow: it was not deployed with"),
-        (("contracts", "JobEscrow", "block"), 6, "JobEscrow: block 7 created it"),
+        (("parameters", "policy.burn_bps"), 1, "Tariff: it was not deployed with"),
+        (("parameters", "timing.close_grace"), 13, "JobDesk: it was not deployed with"),
+        (("parameters", "bonds.min_node"), 1, "NodeLicense: it was not deployed with"),
+        (("parameters", "auction.min_lot"), 1, "BurnAuction: it was not deployed with"),
+        (("parameters", "sale.tiers.1.units"), 1, "LicenseSale: it was not deployed with"),
+        (("parameters", "roles.treasury"), GOVERNOR, "TrustRegistry: it was not deployed with"),
+        (("contracts", "JobEscrow", "block"), 6, "JobEscrow: block 13 created it"),
         (("contracts", "NodeLicense"), "TrustRegistry", "NodeLicense: the code at"),
     ],
 )
@@ -291,7 +361,7 @@ def test_a_record_that_is_not_what_stands_is_refused(
     content = table = deepcopy(standing.content)
     for key in path[:-1]:
         table = table[key]
-    table[path[-1]] = content["contracts"][value] if isinstance(value, str) else value
+    table[path[-1]] = content["contracts"].get(value, value) if path[0] == "contracts" else value
     record.write_text(json.dumps(content))
     result = deploy(standing.chain.url)
     assert result.exit_code == 1
@@ -392,6 +462,22 @@ def test_a_public_chain_asks_for_parameters_and_account(
     options = ("--parameters", str(parameters))
     assert "--account: name the ape account" in deploy(network, *options).output
     assert "no account 'nobody'" in deploy(network, *options, "--account", "nobody").output
+
+
+def test_a_governor_without_a_delay_is_for_local_chains(
+    start_chain: StartChain, deploy: Deploy, record: Path, tmp_path: Path
+) -> None:
+    """G26."""
+    network = f"ethereum:sepolia:{start_chain('--chain-id', str(SEPOLIA)).url}"
+    preset = (ROOT / "deployments/presets/testnet.toml").read_text()
+    lines = [line for line in preset.splitlines() if not line.startswith("timelock_delay")]
+    hasty = "\n".join(lines).replace("supply = ", f'holder = "{GOVERNOR}"\nsupply = ')
+    parameters = tmp_path / "parameters.toml"
+    parameters.write_text(hasty + ROLES)
+    write_account(Path(os.environ["APE_DATA_FOLDER"]), "hasty", Account.create().key.hex(), "x")
+    result = deploy(network, "--parameters", str(parameters), "--account", "hasty", "--yes")
+    assert (result.exit_code, record.exists()) == (1, False)
+    assert "timing.timelock_delay: without it the governor acts at once" in result.output
 
 
 def test_an_account_without_ether(

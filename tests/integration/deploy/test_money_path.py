@@ -28,11 +28,15 @@ from workdeed.protocol.signing import address_bytes, address_of, sign_digest
 pytestmark = pytest.mark.anvil
 
 ABI = Path(__file__).resolve().parents[3] / "src" / "workdeed" / "chain" / "abi"
-ISSUER, PAYER, OPERATOR, ANYONE = 3, 8, 9, 0
+ISSUER, PAYER, TREASURY, ANYONE = 3, 8, 9, 0
+OPERATOR = 7
+"""Owns an oracle license as well: ape has ten test accounts."""
+
 FIRST_SIGNER, SIGNERS, QUORUM = 10, 4, 3
 NODE_KIND, SERVICE, VERIFIED, CLASS_ID = 1, 0, 1, 1
 PRICE = 100_000
-FEE_BPS = 2_000
+FEE_BPS, POT_BPS, POLICY = 2_000, (500, 1_000, 500), 1
+MAX = 2**256 - 1
 DEPOSIT = 4 * PRICE
 SPEC_HASH = keccak(b"spec")
 
@@ -158,7 +162,7 @@ def test_the_books_balance_to_the_last_base_unit(system: System) -> None:
     assert (token.balanceOf(payer), escrow.liabilities()) == (0, DEPOSIT)
 
     window = place(system, job_id, [full, half])
-    job = escrow.job(job_id)
+    job = system.contract("JobDesk").job(job_id)
     assert (job.start, job.end, job.active) == (window + 1, window + 3, 2)
 
     served = {full: 2 * UNIT, half: UNIT + UNIT // 2, 0: 3 * UNIT + UNIT // 2}
@@ -178,3 +182,31 @@ def test_the_books_balance_to_the_last_base_unit(system: System) -> None:
     assert token.balanceOf(payer) == DEPOSIT - gross
     assert system.contract("JobDesk").job(job_id).closed
     assert token.balanceOf(escrow) == escrow.liabilities() == fees
+
+    escrow.flush_fees(POLICY, sender=anyone)
+    assert token.balanceOf(escrow) == escrow.liabilities() == 0
+    hand_on(system, fees)
+
+
+def hand_on(system: System, fees: int) -> None:
+    """Pull every pot, and sell the burn share for protocol tokens, which are burned."""
+    token, vault = system.contract("TestUSD"), system.contract("FeeVault")
+    protocol, auction = system.contract("ProtocolToken"), system.contract("BurnAuction")
+    treasury, caller = system.accounts[TREASURY], system.accounts[ANYONE]
+    pots = [fees * bps // FEE_BPS for bps in POT_BPS]
+    assert list(vault.pots()) == pots
+    for pull in (vault.pull_oracles, vault.pull_burn, vault.pull_treasury):
+        pull(sender=caller)
+    assert token.balanceOf(system.contract("OracleCommittee")) == pots[0]
+    assert token.balanceOf(treasury) == pots[2]
+    assert token.balanceOf(vault) == vault.owed() == 0
+
+    auction.kick(sender=caller)
+    # The preset gives the first protocol tokens to the treasury's account.
+    protocol.approve(auction, MAX, sender=treasury)
+    lot, supply = auction.lot_id(), protocol.totalSupply()
+    sold = auction.buy(lot, MAX, sender=treasury)
+    (sale,) = sold.decode_logs(auction.LotSold)
+    assert supply - protocol.totalSupply() == sale.price > 0
+    assert token.balanceOf(treasury) == pots[1] + pots[2]
+    assert token.balanceOf(auction) == 0

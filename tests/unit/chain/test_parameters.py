@@ -29,8 +29,6 @@ issuers = ["0x90F79bf6EB2c4f870365E785982E1f101E93b906"]
 owner = "0x15d34AAf54267DB7D7c367839AAf71A00a2C6A65"
 signer = "0x9965507D1a55bcC2695C58ba16FB37d819B0A4dc"
 [protocol]
-cap = 100
-supply = 10
 holder = "0x14dC79964da2C08b23698B3D3cc7Ca32193d9955"
 """
 
@@ -162,6 +160,30 @@ def test_a_preset_of_times_alone_has_to_be_completed(load: Load) -> None:
         load('preset = "production"\n', local=False)
 
 
+def test_production_is_complete_with_the_decisions_of_whoever_deploys(load: Load) -> None:
+    """Everything of the testnet's file but its times and its token, which has a faucet."""
+    roles, holder = TESTNET.replace('preset = "testnet"', "").split("[protocol]")
+    preset = (PRESETS / "testnet.toml").read_text()
+    decided = preset[preset.index("[levels]") :].replace("[protocol]", f"[protocol]{holder}#")
+    token = to_checksum("0x" + "11" * 20)
+    text = f'preset = "production"\ntoken = "{token}"\n{decided}{roles}'
+
+    parameters = load(text, local=False)
+
+    assert parameters.timing.window == 86_400
+    assert parameters.timing.timelock_delay == 172_800
+    assert parameters.sale is None
+
+
+def test_switches_are_recorded_as_numbers(load: Load) -> None:
+    """A record holds numbers and words only."""
+    flat = flatten(load('preset = "local"\n'))
+
+    assert type(flat["policy.payer_standing"]) is int
+    assert (flat["policy.payer_standing"], flat["policy.payer_oracle"]) == (1, 0)
+    assert unflatten(flat).policy.payer_standing is True
+
+
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
@@ -169,6 +191,9 @@ def test_a_preset_of_times_alone_has_to_be_completed(load: Load) -> None:
         ("[bonds]\nslash_burn_bps = 6_001\n", "bonds: the slashes sum to 10001"),
         ("[protocol]\nsupply = 1_000_000_001\n", "protocol.supply: it is above the cap"),
         ("[auction]\nfloor_millis = 100_001\n", "auction.floor_millis: it is above start_millis"),
+        ("[auction]\nstart_millis = 340_282_366_920\n", "auction.start_millis: Input should be"),
+        ("[auction]\nmin_lot = 0\n", "auction.min_lot: Input should be"),
+        ("[policy]\npayer_level = 64\n", "policy.payer_level: Input should be"),
     ],
 )
 def test_parts_and_bounds_are_checked(load: Load, text: str, problem: str) -> None:
