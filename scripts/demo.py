@@ -2,8 +2,8 @@
 
 Starts anvil, deploys, brings one payer, four oracles and five nodes, each a process; opens two jobs
 that run a service from a git repository made for the occasion; kills a serving node and an oracle;
-extends one job, cancels the other; waits until both are settled; adds up the books from the chain's
-logs and writes `build/demo.json`. Exit code 0 only if they balance.
+extends one job, scales and cancels the other; waits until both are settled; hands the fees on; adds
+up the books from the chain's logs and writes `build/demo.json`. Exit code 0 only if they balance.
 """
 
 from __future__ import annotations
@@ -64,6 +64,7 @@ def result_of(ledger: Ledger, differences: list[str]) -> dict[str, Any]:
         "windows": len(ledger.reports),
         "reallocations": ledger.total("reallocations"),
         **{name: ledger.total(name) for name in totals},
+        "pots": dict(ledger.pulled),
         "conserved": not differences,
         "differences": differences,
     }

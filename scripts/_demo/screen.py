@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from scripts._demo.ledger import Account, Ledger
+from scripts._demo.ledger import POTS, Account, Ledger
 
 DECIMALS = 6
 
@@ -119,7 +119,9 @@ def balance_table(ledger: Ledger) -> Table:
     table.add_column(justify="right")
     for name in ("deposited", "paid", "fees", "refunded", "unclaimed"):
         table.add_row(name, money(ledger.total(name)))
-    held = ledger.total("fees") + ledger.total("unclaimed")
-    table.add_row("deposited - paid - refunded", money(ledger.token_in - ledger.token_out))
-    table.add_row("fees + unclaimed", money(held))
+    for name in POTS:
+        table.add_row(f"of the fees: {name}", money(ledger.pulled[name]))
+    held = ledger.total("fees") + ledger.total("unclaimed") - ledger.handed_on
+    table.add_row("in the escrow", money(ledger.token_in - ledger.token_out))
+    table.add_row("fees not handed on + unclaimed", money(held))
     return table

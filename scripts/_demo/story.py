@@ -1,4 +1,7 @@
-"""What happens on the stage: two jobs, two deaths, an extension, a cancellation, the settlement."""
+"""What happens on the stage: two jobs, two deaths, the settlement, and the fees handed on.
+
+One job is extended, the other scaled up and then cancelled.
+"""
 
 from __future__ import annotations
 
@@ -16,9 +19,10 @@ from workdeed.chain.rpc import RpcClient
 
 POLL_SECONDS = 0.5
 LIMIT_SECONDS = 420.0
-FIRST_JOB, SECOND_JOB = {"slots": 2, "windows": 8}, {"slots": 1, "windows": 9}
-CANCEL_AFTER_CLAIMS = 3
+FIRST_JOB, SECOND_JOB = {"slots": 2, "windows": 7}, {"slots": 1, "windows": 9}
+SCALED_SLOTS, CANCEL_AFTER_CLAIMS = 2, 5
 DYING_ORACLE = 4
+RECEIVERS = ("the oracles", "the burn auction", "the treasury")
 
 
 @dataclass
@@ -34,6 +38,7 @@ class Story:
     second: int = 0
     dead_node: int = 0
     extended: bool = False
+    scaled: bool = False
     cancelled: bool = False
     claims: dict[int, int] = field(default_factory=dict)
 
@@ -52,7 +57,14 @@ class Story:
                 raise DemoError(f"not settled in time; see {self.stage.folder / 'logs'}")
             await self._step()
             await asyncio.sleep(POLL_SECONDS)
+        await self._hand_fees_on()
         await self._step()
+
+    async def _hand_fees_on(self) -> None:
+        """Bring the fees to the oracles, the auction and the treasury; anyone may."""
+        for version in sorted({job.policy for job in self.ledger.jobs.values()}):
+            await self._payer().flush_fees(version)
+        await self._payer().pull_pots()
 
     async def _step(self) -> None:
         self._check_crew()
@@ -79,6 +91,9 @@ class Story:
         elif self.dead_node and not self.extended:
             self.extended = True
             await self._payer().extend_job(self.first, 1)
+        elif not self.scaled and self.claims.get(self.second):
+            self.scaled = True
+            await self._payer().scale_job(self.second, SCALED_SLOTS)
         elif not self.cancelled and self.claims.get(self.second, 0) >= CANCEL_AFTER_CLAIMS:
             self.cancelled = True
             await self._payer().cancel_job(self.second)
@@ -162,6 +177,18 @@ class Story:
             f"job {event['job_id']} extended by {event['windows']} window(s), "
             f"{money(event['deposit'])} more locked"
         )
+
+    def _tell_JobScaled(self, event: Mapping[str, Any]) -> str:  # noqa: N802
+        moved = f"{money(event['deposit'])} more locked"
+        if event["refund"]:
+            moved = f"{money(event['refund'])} refunded"
+        return (
+            f"job {event['job_id']} scaled to {event['slots']} slot(s) from window "
+            f"{event['window'] + 1}, {moved}"
+        )
+
+    def _tell_Pulled(self, event: Mapping[str, Any]) -> str:  # noqa: N802
+        return f"fees for {RECEIVERS[event['pot']]}: {money(event['amount'])}"
 
     def _tell_JobCancelled(self, event: Mapping[str, Any]) -> str:  # noqa: N802
         return f"job {event['job_id']} cancelled, {money(event['refund'])} refunded at once"

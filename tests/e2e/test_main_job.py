@@ -33,7 +33,9 @@ pytestmark = pytest.mark.e2e
 
 UNIT = 10_000
 PRICE, FEE_BPS = 100_000, 2_000
+ORACLE_BPS, TREASURY_BPS = 500, 500
 """Class 1 and the policy of the local preset, written out: base units, basis points."""
+TREASURY = 9
 LEAF = struct.Struct(">20sQQQ")
 
 
@@ -80,8 +82,24 @@ async def audit(stage: Stage, ledger: Ledger) -> None:
     fees = gross - sum(map(operators_share, served.values()))
     payer = int(address_of(account_key(PAYER)), 16)
     assert await view(rpc, token, "balanceOf(address)", payer) == FUNDS - gross
-    assert await view(rpc, token, "balanceOf(address)", int(escrow, 16)) == fees
-    assert await view(rpc, escrow, "liabilities()") == fees
+    assert await view(rpc, token, "balanceOf(address)", int(escrow, 16)) == 0
+    assert await view(rpc, escrow, "liabilities()") == 0
+    await audit_fees(stage, rpc, fees)
+
+
+async def audit_fees(stage: Stage, rpc: RpcClient, fees: int) -> None:
+    """Compare where the fees went with their shares, which come to all of them."""
+    token = stage.deployment.address("TestUSD")
+    others = fees * (FEE_BPS - TREASURY_BPS) // FEE_BPS
+    oracles = others * ORACLE_BPS // (FEE_BPS - TREASURY_BPS)
+    due = {
+        stage.deployment.address("OracleCommittee"): oracles,
+        stage.deployment.address("BurnAuction"): others - oracles,
+        address_of(account_key(TREASURY)): fees - others,
+        stage.deployment.address("FeeVault"): 0,
+    }
+    for account, amount in due.items():
+        assert await view(rpc, token, "balanceOf(address)", int(account, 16)) == amount
 
 
 def check_result(result: dict[str, Any]) -> None:
@@ -92,6 +110,8 @@ def check_result(result: dict[str, Any]) -> None:
     assert result["reallocations"] >= 1
     parts = ("paid", "fees", "refunded", "unclaimed")
     assert result["deposited"] == sum(result[name] for name in parts)
+    assert result["fees"] == sum(result["pots"].values())
+    assert result["jobs"][1]["slots"] == 2
     assert result["paid"] > 0
     assert result["refunded"] > 0
 
