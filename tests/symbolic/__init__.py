@@ -1,0 +1,1 @@
+"""Proofs that the contracts' pure arithmetic holds for all values; `python -m scripts.prove`."""
