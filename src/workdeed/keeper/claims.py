@@ -1,4 +1,7 @@
-"""Collects what a final report proves, for the licenses whose payees this keeper serves."""
+"""Collects what a final report proves, for the licenses whose payees this keeper serves.
+
+What a blacklisted license earned is forfeited instead, in part back to the payer.
+"""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -6,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from workdeed.chain.bindings.escrow import MAX_CLAIMS, ClaimEntry, JobEscrow
-from workdeed.chain.bindings.registry import GOOD
+from workdeed.chain.bindings.registry import BLACKLISTED, GOOD
 from workdeed.chain.books import Books, JobState
 from workdeed.keeper.effects import PlannedEffect
 from workdeed.keeper.reportdata import ReportData
@@ -59,6 +62,19 @@ def due_claims(view: View, leaves: Sequence[Leaf], rule: ClaimRule) -> list[DueC
     return [claim for leaf in leaves if (claim := _due(view, leaf, rule)) is not None]
 
 
+def due_forfeits(view: View, leaves: Sequence[Leaf], rule: ClaimRule) -> list[DueClaim]:
+    """Return what blacklisted licenses lose under the final report, for keepers that serve all."""
+    if rule.payees != "all":
+        return []
+    return [
+        DueClaim(leaf, view.books.licenses[leaf.license_id].payee, units)
+        for leaf in leaves
+        if (units := _moved(view, leaf))
+        and view.books.worst_standing(leaf.license_id, view.timestamp) == BLACKLISTED
+        and _is_our_turn(view, leaf, rule.stagger)
+    ]
+
+
 def claim_effects(
     escrow: JobEscrow, data: ReportData, claims: Iterable[DueClaim]
 ) -> list[PlannedEffect]:
@@ -73,6 +89,13 @@ def claim_effects(
     ]
 
 
+def forfeit_effects(
+    escrow: JobEscrow, data: ReportData, forfeits: Iterable[DueClaim]
+) -> list[PlannedEffect]:
+    """Return the transactions for `forfeits`, one each."""
+    return [_forfeit(escrow, data, one) for one in forfeits]
+
+
 def credited(books: Books, job: JobState, leaf: Leaf, reported: int) -> int:
     """Return the cumulative units that a claim of `leaf` would credit, as the escrow clamps it."""
     assignment = books.assignments[leaf.job_id, leaf.license_id]
@@ -82,12 +105,8 @@ def credited(books: Books, job: JobState, leaf: Leaf, reported: int) -> int:
 
 def _due(view: View, leaf: Leaf, rule: ClaimRule) -> DueClaim | None:
     books = view.books
-    job = books.jobs.get(leaf.job_id)
-    assignment = books.assignments.get((leaf.job_id, leaf.license_id))
-    if leaf.escrow != books.escrow or job is None or assignment is None:
-        return None
-    units = credited(books, job, leaf, view.reported)
-    if units <= assignment.claimed_units or not _is_worth(view, job, leaf, units, rule):
+    units = _moved(view, leaf)
+    if not units or not _is_worth(view, books.jobs[leaf.job_id], leaf, units, rule):
         return None
     payee = books.licenses[leaf.license_id].payee
     if rule.payees != "all" and payee not in rule.payees:
@@ -97,6 +116,17 @@ def _due(view: View, leaf: Leaf, rule: ClaimRule) -> DueClaim | None:
     if rule.payees == "all" and not _is_our_turn(view, leaf, rule.stagger):
         return None
     return DueClaim(leaf, payee, units)
+
+
+def _moved(view: View, leaf: Leaf) -> int:
+    """Return the cumulative units that a leaf would credit now, 0 if it moves nothing."""
+    books = view.books
+    job = books.jobs.get(leaf.job_id)
+    assignment = books.assignments.get((leaf.job_id, leaf.license_id))
+    if leaf.escrow != books.escrow or job is None or assignment is None:
+        return 0
+    units = credited(books, job, leaf, view.reported)
+    return units if units > assignment.claimed_units else 0
 
 
 def _is_worth(view: View, job: JobState, leaf: Leaf, units: int, rule: ClaimRule) -> bool:
@@ -128,6 +158,15 @@ def _effect(
 
     key = f"claim:{keccak(call.data).hex()}"
     return PlannedEffect(key, call, done, transient=HELD)
+
+
+def _forfeit(escrow: JobEscrow, data: ReportData, due: DueClaim) -> PlannedEffect:
+    call = escrow.forfeit(*due.leaf[1:], data.proof(due.leaf))
+    return PlannedEffect(
+        key=f"forfeit:{keccak(call.data).hex()}",
+        call=call,
+        done=lambda books: books.assignments[due.key].claimed_units >= due.credited,
+    )
 
 
 def _parts(claims: Sequence[DueClaim]) -> Iterator[Sequence[DueClaim]]:

@@ -6,7 +6,13 @@ from dataclasses import dataclass, field
 
 from workdeed.chain.bindings.desk import JobDesk
 from workdeed.chain.bindings.escrow import JobEscrow
-from workdeed.keeper.claims import ClaimRule, claim_effects, due_claims
+from workdeed.keeper.claims import (
+    ClaimRule,
+    claim_effects,
+    due_claims,
+    due_forfeits,
+    forfeit_effects,
+)
 from workdeed.keeper.closes import close_effects, due_closes, unattested_effects
 from workdeed.keeper.effects import EffectDesk, PlannedEffect
 from workdeed.keeper.reportdata import ReportSource
@@ -54,6 +60,8 @@ class Settling:
         if self.claims is not None:
             due = due_claims(view, data.leaves, self.claims)
             effects += claim_effects(self.escrow, data, due)
+            lost = due_forfeits(view, data.leaves, self.claims)
+            effects += forfeit_effects(self.escrow, data, lost)
         if self.closes is not None:
             closing = due_closes(view, data.leaves, self.closes)
             effects += close_effects(self.escrow, data, closing)

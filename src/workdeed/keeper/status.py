@@ -54,6 +54,7 @@ def _job(view: View, job: JobState) -> dict[str, Any]:
         "paid": str(job.paid),
         "fees": str(job.fees),
         "refunded": str(job.refunded),
+        "forfeited": str(job.forfeited),
         "locked": str(job.locked),
         "funded_units": job.funded_units,
         "claimed_units": job.claimed_units,

@@ -211,12 +211,14 @@ class FakeRpc(Rpc):
         if self.max_span is not None and last - first + 1 > self.max_span:
             raise RpcError(-32005, "query returned more than 10000 results")
         chosen = blocks[first : last + 1]  # a node that lags returns what it has, and no error
-        return [
+        found = [
             _log_json(block, index, event)
             for block in chosen
             for index, event in enumerate(block.events)
             if contract_of(event).address in span["address"]
         ]
+        wanted = span.get("topics", [])
+        return [log for log in found if _fits(log["topics"], wanted)]
 
 
 class FakeNode(FakeRpc):
@@ -361,6 +363,13 @@ def parse_raw(raw: bytes) -> Transaction:
         data=bytes.fromhex(values["data"][2:]),
         max_fee=values["maxFeePerGas"],
         gas=values["gas"],
+    )
+
+
+def _fits(topics: Sequence[str], wanted: Sequence[Sequence[str] | None]) -> bool:
+    """Tell whether a log has one of the wanted topics at each position; None takes any."""
+    return len(topics) >= len(wanted) and all(
+        fits is None or topic in fits for topic, fits in zip(topics, wanted, strict=False)
     )
 
 

@@ -7,6 +7,7 @@ from chain_support import SUITE, FakeChain, FakeNode, address, encode_event
 
 from workdeed.chain.bindings.desk import JobRevised
 from workdeed.chain.bindings.suite import UnknownEventError
+from workdeed.chain.bindings.vault import Pulled
 from workdeed.chain.fees import Fees
 from workdeed.chain.rpc import RevertError, RpcError, RpcUnavailable
 from workdeed.chain.transactions import (
@@ -57,6 +58,14 @@ def test_a_transaction_names_everything_that_is_signed() -> None:
         "maxFeePerGas": 8,
         "maxPriorityFeePerGas": 9,
     }
+
+
+def test_bug_a_receipt_tells_of_the_vaults_events_too() -> None:
+    """The vault is not followed, but who sends to it wants to know what it did."""
+    pulled = Pulled(1, SUITE.token.address, 5)
+    topics, data = encode_event(SUITE.vault, pulled)
+    log = ReceiptLog(SUITE.vault.address, tuple(topics), data)
+    assert receipt(log).events(SUITE) == (pulled,)
 
 
 async def test_preparing_simulates_and_finds_gas_and_nonce(node: FakeNode) -> None:

@@ -110,13 +110,18 @@ class Chain:
         self.log(licenses.ProfileSet(license_id, keccak(b"%d" % license_id), endpoint))
 
     def open_job(
-        self, job_id: int = 1, slots: int = 1, windows: int = 10, spec: bytes = b"spec"
+        self,
+        job_id: int = 1,
+        slots: int = 1,
+        windows: int = 10,
+        spec: bytes = b"spec",
+        kind: int = escrow.SERVICE,
     ) -> None:
         """Open a job whose spec hash is that of `spec`."""
         deposit = PRICE * slots * windows
         self.log(
             escrow.JobOpened(
-                job_id, PAYER, keccak(spec), 0, 1, 1, PRICE, slots, slots, windows, deposit
+                job_id, PAYER, keccak(spec), kind, 1, 1, PRICE, slots, slots, windows, deposit
             )
         )
 
@@ -155,6 +160,16 @@ class Chain:
         root = data.tree.root
         self.log(committee.ReportSubmitted(window, MEMBERS[0], 0, root, header_hash, 1, final_at))
         return data
+
+    def blacklist(self, license_id: int) -> None:
+        """Blacklist a license."""
+        subject = registry.license_subject(license_id)
+        forever = 2**40
+        self.log(registry.StandingSet(subject, ISSUER, registry.BLACKLISTED, forever, 1, bytes(32)))
+
+    def bond(self, license_id: int, bonded: bool) -> None:
+        """Let the bond of a license reach the minimum, or no longer."""
+        self.log(licenses.BondedSet(license_id, bonded))
 
     def freeze(self, license_id: int) -> None:
         """Freeze a license for a window."""

@@ -7,8 +7,15 @@ from books_support import CHALLENGE, ESCROW, MEMBERS, OPERATORS, Chain, leaf
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workdeed.chain.bindings.escrow import MAX_CLAIMS, JobEscrow
-from workdeed.keeper.claims import ClaimRule, claim_effects, credited, due_claims
+from workdeed.chain.bindings.escrow import MAX_CLAIMS, Forfeited, JobEscrow
+from workdeed.keeper.claims import (
+    ClaimRule,
+    claim_effects,
+    credited,
+    due_claims,
+    due_forfeits,
+    forfeit_effects,
+)
 from workdeed.keeper.stagger import Stagger
 from workdeed.protocol.figures import UNIT
 from workdeed.protocol.report import Leaf
@@ -121,6 +128,38 @@ def test_claims_of_a_payee_share_a_transaction(chain: Chain) -> None:
     for license_id in (*range(1, count + 1), 500):
         chain.claim(1, license_id, UNIT)
     assert all(one.done(chain.books) for one in effects)
+
+
+def test_what_a_blacklisted_license_earned_is_forfeited_once(running: Chain) -> None:
+    """L22: what is held is forfeited exactly once, and only of who is blacklisted."""
+    data = running.report(2, [leaf(1, 1, UNIT), leaf(1, 2, UNIT), leaf(1, 0, 2 * UNIT)])
+    running.timestamp += CHALLENGE
+    assert due_forfeits(running.view(), data.leaves, ALL) == []
+    running.freeze(2)
+    running.blacklist(1)
+    assert due_claims(running.view(), data.leaves, ALL) == []
+    due = due_forfeits(running.view(), data.leaves, ALL)
+    assert [(one.key, one.credited) for one in due] == [((1, 1), UNIT)]
+    (effect,) = forfeit_effects(JobEscrow(ESCROW), data, due)
+    assert effect.call == JobEscrow(ESCROW).forfeit(1, 1, UNIT, data.proof(leaf(1, 1, UNIT)))
+    assert not effect.done(running.books)
+    running.log(Forfeited(1, 1, OPERATORS[0], UNIT, 4_000, 2_400, 1_600))
+    assert effect.done(running.books)
+    assert due_forfeits(running.view(), data.leaves, ALL) == []
+
+
+def test_forfeits_are_for_keepers_that_serve_all_and_come_one_after_the_other(
+    running: Chain,
+) -> None:
+    data = running.report(2, [leaf(1, 1, UNIT)])
+    running.blacklist(1)
+    running.timestamp += CHALLENGE
+    own = ClaimRule(frozenset({OPERATORS[0]}), 0, ALONE)
+    assert due_forfeits(running.view(), data.leaves, own) == []
+    late = ClaimRule("all", 0, Stagger(None, pause=5))
+    assert due_forfeits(running.view(), data.leaves, late) == []
+    running.timestamp += 5
+    assert len(due_forfeits(running.view(), data.leaves, late)) == 1
 
 
 @given(

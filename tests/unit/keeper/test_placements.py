@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from books_support import CALENDAR, ESCROW, MEMBER_KEYS, MEMBERS, WINDOW, Chain
+from books_support import CALENDAR, ESCROW, ISSUER, MEMBER_KEYS, MEMBERS, WINDOW, Chain
 from http_support import FakeEndpoints
 from rpc_support import BlockRpc
 
-from workdeed.chain.bindings import committee, licenses
+from workdeed.chain.bindings import committee, desk, escrow, licenses
 from workdeed.chain.bindings.escrow import JobEscrow
 from workdeed.chain.books import Books
 from workdeed.chain.clock import ChainClock
@@ -379,6 +379,38 @@ async def test_a_license_that_lost_its_standing_is_replaced(network: Network) ->
     network.chain.freeze(1)
     (effect,) = await network.lead()
     assert arguments(network, effect)[1] == [3]
+
+
+async def test_a_license_whose_bond_fell_below_the_minimum_is_replaced(network: Network) -> None:
+    network.chain.place(1, [1, 2])
+    network.chain.to_window(4)
+    network.chain.bond(2, False)
+    (effect,) = await network.lead()
+    assert arguments(network, effect)[1] == [3]
+
+
+async def test_a_scaled_job_gets_another_license(network: Network) -> None:
+    network.chain.place(1, [1, 2])
+    network.chain.to_window(4)
+    network.chain.log(desk.JobScaled(1, 4, 3, 1, 1, 0, ()))
+    (effect,) = await network.lead()
+    assert arguments(network, effect)[1] == [3]
+
+
+async def test_while_the_escrow_is_paused_nobody_leads(network: Network) -> None:
+    network.chain.log(escrow.Paused(ISSUER, CALENDAR.start(2)))
+    assert await network.lead() == []
+    network.chain.to_window(2)
+    assert len(await network.lead()) == 1
+
+
+async def test_a_batch_job_is_told_of_and_passed_over(
+    network: Network, log_lines: list[dict[str, object]]
+) -> None:
+    network.chain.open_job(2, spec=SPEC, kind=escrow.BATCH)
+    (effect,) = await network.lead()
+    assert effect.key.startswith("place:1:")
+    assert any("batch job" in str(line.get("reason")) for line in log_lines)
 
 
 async def proposal_of(

@@ -83,6 +83,20 @@ async def test_claims_then_closes_as_set(
     assert [one.call.name for one in desk.effects] == [f"JobEscrow.{one}" for one in expected]
 
 
+async def test_a_blacklisted_license_is_not_paid_but_forfeits(ended: Chain) -> None:
+    data = ended.report(4, LEAVES)
+    ended.blacklist(1)
+
+    async def own(_: int) -> Report:
+        return Report(header=data.header, leaves=encode_leaves(data.leaves))
+
+    desk = Desk()
+    duty = settling(desk, ReportSource(FakeEndpoints(), AddressBook({}), own), closes=False)
+    ended.timestamp += CHALLENGE
+    await duty.run(ended.view())
+    assert [one.call.name for one in desk.effects] == ["JobEscrow.forfeit"]
+
+
 async def test_data_that_nobody_has_is_not_asked_for_all_the_time(ended: Chain) -> None:
     ended.report(4, LEAVES)
     ended.timestamp += CHALLENGE

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workdeed.chain.bindings import desk, registry
+from workdeed.chain.bindings import desk, escrow, registry
 from workdeed.placement.choose import Placement, choose, rank, releases
 from workdeed.placement.errors import PlacementError
 from workdeed.placement.rules import ELIGIBLE, MAX_PLACEMENT, obstacle
@@ -78,6 +78,14 @@ class TestLaterPlacements:
             assert not {10, 11, 12} & set(found.assign)
             assert "earned nothing" in releases(world.view(), 1)[11]
 
+    def test_a_scaled_job_has_the_slots_that_it_has_now(self) -> None:
+        world = world_of(slots=2)
+        world.place([10, 11])
+        world.log(desk.JobScaled(1, 1, 4, 1, 1, 0, ()))
+        assert len(chosen(world).assign) == 2
+        world.log(desk.JobScaled(1, 1, 1, 1, 0, 1, (10,)))
+        assert choose(world.view(), 1) is None
+
     def test_one_that_lost_its_standing_goes_at_once(self) -> None:
         world = self.placed()
         world.stand(registry.license_subject(12), registry.FROZEN)
@@ -132,6 +140,15 @@ class TestNotPlaceable:
         world = world_of(slots=4)
         world.log(desk.JobCancelled(1, 0, 0, 0))
         assert choose(world.view(), 1) is None
+
+    def test_a_batch_job_is_left_alone(self) -> None:
+        world = world_of(slots=4)
+        shards = escrow.JobOpened(
+            2, world.books.jobs[1].payer, bytes(32), escrow.BATCH, 1, 1, 1_000, 90, 1, 5, 90_000
+        )
+        world.log(shards)
+        assert choose(world.view(), 2) is None
+        assert releases(world.view(), 2) == {}
 
     def test_without_the_spec_nobody_is_chosen(self) -> None:
         world = world_of()

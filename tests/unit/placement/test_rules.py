@@ -51,6 +51,10 @@ def blacklist_node(world: World) -> None:
     world.stand(registry.account_subject(account("node", L)), registry.BLACKLISTED)
 
 
+def take_bond_back(world: World) -> None:
+    world.log(licenses.BondedSet(L, False))
+
+
 def change_profile(world: World) -> None:
     world.log(licenses.ProfileSet(L, keccak(b"unknown profile"), ""))
 
@@ -85,6 +89,7 @@ def place(world: World) -> None:
         (freeze_license, "frozen"),
         (suspend_owner, "suspended"),
         (blacklist_node, "blacklisted"),
+        (take_bond_back, "bond is below the minimum"),
         (change_profile, "profile on chain is not held"),
         (demand_verification, "not verified"),
         (forget_spec, "spec of the job is not held"),
@@ -217,6 +222,7 @@ class TestLost:
             freeze_license,
             suspend_owner,
             blacklist_node,
+            take_bond_back,
             demand_verification,
             want(tags=["REG:US"]),
             want(runner="car"),
