@@ -1,0 +1,1 @@
+"""A state machine over seats, reports, equivocation and rewards."""
