@@ -114,6 +114,20 @@ def test_more_than_a_quorum_are_fine(system: System, job_id: int) -> None:
     assert system.desk.job(job_id).completed
 
 
+def test_every_member_of_the_largest_committee_may_sign() -> None:
+    """More signatures than any committee can give are no call at all."""
+    system = deploy_system(oracles=32)
+    job_id = system.start_job([system.issue_node()], kind=BATCH)
+    signatures = system.result_signatures(job_id, keys=system.oracle_keys)
+    assert len(signatures) == 32 * 65
+
+    with evm.reverts():
+        system.desk.attest_result(job_id, RESULT_HASH, signatures + signatures[:1])
+    system.desk.attest_result(job_id, RESULT_HASH, signatures)
+
+    assert system.desk.job(job_id).completed
+
+
 def test_repeated_signatures_are_refused(system: System, job_id: int) -> None:
     one = system.result_signatures(job_id, keys=system.oracle_keys[:1])
 

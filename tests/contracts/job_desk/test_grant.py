@@ -281,6 +281,15 @@ def test_what_costs_nothing_needs_no_budget(system: System) -> None:
     assert events(system.desk, "Spent") == []
 
 
+def test_batch_opening_is_charged_for_its_shards_and_not_for_its_windows(system: System) -> None:
+    grant(system, DELEGATE, budget=4 * PRICE)
+    opening = Opening(kind=BATCH, slots=4, windows=9)
+
+    system.desk.open_job_for(system.payer, opening, sender=DELEGATE)
+
+    assert left(system) == 0
+
+
 def test_payer_keeps_to_no_budget(system: System, job_id: int) -> None:
     """Not even to one that it granted to itself."""
     system.desk.grant(system.payer, 0, 0, 0, sender=system.payer)

@@ -11,6 +11,7 @@ NEW, NEWER = keccak(b"new spec"), keccak(b"newer spec")
 
 
 def test_payer_revises(system: System, nodes: list[int]) -> None:
+    system.open_job()
     job_id = system.start_job(nodes[:1])
     before = Books.of(system), system.desk.job(job_id)
 

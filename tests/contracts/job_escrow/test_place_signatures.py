@@ -56,6 +56,20 @@ def test_more_signatures_than_a_quorum_are_fine(
     assert system.desk.job(job_id).active == 3
 
 
+def test_every_member_of_the_largest_committee_may_sign() -> None:
+    """More signatures than any committee can give are no call at all."""
+    system = deploy_system(oracles=32)
+    job_id = system.open_job()
+    arguments = system.placement(job_id, [system.issue_node()], keys=system.oracle_keys)
+    assert len(arguments.signatures) == 32 * 65
+
+    with evm.reverts():
+        system.escrow.place(*arguments._replace(signatures=arguments.signatures + b"0"))
+    system.escrow.place(*arguments)
+
+    assert system.desk.job(job_id).active == 1
+
+
 def test_unsorted_signatures_are_refused(system: System, nodes: list[int], job_id: int) -> None:
     arguments = system.placement(job_id, nodes)
     swapped = arguments.signatures[65:130] + arguments.signatures[:65] + arguments.signatures[130:]
