@@ -7,7 +7,7 @@
 @license GNU Affero General Public License v3.0 only
 @notice An ERC-20 of 18 decimals with ERC-2612, that anyone may burn and that the governor mints up to a cap.
 @custom:security The cap counts everything that was ever minted: what is burned never comes back. snekmate's owner and
-        minter are given up in the constructor and nothing of them is exported; the trust registry names the governor.
+        minter are given up in the constructor and can't be taken up again; the trust registry names the governor.
 @custom:kill Not possible: nobody can stop, freeze or seize tokens. Minting ends at the cap.
 """
 
@@ -54,6 +54,8 @@ exports: (
     erc20.nonces,
     erc20.DOMAIN_SEPARATOR,
     erc20.eip712Domain,
+    # Nobody: for those who watch snekmate's role.
+    erc20.is_minter,
     # Where the governor is named.
     roles.TRUST,
 )
@@ -79,7 +81,7 @@ def __init__(trust: ITrustRegistry, cap: uint256, supply: uint256, holder: addre
     roles.__init__(trust)
     ownable.__init__()
     erc20.__init__("Workdeed", "DEEDS", 18, "ProtocolToken", "1")
-    # snekmate makes the deployer owner and minter; the event is for those who watch these roles.
+    # snekmate makes the deployer owner and minter.
     erc20.is_minter[msg.sender] = False
     log erc20.RoleMinterChanged(minter=msg.sender, status=False)
     ownable._transfer_ownership(empty(address))

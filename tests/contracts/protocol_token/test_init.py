@@ -22,6 +22,10 @@ def test_supply_may_be_the_whole_cap(system: System) -> None:
         token.mint(HOLDER, 1, sender=system.governor)
 
 
+def test_single_base_unit_is_minted(system: System) -> None:
+    assert deploy_token(system, supply=1).balanceOf(HOLDER) == 1
+
+
 def test_supply_above_the_cap_is_refused(system: System) -> None:
     with evm.reverts("token: above the cap"):
         deploy_token(system, supply=CAP + 1)
@@ -45,12 +49,13 @@ def test_deployer_keeps_nothing(token: Contract, system: System) -> None:
 
     assert minters == [(system.deployer, True), (system.deployer, False)]
     assert owners == [system.deployer, ZERO_ADDRESS]
+    assert not token.is_minter(system.deployer)
     with evm.reverts("roles: not the governor"):
         token.mint(system.deployer, 1, sender=system.deployer)
 
 
 def test_nothing_of_an_owner_is_there(token: Contract) -> None:
-    """G26: no function that snekmate gives an owner or a minter."""
+    """G26: no function that snekmate gives an owner or a minter, but for the view of who is one."""
     functions = {item["name"] for item in token.abi if item["type"] == "function"}
 
     assert functions == {
@@ -69,6 +74,7 @@ def test_nothing_of_an_owner_is_there(token: Contract) -> None:
         "nonces",
         "DOMAIN_SEPARATOR",
         "eip712Domain",
+        "is_minter",
         "TRUST",
         "CAP",
         "minted",

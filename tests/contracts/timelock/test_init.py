@@ -55,6 +55,21 @@ def test_members_are_counted(system: System) -> None:
     assert counts == [3, 2, 3, 1]
 
 
+def test_eight_members_of_each_role_are_taken(system: System) -> None:
+    names = [account(f"member {index}") for index in range(9)]
+    timelock = deploy_timelock(system, proposers=names[:8], executors=names[:8]).timelock
+
+    assert timelock.member_count(timelock.PROPOSER_ROLE()) == 8
+    with evm.reverts():
+        deploy_timelock(system, proposers=names)
+    with evm.reverts():
+        deploy_timelock(system, executors=names)
+
+
+def test_delay_of_a_second_is_one(system: System) -> None:
+    assert deploy_timelock(system, delay=1).timelock.get_minimum_delay() == 1
+
+
 def test_delay_is_told(system: System) -> None:
     timelock = deploy_timelock(system).timelock
 
