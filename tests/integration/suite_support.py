@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-from workdeed.chain.deployment import REQUIRED, DeployedContract
+from workdeed.chain.deployment import DeployedContract
 
 Create = Callable[..., Awaitable[DeployedContract]]
 """Creates the contract of a name with constructor arguments."""
@@ -17,6 +17,9 @@ POLICY = (500, 1_000, 500, 5_000, 0, True, False, 5_000, 3_000)
 """Fees of 5 % to oracles, 10 % to burn, 5 % to the treasury; SLA floor 50 %; payers in good
 standing; what is forfeited goes back to the payer by half, 30 % of it is burned."""
 
+SALE_LIMIT = 4
+"""Licenses that an account may buy."""
+
 
 @dataclass(frozen=True)
 class Terms:
@@ -26,6 +29,7 @@ class Terms:
         auction: who gets the burn pot; an account will do.
         seats: license and signer of each first seat; license ids count from 1.
         bonds: minimum of nodes and oracles, unbond delay, slash cap, payer's and burn's share.
+        tiers: units and price of each tier of a sale of licenses; none for no sale.
 
     """
 
@@ -46,6 +50,7 @@ class Terms:
     owner_level: int = 0
     policy: tuple[int, int, int, int, int, bool, bool, int, int] = POLICY
     bonds: tuple[int, int, int, int, int, int] = (0, 0, 900, 5_000, 4_000, 3_000)
+    tiers: Sequence[tuple[int, int]] = ()
 
 
 async def deploy_suite(create: Create, bind: Bind, terms: Terms) -> dict[str, DeployedContract]:
@@ -71,4 +76,6 @@ async def deploy_suite(create: Create, bind: Bind, terms: Terms) -> dict[str, De
     escrow = await make("JobEscrow", trust, licenses, committee, tariff, desk)
     await bind("Tariff", tariff, "bind_escrow", escrow)
     await bind("JobDesk", desk, "bind_escrow", escrow)
-    return {name: made[name] for name in REQUIRED}
+    if terms.tiers:
+        await make("LicenseSale", trust, licenses, list(terms.tiers), SALE_LIMIT, 0)
+    return made

@@ -17,7 +17,7 @@ from workdeed.cli.network import (
     parse_hash,
     with_client,
 )
-from workdeed.cli.output import emit_fields, emit_json
+from workdeed.cli.output import emit_fields, emit_json, note
 
 if TYPE_CHECKING:
     from workdeed.chain.keys import LocalSigner
@@ -29,7 +29,7 @@ LICENSE_ID = click.IntRange(min=1)
 
 @click.group("license")
 def license_() -> None:
-    """Issue, link, bond and show licenses."""
+    """Issue, buy, link, bond and show licenses."""
 
 
 @license_.command()
@@ -49,6 +49,26 @@ def issue(owner: str, kind: str, network: Network, key: Key) -> None:
         click.echo(f"license {await client.issue_license(account, KINDS[kind])}")
 
     with_client(network, work, key)
+
+
+@license_.command()
+@click.argument("count", type=click.IntRange(min=1), default=1)
+@click.option("--max-cost", help="The most that they may cost together. Default: today's cost.")
+@click.option("--dry-run", is_flag=True, help="Say what they cost, but buy nothing.")
+@network_options
+@key_options
+def buy(count: int, max_cost: str | None, dry_run: bool, network: Network, key: Key) -> None:
+    """Buy COUNT node licenses, where the deployment sells any; prints their numbers."""
+
+    async def work(client: "Client") -> None:
+        decimals = await client.decimals()
+        limit = parse_amount(max_cost, decimals, "--max-cost") if max_cost is not None else None
+        cost = format_amount(await client.license_cost(count), decimals)
+        note(f"{'would buy' if dry_run else 'buying'} {count} for {cost}")
+        for license_id in [] if dry_run else await client.buy_licenses(count, limit):
+            click.echo(f"license {license_id}")
+
+    with_client(network, work, None if dry_run else key)
 
 
 @license_.command()

@@ -16,7 +16,7 @@ COMMANDS = {
     "cancel": ("workdeed.cli.jobs:cancel", "End a job and get back what it has not used."),
     "close": ("workdeed.cli.jobs:close", "Close a job that is over and get the rest back."),
     "delegate": ("workdeed.cli.delegates:delegate", "Let others open and change jobs."),
-    "license": ("workdeed.cli.licenses:license_", "Issue, link, bond and show licenses."),
+    "license": ("workdeed.cli.licenses:license_", "Issue, buy, link, bond and show licenses."),
     "claim": ("workdeed.cli.claims:claim", "Collect what a license has earned."),
     "forfeit": ("workdeed.cli.claims:forfeit", "Take what a blacklisted license has earned."),
     "fees": ("workdeed.cli.fees:fees", "Show fees and hand them on."),

@@ -1,4 +1,4 @@
-"""The operator's operations: issue, link, announce and show licenses."""
+"""The operator's operations: issue, buy, link, announce and show licenses."""
 
 import time
 from dataclasses import dataclass
@@ -7,12 +7,14 @@ from typing import Any
 from workdeed.chain.bindings.committee import SEATED
 from workdeed.chain.bindings.licenses import NODE, ORACLE, ZERO_ADDRESS, Bond, LicenseIssued
 from workdeed.chain.bindings.registry import STANDINGS
+from workdeed.chain.bindings.sale import LicenseSale, LicensesSold
 from workdeed.chain.keys import Signer
 from workdeed.protocol.eip712 import COMMITTEE_DOMAIN, LICENSE_DOMAIN, link_node_digest
 from workdeed.protocol.errors import SignatureError
 from workdeed.protocol.fields import to_hex
 from workdeed.protocol.limits import MAX_ENDPOINT
 from workdeed.protocol.messages import NodeProfile
+from workdeed.sdk.allowances import pay_with
 from workdeed.sdk.endpoints import parse_base
 from workdeed.sdk.errors import SdkError
 from workdeed.sdk.keepers import get_profile
@@ -119,6 +121,45 @@ class Licenses:
         if issued is None:
             raise SdkError("issue: its receipt holds no license; check the deployment file")
         return issued.license_id
+
+    async def license_cost(self, count: int) -> int:
+        """Return what the next licenses of the sale cost together, in base units.
+
+        Raises:
+            SdkError: if the deployment sells none, or not so many.
+
+        """
+        return await self.session.read(self._sale().cost_of(count))
+
+    async def buy_licenses(self, count: int = 1, max_cost: int | None = None) -> list[int]:
+        """Buy node licenses and return their ids.
+
+        Args:
+            count: how many.
+            max_cost: the most that they may cost together; by default what they cost now.
+
+        Raises:
+            SdkError: if the sale is closed, the balance does not cover them or the sale refuses.
+
+        """
+        sale, suite = self._sale(), self.session.suite
+        if not await self.session.read(suite.registry.is_issuer(sale.address)):
+            raise SdkError("sale: it is closed; the governor opens it by making it an issuer")
+        cost = await self.license_cost(count)
+        limit = cost if max_cost is None else max_cost
+        if limit < cost:
+            raise SdkError(f"max_cost: they cost {cost} now, more than {limit}; raise it")
+        await pay_with(self.session, sale.address, cost)
+        sold = (await self.session.sender.send(sale.buy(count, limit))).event(LicensesSold)
+        if sold is None:
+            raise SdkError("buy: its receipt holds no license; check the deployment file")
+        return list(range(sold.first_id, sold.first_id + sold.count))
+
+    def _sale(self) -> LicenseSale:
+        sale = self.session.suite.sale
+        if sale is None:
+            raise SdkError("sale: this deployment sells no licenses; an issuer issues them")
+        return sale
 
     async def license(self, license_id: int) -> LicenseView:
         """Return a license as it stands; raises `SdkError` if there is none."""

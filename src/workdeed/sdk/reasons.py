@@ -88,6 +88,13 @@ REASONS: Final[dict[str, str]] = {
     "signature: invalid": "the node's signature is malformed; sign anew",
     "signature: high s": "the node's signature is not in its low-s form; sign anew",
     "erc721: invalid token ID": "there is no such license",
+    # The sale of licenses.
+    "sale: 1 to 16 licenses": "one purchase takes 1 to 16 licenses; buy again for more",
+    "sale: not in good standing": "your account is not in good standing; see `workdeed trust show`",
+    "sale: not verified": "your account is not verified enough; ask an issuer to attest it",
+    "sale: over the limit": "an account may not buy so many licenses",
+    "sale: dearer than allowed": "others bought first and the price rose; raise max_cost",
+    "sale: sold out": "there are not so many licenses left",
     # Bonds and rewards.
     "license: unknown license": "there is no such license",
     "license: zero amount": "the amount must be above 0",

@@ -13,7 +13,7 @@ import pytest
 # Found in every import mode of pytest.
 sys.path.insert(0, str(Path(__file__).parent))
 
-from keeper_support import ANVIL, BOND, Anvil, FakeKeeper, LocalChain, Quorum, deploy
+from keeper_support import ANVIL, BOND, TIERS, Anvil, FakeKeeper, LocalChain, Quorum, deploy
 
 from workdeed.chain.rpc import RpcClient
 
@@ -57,8 +57,8 @@ async def instant_chain(instant_anvil: Anvil, tmp_path: Path) -> LocalChain:
 
 @pytest.fixture
 async def calm_chain(instant_anvil: Anvil, tmp_path: Path) -> LocalChain:
-    """The same with windows that end only when a test says so, and a minimum bond for nodes."""
-    return await deploy(instant_anvil.url, tmp_path, window=10_000, min_node_bond=BOND)
+    """The same with windows that end only when a test says so, bonds and a sale of licenses."""
+    return await deploy(instant_anvil.url, tmp_path, window=10_000, min_node_bond=BOND, tiers=TIERS)
 
 
 @pytest.fixture

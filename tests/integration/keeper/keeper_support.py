@@ -40,13 +40,15 @@ ROOT = Path(__file__).resolve().parents[3]
 CONTRACTS = ROOT / "contracts"
 ANVIL = ROOT / "node_modules" / ".bin" / "anvil"
 CACHE = ROOT / ".cache" / "keeper-tests"
-NAMES = REQUIRED
+NAMES = (*REQUIRED, "LicenseSale")
 MNEMONIC = "test test test test test test test test test test test junk"
 WINDOW, CHALLENGE, CLOSE_GRACE, FREEZE, UNBOND_DELAY = 6, 1, 12, 60, 900
 PRICE = 100_003
 CLASSES = [(PRICE, 500, 512, 1_024)]
 BOND = 1_000_000
 """The least bond of a node license on the calm chain."""
+TIERS = ((2, 500_000), (9, 700_000))
+"""Units and price of each tier of its sale of licenses."""
 CHAIN_ID = 31_337
 
 DEPLOYER, GOVERNOR, GUARDIAN, ISSUER, PAYER, OPERATOR, KEEPER = range(7)
@@ -127,7 +129,13 @@ class LocalChain:
 
 
 async def deploy(
-    url: str, folder: Path, oracles: int = 1, *, window: int = WINDOW, min_node_bond: int = 0
+    url: str,
+    folder: Path,
+    oracles: int = 1,
+    *,
+    window: int = WINDOW,
+    min_node_bond: int = 0,
+    tiers: Sequence[tuple[int, int]] = (),
 ) -> LocalChain:
     """Deploy every contract and return where it stands; seat i is held by license i + 1."""
     bytecode = compiled()
@@ -149,6 +157,7 @@ async def deploy(
             challenge=CHALLENGE,
             close_grace=CLOSE_GRACE,
             freeze_period=FREEZE,
+            tiers=tiers,
             bonds=(min_node_bond, 0, UNBOND_DELAY, 5_000, 4_000, 3_000),
         )
         contracts = await deploy_suite(deployer.create, deployer.call, terms)

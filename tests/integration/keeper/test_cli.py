@@ -27,6 +27,9 @@ from keeper_support import (
     signer_of,
 )
 
+from workdeed.chain.bindings.suite import Suite
+from workdeed.chain.rpc import RpcClient
+from workdeed.chain.transactor import Transactor
 from workdeed.cli.root import root
 from workdeed.protocol.hashing import keccak
 from workdeed.protocol.signing import address_of
@@ -55,6 +58,7 @@ class Shell:
     """Types commands for one chain."""
 
     def __init__(self, chain: LocalChain, keeper: str, folder: Path) -> None:
+        self.chain = chain
         self._shared = ["--network", str(chain.file), "--rpc", chain.url, "--keeper", keeper]
         self.folder = folder
 
@@ -193,6 +197,40 @@ async def test_an_operator_bonds_a_license(calm_shell: Shell, quorum: Quorum) ->
     await quorum.wait(UNBOND_DELAY)
     withdrawn = await shell.run("license", "withdraw", license_id, by=OPERATOR)
     assert withdrawn.splitlines()[-1] == f"license {license_id} withdrawn 0.5"
+
+
+async def test_an_operator_buys_licenses(calm_shell: Shell) -> None:
+    shell = calm_shell
+    await shell.run("faucet", "2", by=OPERATOR)
+    assert "would buy 3 for 1.7" in await shell.run("license", "buy", "3", "--dry-run")
+    closed = await shell.run("license", "buy", by=OPERATOR, code=1)
+    assert "it is closed; the governor opens it" in closed
+    await open_sale(shell.chain)
+    dear = await shell.run("license", "buy", "3", "--max-cost", "1.6", by=OPERATOR, code=1)
+    assert "max_cost: they cost 1700000 now" in dear
+    bought = await shell.run("license", "buy", "3", by=OPERATOR)
+    assert bought.splitlines()[-3:] == ["license 2", "license 3", "license 4"]
+    shown = json.loads(await shell.run("license", "show", "4", "--json"))
+    assert shown["owner"] == signer_of(OPERATOR).address
+    await shell.run("faucet", "2", by=OPERATOR)
+    over = await shell.run("license", "buy", "2", by=OPERATOR, code=1)
+    assert "an account may not buy so many licenses" in over
+    assert "not so many licenses left" in await shell.run(
+        "license", "buy", "9", "--dry-run", code=1
+    )
+
+
+async def test_where_no_licenses_are_sold_an_issuer_issues_them(shell: Shell) -> None:
+    assert "sells no licenses" in await shell.run("license", "buy", "--dry-run", code=1)
+
+
+async def open_sale(chain: LocalChain) -> None:
+    """Let the governor make the sale an issuer."""
+    suite = Suite.of(chain.deployment)
+    assert suite.sale is not None
+    call = suite.registry.set_issuer(suite.sale.address, True)
+    async with RpcClient(chain.url) as rpc:
+        await Transactor(rpc, signer_of(GOVERNOR)).send_and_wait(call)
 
 
 async def test_fees_and_forfeits_reach_whom_they_belong_to(

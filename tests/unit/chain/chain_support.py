@@ -16,6 +16,7 @@ from workdeed.chain.bindings.desk import JobDesk
 from workdeed.chain.bindings.escrow import JobEscrow
 from workdeed.chain.bindings.licenses import NodeLicense
 from workdeed.chain.bindings.registry import TrustRegistry
+from workdeed.chain.bindings.sale import LicenseSale
 from workdeed.chain.bindings.suite import Suite
 from workdeed.chain.bindings.tariff import Tariff
 from workdeed.chain.bindings.token import Token
@@ -43,6 +44,7 @@ SUITE = Suite(
     tariff=Tariff(address(0xA6)),
     desk=JobDesk(address(0xA7)),
     vault=FeeVault(address(0xA8)),
+    sale=LicenseSale(address(0xA9)),
 )
 
 

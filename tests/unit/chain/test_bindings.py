@@ -19,6 +19,7 @@ from workdeed.chain.bindings import (
     escrow,
     licenses,
     registry,
+    sale,
     tariff,
     vault,
 )
@@ -57,6 +58,7 @@ UNBOUND = {
         *("amend", "revise", "open_job_for", "set_class", "add_policy", "words_of"),
         *("revision_of", "spec_hash_of"),
     },
+    "LicenseSale": {"TRUST", "TOKEN", "LICENSES"},
     "TestUSD": {"name", "eip712Domain"},
 }
 
@@ -264,6 +266,7 @@ async def test_read_asks_at_a_block() -> None:
         ("MAX_CLAIMS", "JobEscrow", escrow.MAX_CLAIMS),
         ("SERVICE", "JobEscrow", escrow.SERVICE),
         ("BATCH", "JobEscrow", escrow.BATCH),
+        ("MAX_COUNT", "LicenseSale", sale.MAX_COUNT),
         ("MAX_OPENINGS", "JobDesk", desk.MAX_OPENINGS),
         ("MAX_RELEASE", "JobDesk", desk.MAX_RELEASE),
         ("ABANDON_FACTOR", "JobDesk", desk.ABANDON_FACTOR),

@@ -25,7 +25,7 @@ def test_every_reason_stands_in_a_contract() -> None:
     assert own - reasons_in_contracts() == set()
 
 
-@pytest.mark.parametrize("area", ["escrow", "desk", "license", "trust"])
+@pytest.mark.parametrize("area", ["escrow", "desk", "license", "sale", "trust"])
 def test_what_users_meet_is_explained(area: str) -> None:
     """Left out is what only oracles, the deployer and role holders' other contracts can cause."""
     internal = {
@@ -58,6 +58,10 @@ def test_what_users_meet_is_explained(area: str) -> None:
         "license: not owner or approved",
         "license: not owner or operator",
         "license: receiver's standing",
+        "sale: no tiers",
+        "sale: empty tier",
+        "sale: zero limit",
+        "sale: unknown tier",
         "trust: already bound",
         "trust: not the deployer",
         "trust: zero governor",

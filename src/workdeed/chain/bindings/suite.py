@@ -10,6 +10,7 @@ from workdeed.chain.bindings.desk import JobDesk
 from workdeed.chain.bindings.escrow import JobEscrow
 from workdeed.chain.bindings.licenses import NodeLicense
 from workdeed.chain.bindings.registry import TrustRegistry
+from workdeed.chain.bindings.sale import LicenseSale
 from workdeed.chain.bindings.tariff import Tariff
 from workdeed.chain.bindings.token import Token
 from workdeed.chain.bindings.vault import FeeVault
@@ -22,7 +23,7 @@ class UnknownEventError(CodecError):
 
 @dataclass(frozen=True)
 class Suite:
-    """The contracts of one deployment."""
+    """The contracts of one deployment; `sale` is None where no licenses are sold."""
 
     registry: TrustRegistry
     licenses: NodeLicense
@@ -32,10 +33,12 @@ class Suite:
     escrow: JobEscrow
     vault: FeeVault
     token: Token
+    sale: LicenseSale | None = None
 
     @classmethod
     def of(cls, deployment: Deployment) -> "Suite":
         """Return the contracts that a deployment file names."""
+        has_sale = LicenseSale.NAME in deployment.contracts
         return cls(
             registry=TrustRegistry(deployment.address(TrustRegistry.NAME)),
             licenses=NodeLicense(deployment.address(NodeLicense.NAME)),
@@ -45,6 +48,7 @@ class Suite:
             escrow=JobEscrow(deployment.address(JobEscrow.NAME)),
             vault=FeeVault(deployment.address(FeeVault.NAME)),
             token=Token(deployment.address(Token.NAME)),
+            sale=LicenseSale(deployment.address(LicenseSale.NAME)) if has_sale else None,
         )
 
     @cached_property
@@ -58,7 +62,8 @@ class Suite:
     @cached_property
     def contracts(self) -> tuple[Contract, ...]:
         """All contracts, followed or not."""
-        return (*self.followed, self.vault, self.token)
+        optional = () if self.sale is None else (self.sale,)
+        return (*self.followed, self.vault, self.token, *optional)
 
     def decode(self, address: str, topics: Sequence[bytes], data: bytes) -> Event:
         """Decode a log of one of the contracts.
