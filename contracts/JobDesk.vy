@@ -176,9 +176,7 @@ def grant(delegate: address, scopes: uint256, budget: uint256, expires_at: uint2
     self._grants[msg.sender][delegate] = grant_word._pack(
         grant_word.Grant(budget=budget, expires_at=expires_at, scopes=scopes)
     )
-    log IJobDesk.Granted(
-        payer=msg.sender, delegate=delegate, scopes=scopes, budget=budget, expires_at=expires_at
-    )
+    log IJobDesk.Granted(payer=msg.sender, delegate=delegate, scopes=scopes, budget=budget, expires_at=expires_at)
 
 
 @external
@@ -257,9 +255,7 @@ def extend_job(job_id: uint256, windows: uint256) -> uint256:
         terms.start += windows
     deposit: uint256 = shares._gross(money.price, added)
     self._charge(terms.payer, deposit)
-    log IJobDesk.JobExtended(
-        job_id=job_id, windows=windows, end=money.end, funded_units=money.funded, deposit=deposit
-    )
+    log IJobDesk.JobExtended(job_id=job_id, windows=windows, end=money.end, funded_units=money.funded, deposit=deposit)
     self._amend(job_id, money, terms, [])
     return deposit
 
@@ -573,9 +569,7 @@ def _charge(payer: address, amount: uint256):
 
 
 @internal
-def _amend(
-    job_id: uint256, money: money_word.Money, terms: terms_word.Terms, release: DynArray[uint256, MAX_RELEASE]
-):
+def _amend(job_id: uint256, money: money_word.Money, terms: terms_word.Terms, release: DynArray[uint256, MAX_RELEASE]):
     """
     @dev Lets the escrow rewrite a job and move its money.
     @param job_id The job.

@@ -663,7 +663,9 @@ def _credit(job_id: uint256, license_id: uint256, units: uint256, reported: uint
     credited: uint256 = min(min(units, cap), unsafe_add(claimed, money_word._left(money)))
     if credited <= claimed:
         return 0
-    amount: uint256 = rates._pay(money_word._policy(money), shares._gross(price, claimed), shares._gross(price, credited))
+    amount: uint256 = rates._pay(
+        money_word._policy(money), shares._gross(price, claimed), shares._gross(price, credited)
+    )
     added: uint256 = unsafe_sub(credited, claimed)
     self._money[job_id] = unsafe_add(money, unsafe_mul(added, money_word.ONE_CLAIMED))
     self._service[job_id][license_id] = unsafe_add(service, unsafe_mul(added, service_word.ONE_CLAIMED))

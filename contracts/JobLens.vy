@@ -117,9 +117,7 @@ def jobs_of(payer: address, first: uint256, count: uint256) -> DynArray[uint256,
 
 @external
 @view
-def assignments(
-    job_id: uint256, license_ids: DynArray[uint256, MAX_PAGE]
-) -> DynArray[IJobEscrow.Assignment, MAX_PAGE]:
+def assignments(job_id: uint256, license_ids: DynArray[uint256, MAX_PAGE]) -> DynArray[IJobEscrow.Assignment, MAX_PAGE]:
     """
     @notice Returns the service of several licenses in a job.
     @param job_id The job.

@@ -107,9 +107,7 @@ def _with_placement(packed: uint256, seated: uint256, start: uint256) -> uint256
     @return uint256 The new word.
     """
     assert packed >> ROUND_SHIFT & (2**20 - 1) < 2**20 - 1, "terms: too many rounds"
-    return (
-        (packed & ~SEATED_AND_START) | (seated << SEATED_SHIFT) | (start << START_SHIFT)
-    ) + (1 << ROUND_SHIFT)
+    return ((packed & ~SEATED_AND_START) | (seated << SEATED_SHIFT) | (start << START_SHIFT)) + (1 << ROUND_SHIFT)
 
 
 @internal
