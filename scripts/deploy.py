@@ -4,14 +4,10 @@ Writes `deployments/<chain id>.json` after every step and checks at the end that
 it says. Where all stands already, it only checks, and sends nothing. See docs/deployment.md.
 """
 
-import os
-import sys
 import warnings
 from pathlib import Path
 
 import click
-
-ROOT = Path(__file__).resolve().parents[1]
 
 
 @click.command()
@@ -41,7 +37,6 @@ def cli(
     network: str, parameters: Path | None, account: str | None, output: Path | None, yes: bool
 ) -> None:
     """Deploy the contracts to a network, or finish and check a deployment that stands."""
-    _find_tools()
     # ape-vyper's settings name a type that pydantic resolves later; it is no concern of the caller.
     warnings.filterwarnings("ignore", message="Field 'import_remapping'")
     # ape loads this file for every `ape run`, and what follows takes its time.
@@ -52,17 +47,12 @@ def cli(
     from scripts._deployment.engine import one_line
     from scripts._deployment.network import connected
     from scripts._deployment.session import Options, deploy
+    from scripts._deployment.tools import find_tools
     from workdeed.chain.errors import ChainError
 
+    find_tools()
     try:
         with connected(network) as provider:
             deploy(provider, Options(parameters, account, output, yes), click.echo)
     except (ChainError, ApeException, Web3Exception, RequestException) as error:
         raise click.ClickException(one_line(error)) from error
-
-
-def _find_tools() -> None:
-    """Let ape find vyper and anvil where `make setup` puts them, whatever PATH says."""
-    path = os.environ.get("PATH", "").split(os.pathsep)
-    own = [str(Path(sys.executable).parent), str(ROOT / "node_modules" / ".bin")]
-    os.environ["PATH"] = os.pathsep.join([*(item for item in own if item not in path), *path])

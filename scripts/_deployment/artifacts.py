@@ -16,10 +16,13 @@ from ape.exceptions import ApeException
 from ethpm_types import ContractType
 
 from scripts._deployment.errors import DeployError
+from scripts._deployment.tools import find_tools
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 CONTRACTS: Final = ROOT / "contracts"
-CACHE: Final = ROOT / ".cache" / "contracts"
+CACHE: Final = ROOT / ".cache" / "deployment"
+"""Its own: what stands there for other sources is dropped."""
+
 NAMES: Final = (
     "TestUSD",
     "Timelock",
@@ -72,6 +75,7 @@ def sources_key(contracts: Path) -> str:
 
 def _compile(path: Path) -> Artifacts:
     """Compile every contract and keep the result; the results of other sources are dropped."""
+    find_tools()
     sources = [CONTRACTS / f"{name}.vy" for name in NAMES]
     try:
         compiled = {str(item.name): item for item in compilers.compile(sources, project=project)}

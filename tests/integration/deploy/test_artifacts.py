@@ -51,6 +51,24 @@ def test_test_doubles_do_not(contracts: Path) -> None:
     assert sources_key(contracts) == before
 
 
+def test_compiling_for_a_deployment_drops_nobody_elses_results() -> None:
+    """The tests of the contracts keep theirs beside it, and had to compile anew."""
+    from scripts._deployment import artifacts
+    from tests.contracts.evm import artifacts as tested
+
+    assert not tested.CACHE.is_relative_to(artifacts.CACHE)
+    assert not artifacts.CACHE.is_relative_to(tested.CACHE)
+
+
+def test_vyper_is_found_without_a_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    from scripts._deployment.tools import find_tools
+
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert shutil.which("vyper") is None
+    find_tools()
+    assert shutil.which("vyper") is not None
+
+
 def test_the_kept_contracts_are_those_of_the_shipped_abi() -> None:
     from scripts._deployment.artifacts import load_artifacts
 
