@@ -311,7 +311,8 @@ class Quorum:
 def compiled() -> dict[str, str]:
     """Return the creation code of every contract, compiled anew only when a source changed."""
     sources = sorted(path for path in CONTRACTS.rglob("*.vy*") if "testing" not in path.parts)
-    digest = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()
+    what = [" ".join(NAMES).encode(), *(path.read_bytes() for path in sources)]
+    digest = hashlib.sha256(b"".join(what)).hexdigest()
     kept = CACHE / f"{digest}.json"
     if kept.exists():
         found: dict[str, str] = json.loads(kept.read_text())
