@@ -274,11 +274,23 @@ def test_what_costs_nothing_needs_no_budget(system: System) -> None:
     batch = system.open_job(kind=BATCH, slots=4, min_slots=1)
     grant(system, DELEGATE, budget=0)
 
-    system.desk.extend_job(batch, 5, sender=DELEGATE)
-    system.desk.revise_job(batch, bytes(32), sender=DELEGATE)
-    system.desk.cancel_job(batch, sender=DELEGATE)
+    for act, arguments in (
+        (system.desk.extend_job, (batch, 5)),
+        (system.desk.revise_job, (batch, bytes(32))),
+        (system.desk.cancel_job, (batch,)),
+    ):
+        act(*arguments, sender=DELEGATE)
+        assert events(system.desk, "Spent") == []
 
-    assert events(system.desk, "Spent") == []
+
+def test_a_single_base_unit_is_charged(system: System) -> None:
+    system.tariff.set_class(9, (1, 1, 1, 1), sender=system.governor)
+    opening = Opening(class_id=9, windows=1)
+    grant(system, DELEGATE, budget=1)
+    system.desk.open_job_for(system.payer, opening, sender=DELEGATE)
+
+    with evm.reverts("desk: above the budget"):
+        system.desk.open_job_for(system.payer, opening, sender=DELEGATE)
 
 
 def test_batch_opening_is_charged_for_its_shards_and_not_for_its_windows(system: System) -> None:

@@ -43,6 +43,8 @@ def test_zero_close_grace_is_refused(system: System) -> None:
     with evm.reverts("desk: zero close grace"):
         deploy(system, close_grace=0)
 
+    assert deploy(system, close_grace=1).CLOSE_GRACE() == 1
+
 
 def test_domain_is_what_signers_use(system: System) -> None:
     _, name, version, chain_id, contract, _, _ = system.desk.eip712Domain()
