@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-ID = re.compile(r"\b([MPOLGKD]\d{1,2})\b")
-RANGE = re.compile(r"\b([MPOLGKD])(\d{1,2})-[MPOLGKD](\d{1,2})\b")
+ID = re.compile(r"\b([MPORLGKD]\d{1,2})\b")
+RANGE = re.compile(r"\b([MPORLGKD])(\d{1,2})-[MPORLGKD](\d{1,2})\b")
 
 
 def ids_in(text: str) -> set[str]:

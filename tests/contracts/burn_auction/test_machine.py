@@ -16,6 +16,7 @@ MUST_REFUSE = (
 
 
 def test_lots_and_burned_tokens_stay_right_in_any_order_of_calls(deployed: System) -> None:
+    """M38."""
     AuctionMachine.system = deployed
     run_state_machine_as_test(AuctionMachine)
     lines = [f"{name}: {EFFECTIVE[name]} of {TRIED[name]} took effect" for name in sorted(TRIED)]

@@ -89,6 +89,7 @@ def test_donation_belongs_to_nobody_until_somebody_books_it(system: System) -> N
 def test_pots_are_the_bookings_less_what_was_pulled(
     deployed: System, bookings: list[tuple[int, int, int]], donation: int, pulls: list[str]
 ) -> None:
+    """M37."""
     vault, token = deployed.vault, deployed.token
     with evm.env.anchor():
         token.mint(vault, donation)

@@ -366,7 +366,7 @@ ACTS = st.sampled_from(sorted(SCOPES))
 def test_delegate_never_spends_more_than_its_budget(
     system: System, budget: int, names: list[str], data: st.DataObject
 ) -> None:
-    """M8: whatever it does in whatever order, deposits and what is left make the budget."""
+    """M8, D36: whatever it does in whatever order, deposits and what is left make the budget."""
     with evm.env.anchor():
         grant(system, DELEGATE, budget=budget)
         jobs = [system.open_job(slots=2, min_slots=1)]

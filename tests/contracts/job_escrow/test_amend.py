@@ -259,7 +259,7 @@ WORDS = st.integers(0, 2**256 - 1)
 def test_whatever_the_desk_says_money_moves_between_a_job_and_its_payer_only(
     system: System, nodes: list[int], data: st.DataObject
 ) -> None:
-    """M1, M2, M8: any words at all: refused, or what the funded units cost is what moves."""
+    """M1, M2, M8, M35: any words at all: refused, or what the funded units cost is what moves."""
     with evm.env.anchor():
         other = system.open_job(windows=50)
         untouched = tuple(system.escrow.words_of(other))

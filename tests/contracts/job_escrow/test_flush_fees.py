@@ -168,7 +168,7 @@ SHARES = st.tuples(*[st.integers(0, 3_333)] * 3).map(lambda row: PolicyTerms(*ro
 def test_any_number_of_flushes_fills_the_same_pots(
     system: System, policy: PolicyTerms, price: int, figures: list[int], flushes: list[bool]
 ) -> None:
-    """M3, M5: the all-time total is cut, so no base unit depends on when somebody flushes."""
+    """M3, M5, M34: the all-time total is cut, so no base unit depends on when somebody flushes."""
     with evm.env.anchor():
         system.tariff.set_class(1, (price, 1_000, 1_024, 4_096), sender=system.governor)
         system.tariff.add_policy(policy, sender=system.governor)

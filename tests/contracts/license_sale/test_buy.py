@@ -177,6 +177,7 @@ def test_free_tier_moves_no_tokens(system: System) -> None:
 def test_units_and_payments_are_exact_across_tiers(
     deployed_with_sale: tuple[System, Contract], tiers: list[Tier], counts: list[int]
 ) -> None:
+    """L39."""
     system = deployed_with_sale[0]
     supply = sum(units for units, _ in tiers)
     with evm.env.anchor():

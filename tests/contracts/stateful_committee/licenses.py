@@ -112,7 +112,9 @@ class LicenseRules(Base):
             self.system.licenses.request_unbond(license_id, deed.bond, sender=deed.owner)
             deed.bond, deed.unbonding, deed.requested_at = 0, deed.bond, self.now
         if not self.rarely(data, "without waiting"):
-            self.until(max(deed.requested_at, deed.seat_ended_at) + self.books.terms.unbond_delay)
+            early = data.draw(st.integers(0, 1), label="seconds early")
+            since = max(deed.requested_at, deed.seat_ended_at)
+            self.until(since + self.books.terms.unbond_delay - early)
         reason = self.books.withdraw_reason(license_id, self.now)
         self.attempt(
             "withdraw_bond",

@@ -87,7 +87,7 @@ class SeatRules(LicenseRules, ReportRules):
             CHECKED["seats that ended while a report was pending"] += pending
 
     def equivocate(self, data: st.DataObject) -> None:
-        """O19: a key signs two roots in one turn; whoever was a member then pays for it."""
+        """O19: a key signs two roots in a turn or two; whoever was a member then pays for each."""
         books = self.books
         known = [one for one in KEY_OF if books.on_record(one, self.now)]
         signer = data.draw(st.sampled_from([*known * 4, *KEY_OF]), label="signer")
@@ -95,7 +95,8 @@ class SeatRules(LicenseRules, ReportRules):
         first, last = (record.first, record.last or books.epoch) if record else (0, books.epoch)
         inside = [*range(max(first, last - 2), last + 1)]
         epoch = data.draw(st.sampled_from([*inside * 2, max(first - 1, 0), last + 1]))
-        self._prove(data, signer, epoch)
+        for _ in range(data.draw(st.integers(1, 2), label="turns")):
+            self._prove(data, signer, epoch)
 
     def pursue(self, data: st.DataObject) -> None:
         """O19, L25: who leaves after an offence answers for it until its record ends."""

@@ -38,7 +38,7 @@ def test_committee_stays_right_in_any_order_of_calls(
     lines += [f"{name}: checked {count} times" for name, count in sorted(CHECKED.items())]
     print("\n".join(lines))
     for name, count in CHECKED.items():
-        record_property(name, count)
+        record_property(f"checked {name}", count)
     calls = {*CALLS, *map(wrong_name, WRONG_REPORTS)}
     calls -= {"serve", "wrong_report", "come_back", "pursue"}
     without_effect = sorted(name for name in calls if not EFFECTIVE[name])

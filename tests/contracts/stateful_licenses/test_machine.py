@@ -35,7 +35,7 @@ def test_bonds_and_links_stay_right_in_any_order_of_calls(
     lines += [f"{name}: checked {count} times" for name, count in sorted(CHECKED.items())]
     print("\n".join(lines))
     for name, count in CHECKED.items():
-        record_property(name, count)
+        record_property(f"checked {name}", count)
     calls = {*CALLS, "post_bond"} - {"post", "flee"}
     without_effect = [name for name in calls if not EFFECTIVE[name]]
     assert not without_effect, f"never took effect, the draws miss them: {without_effect}"
