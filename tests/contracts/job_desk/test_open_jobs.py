@@ -44,6 +44,9 @@ def test_payer_opens_for_itself(system: System) -> None:
     }
     moved = Books.of(system).since(before)
     assert (moved.payer, moved.escrow, moved.liabilities) == (-35, 35, 35)
+    job = system.desk.job(job_id)
+    assert (job.class_id, job.policy_version, job.price, job.kind) == (2, 1, 7, BATCH)
+    assert (job.slots, job.min_slots, job.windows) == (5, 3, 20)
 
 
 def test_delegate_opens_for_the_payer(system: System) -> None:
