@@ -93,6 +93,10 @@ class LicenseRules(Base):
     def request_unbond(self, data: st.DataObject) -> None:
         """Ask for all of a bond."""
         license_id = self.license(data, lambda _, deed: deed.bond > 0)
+        self._unbond(license_id)
+
+    def _unbond(self, license_id: int) -> None:
+        """Ask for all of a bond, if there is one."""
         deed = self.books.licenses[license_id]
         if deed.bond:
             licenses, amount = self.system.licenses, deed.bond

@@ -31,6 +31,8 @@ class SeatRules(LicenseRules, ReportRules):
         )
         if not books.licenses[license_id].node:
             self._link(license_id, data)
+        if books.seat_of_license(license_id) is None and self.rarely(data, "without a bond"):
+            self._unbond(license_id)
         node = books.licenses[license_id].node
         signer = data.draw(st.sampled_from([*[node] * 30, *KEY_OF] if node else [*KEY_OF]))
         self._seat(license_id, signer)

@@ -249,6 +249,14 @@ def test_a_missing_contract_is_told_from_an_answer() -> None:
         SUITE.escrow.job_count().decode(b"\x01")
 
 
+def test_a_short_answer_is_refused_where_ape_is_loaded() -> None:
+    """Ape replaces eth-abi's decoder of numbers, and took one byte for a job count."""
+    import ape.utils.abi  # noqa: F401
+
+    with pytest.raises(CodecError, match="do not fit"):
+        SUITE.escrow.job_count().decode(b"\x01")
+
+
 async def test_read_asks_at_a_block() -> None:
     class Node(FakeRpc):
         def _eth_call(self, _: object, call: dict[str, str], block: object) -> str:

@@ -260,6 +260,10 @@ def _type(argument: Mapping[str, Any]) -> str:
 
 
 def _decode(name: str, kinds: Sequence[str], data: bytes) -> Values:
+    if len(data) < _WORD * len(kinds):
+        # eth-abi says so too, unless Ape is loaded, which replaces the decoder of numbers by one
+        # that takes any number of bytes, for the whole process.
+        raise CodecError(f"{name}: bytes from the chain do not fit its ABI: {len(data)} bytes")
     if len(data) == _WORD * len(kinds) and _WORDS.keys() >= set(kinds):
         return _decode_words(name, kinds, data)
     from eth_abi.abi import decode
