@@ -187,12 +187,14 @@ class LicenseRules(Base):
 
     def attest(self, data: st.DataObject) -> None:
         """L24: an attestation holds unless it is revoked."""
-        who = data.draw(st.sampled_from(["payer", "operator 0", "operator 1"]), label="account")
-        target = account(who)
-        if data.draw(st.booleans(), label="hold"):
+        operators = [account(name) for name in ("operator 0", "operator 1")]
+        held = [one for one in operators if one in self.verified]
+        if not held or data.draw(st.booleans(), label="hold"):
+            target = data.draw(st.sampled_from([account("payer"), *operators]), label="account")
             self.attempt("attest", None, lambda: self.system.attest(target))
             self.verified.add(target)
-        elif target in self.verified and who != "payer":
+        else:
+            target = data.draw(st.sampled_from(held), label="account")
             self.attempt(
                 "revoke",
                 None,

@@ -339,6 +339,11 @@ class LicenseMachine(RuleBasedStateMachine):
         amount = data.draw(AMOUNT, label="amount")
         if deed.bond and data.draw(st.integers(0, 5), label="fitting") < 5:
             amount = data.draw(st.sampled_from([deed.bond, 1 + deed.bond // 2]), label="amount")
+        self._request(license_id, amount)
+
+    def _request(self, license_id: int, amount: int) -> None:
+        """Ask for a part of a bond."""
+        deed = self.books.deeds[license_id]
         reason = self.books.request_reason(license_id, amount)
         self.attempt(
             "request_unbond",
@@ -350,8 +355,10 @@ class LicenseMachine(RuleBasedStateMachine):
 
     def cancel_unbond(self, data: st.DataObject) -> None:
         """Take a request back."""
-        license_id = self.license(data, lambda _, deed: deed.unbonding > 0)
+        license_id = self.license(data, lambda _, deed: deed.held > 0)
         deed = self.books.deeds[license_id]
+        if deed.bond and data.draw(st.integers(0, 5), label="request first") < 5:
+            self._request(license_id, deed.bond)
         reason = None if deed.unbonding else "license: nothing requested"
         self.attempt(
             "cancel_unbond",
@@ -364,8 +371,12 @@ class LicenseMachine(RuleBasedStateMachine):
     def withdraw_bond(self, data: st.DataObject) -> None:
         """L25: withdraw now, when it is due, or one second before."""
         early = data.draw(st.sampled_from([0, 0, 0, 1, None]), label="seconds early")
-        license_id = self.license(data, lambda _, deed: deed.unbonding > 0)
+        license_id = self.license(
+            data, lambda one, deed: deed.unbonding > 0 or self.books.is_seated(one)
+        )
         deed = self.books.deeds[license_id]
+        if deed.bond and self.books.is_seated(license_id):
+            self._request(license_id, deed.bond)
         due_at = self.books.due_at(license_id)
         if early is not None and deed.unbonding and due_at != NEVER:
             self.until(due_at - early)
@@ -436,8 +447,13 @@ class LicenseMachine(RuleBasedStateMachine):
         target = self._target(data, self.license(data))
         reason = self.books.freeze_reason(target, self.now)
         self.attempt("freeze", reason, lambda: self.system.freeze(target))
-        if reason is None:
-            self.books.freeze(target, self.now)
+        if reason is not None:
+            return
+        self.books.freeze(target, self.now)
+        if data.draw(st.booleans(), label="again when it ended"):
+            self.until(self.now + self.books.terms.freeze_period)
+            reason = self.books.freeze_reason(target, self.now)
+            self.attempt("freeze", reason, lambda: self.system.freeze(target))
 
     def suspend(self, data: st.DataObject) -> None:
         """L22: suspend for a while."""
