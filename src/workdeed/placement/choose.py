@@ -13,13 +13,13 @@ from workdeed.chain.books import JobState
 from workdeed.intent import Spec
 from workdeed.placement.rules import (
     ELIGIBLE,
-    MAX_PLACEMENT,
     View,
     lost,
     obstacle,
     preference,
 )
 from workdeed.protocol.hashing import keccak
+from workdeed.protocol.limits import MAX_PLACEMENT
 
 
 class Placement(NamedTuple):

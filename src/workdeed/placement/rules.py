@@ -5,18 +5,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from workdeed.chain.bindings import licenses, registry
-from workdeed.chain.bindings.escrow import MAX_PLACEMENT as MAX_IN_CONTRACT
 from workdeed.chain.bindings.escrow import SERVICE
 from workdeed.chain.books import AssignmentState, Books, JobState, LicenseState, PriceClass
 from workdeed.intent import Spec
 from workdeed.placement import tags
 from workdeed.placement.errors import PlacementError, TagError
 from workdeed.placement.profiles import Profiles
-from workdeed.protocol.limits import MAX_PLACEMENT as MAX_IN_MESSAGE
 from workdeed.protocol.messages import NodeProfile, Resources
-
-MAX_PLACEMENT: Final = min(MAX_IN_CONTRACT, MAX_IN_MESSAGE)
-"""Licenses that one message releases, and that it assigns."""
 
 ELIGIBLE: Final = ""
 """What `obstacle` returns where there is none."""

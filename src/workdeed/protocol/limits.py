@@ -30,7 +30,7 @@ MAX_WINDOWS = 64
 MAX_OBSERVATIONS = MAX_MEMBERS * MAX_WINDOWS
 """Observations of one proposal."""
 
-MAX_PLACEMENT = 64
+MAX_PLACEMENT = 32
 """Licenses that one placement releases, and that it assigns, as in the contract."""
 
 MAX_SKIPPED = 1024

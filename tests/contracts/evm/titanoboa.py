@@ -29,6 +29,10 @@ def _source_map(compiler_data: CompilerData) -> Any:
 # line: 0.3 s for each contract, against milliseconds for the deployment itself.
 VyperContract._deployment_source_map = property(lambda self: _source_map(self.compiler_data))
 
+# titanoboa reads a contract's whole storage to describe it at each revert, which takes longer than
+# the call, and fails where a key of a mapping is itself a hash that the contract computed.
+VyperContract.__repr__ = lambda self: f"<{self.compiler_data.contract_path} at {self.address}>"
+
 
 @contextmanager
 def _as_reverts() -> Iterator[None]:

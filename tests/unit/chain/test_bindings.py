@@ -33,6 +33,7 @@ from workdeed.chain.bindings.codec import (
     read,
 )
 from workdeed.chain.bindings.suite import UnknownEventError
+from workdeed.protocol import limits
 from workdeed.protocol.hashing import keccak
 
 SOURCES = Path(__file__).resolve().parents[3] / "contracts"
@@ -270,7 +271,7 @@ async def test_read_asks_at_a_block() -> None:
 @pytest.mark.parametrize(
     ("name", "file", "value"),
     [
-        ("MAX_PLACEMENT", "JobEscrow", escrow.MAX_PLACEMENT),
+        ("MAX_PLACEMENT", "JobEscrow", limits.MAX_PLACEMENT),
         ("MAX_CLAIMS", "JobEscrow", escrow.MAX_CLAIMS),
         ("SERVICE", "JobEscrow", escrow.SERVICE),
         ("BATCH", "JobEscrow", escrow.BATCH),

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from workdeed.chain.bindings import desk, escrow, registry
 from workdeed.placement.choose import Placement, choose, rank, releases
 from workdeed.placement.errors import PlacementError
-from workdeed.placement.rules import ELIGIBLE, MAX_PLACEMENT, obstacle
+from workdeed.placement.rules import ELIGIBLE, obstacle
 from workdeed.protocol.hashing import keccak
+from workdeed.protocol.limits import MAX_PLACEMENT
 
 from .support import BLOCK_HASH, World, spec_of
 

@@ -20,7 +20,6 @@ from workdeed.chain.bindings.codec import (
 SERVICE: Final = 0
 BATCH: Final = 1
 OPEN_END: Final = 2**32 - 1
-MAX_PLACEMENT: Final = 32
 MAX_CLAIMS: Final = 16
 
 
