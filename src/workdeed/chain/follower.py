@@ -1,21 +1,18 @@
 """Reads the logs of our contracts into the database, page by page, and undoes what a reorg undid.
 
-A page is taken only if one node, in one request, shows the block at its upper end before and after
-the logs, and the cursor's block still in place: an empty answer of a node that lags is an error,
-never "no events".
+What a page is, and when one is believed, is up to the source.
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from workdeed.chain.bindings.codec import LoggedEvent
 from workdeed.chain.bindings.suite import Suite
-from workdeed.chain.logbook import TOPIC_BYTES, Cursor, LogBook, RawLog
+from workdeed.chain.logbook import Cursor, LogBook, RawLog
 from workdeed.chain.rpc import Head, Rpc, RpcError, RpcUnavailable
+from workdeed.chain.sources import LogSource, OneRpc
 from workdeed.chain.store import Store
-from workdeed.protocol.signing import to_checksum
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +76,7 @@ class Follower:
     """Follows the contracts of one deployment. One `poll` runs at a time.
 
     Args:
-        rpc: the chain.
+        source: the chain; an RPC is believed alone.
         store: the database; it serves one deployment only.
         suite: the contracts.
         chain_id: the chain's id, which the rows are kept under.
@@ -91,7 +88,7 @@ class Follower:
 
     def __init__(
         self,
-        rpc: Rpc,
+        source: LogSource | Rpc,
         store: Store,
         suite: Suite,
         *,
@@ -100,7 +97,7 @@ class Follower:
         settings: FollowerSettings | None = None,
         timer: Callable[[], float] = time.perf_counter,
     ) -> None:
-        self._rpc = rpc
+        self._source = source if isinstance(source, LogSource) else OneRpc(source)
         self._suite = suite
         self._book = LogBook(store, suite, chain_id=chain_id, start_block=start_block)
         self._settings = settings or FollowerSettings()
@@ -130,7 +127,7 @@ class Follower:
 
         """
         cursor = await self._book.cursor()
-        head = await self._rpc.head()
+        head = await self._source.head()
         if not await self._stands(cursor, head):
             return await self._rewind(cursor, head)
         target = head.number - self._settings.confirmations
@@ -157,14 +154,14 @@ class Follower:
             # A node that lags is normal. One whose chain differs where it ends shows a reorg.
             stored = await self._book.stored_blocks(head.number)
             probe = stored[-1] if stored else self._book.base
-        return not probe.hash or await self._hash_of(probe.number) == probe.hash
+        return not probe.hash or await self._source.hash_at(probe.number) == probe.hash
 
     async def _rewind(self, cursor: Cursor, head: Head) -> FollowerUpdate:
         stored = await self._book.stored_blocks(min(cursor.number, head.number))
         low, high = 0, len(stored)  # those before `low` are common, those from `high` on are not
         while low < high:
             middle = (low + high) // 2
-            if await self._hash_of(stored[middle].number) == stored[middle].hash:
+            if await self._source.hash_at(stored[middle].number) == stored[middle].hash:
                 low = middle + 1
             else:
                 high = middle
@@ -179,12 +176,6 @@ class Follower:
             generation=moved.generation,
             caught_up=False,
         )
-
-    async def _hash_of(self, number: int) -> bytes:
-        header = await self._rpc.block(number)
-        if header is None:
-            raise RpcUnavailable(self._rpc.origin, f"it lacks block {number} below its head")
-        return header.hash
 
     async def _next_page(self, cursor: Cursor, target: int) -> _Page | None:
         """Read as large a page as the node grants; None if no block is due."""
@@ -213,61 +204,7 @@ class Follower:
             self._page_size = min(2 * self._page_size, settings.max_page)
 
     async def _read_page(self, cursor: Cursor, last: int) -> _Page:
-        upper, answer = await self._ask(cursor, last)
-        found = {self._parse(item, cursor.number + 1, last) for item in answer}
-        logs = sorted(found, key=lambda log: (log.block, log.log_index))
-        blocks = await self._blocks_of(logs, upper)
-        times = {block.hash: block.timestamp for block in blocks}
-        if not all(log.block_hash in times for log in logs):
-            raise self._changed()
-        events = tuple(log.event(self._suite, times[log.block_hash]) for log in logs)
-        return _Page(blocks, logs, events)
-
-    async def _blocks_of(self, logs: Sequence[RawLog], upper: Head) -> list[Head]:
-        numbers = sorted({log.block for log in logs} - {upper.number})
-        blocks = await self._rpc.blocks(numbers) if numbers else []
-        return [*(block for block in blocks if block is not None), upper]
-
-    async def _ask(self, cursor: Cursor, last: int) -> tuple[Head, Sequence[Any]]:
-        """Ask for logs between two looks at the upper block, in one request; check the cursor."""
-        block = ("eth_getBlockByNumber", [hex(last), False])
-        span = {
-            "address": self._addresses,
-            "fromBlock": hex(cursor.number + 1),
-            "toBlock": hex(last),
-        }
-        calls: list[tuple[str, Sequence[object]]] = [block, ("eth_getLogs", [span]), block]
-        if cursor.hash:
-            calls.append(("eth_getBlockByNumber", [hex(cursor.number), False]))
-        before, logs, *others = await self._rpc.batch(calls)
-        upper, *checks = (self._rpc.header(answer) for answer in (before, *others))
-        if upper is None or checks[0] is None or upper.number != last:
-            raise RpcUnavailable(self._rpc.origin, f"it lags: it does not have block {last} yet")
-        expected = [upper.hash, cursor.hash] if cursor.hash else [upper.hash]
-        if [check.hash if check else b"" for check in checks] != expected:
-            raise self._changed()
-        if not isinstance(logs, list):
-            raise RpcUnavailable(self._rpc.origin, "it sent malformed logs")
-        return upper, logs
-
-    def _parse(self, log: Any, first: int, last: int) -> RawLog:
-        """Read a log of the node; raises `RpcUnavailable` if it was not asked for."""
-        rpc = self._rpc
-        if not isinstance(log, Mapping) or not isinstance(log.get("topics"), list):
-            raise RpcUnavailable(rpc.origin, "it sent malformed logs")
-        row = RawLog(
-            block=rpc.quantity(log.get("blockNumber")),
-            block_hash=rpc.data(log.get("blockHash"), 32),
-            tx_hash=rpc.data(log.get("transactionHash"), 32),
-            log_index=rpc.quantity(log.get("logIndex")),
-            address=to_checksum(rpc.data(log.get("address"), 20)),
-            topics=b"".join(rpc.data(topic, TOPIC_BYTES) for topic in log["topics"]),
-            data=rpc.data(log.get("data")),
-        )
-        wanted = first <= row.block <= last and row.address in self._addresses
-        if log.get("removed") or not wanted:
-            raise RpcUnavailable(rpc.origin, "it sent logs that were not asked for")
-        return row
-
-    def _changed(self) -> RpcUnavailable:
-        return RpcUnavailable(self._rpc.origin, "its chain changed while it was read")
+        page = await self._source.page(self._addresses, cursor, last)
+        times = {block.hash: block.timestamp for block in page.blocks}
+        events = tuple(log.event(self._suite, times[log.block_hash]) for log in page.logs)
+        return _Page(page.blocks, page.logs, events)

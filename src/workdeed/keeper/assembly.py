@@ -18,6 +18,7 @@ from workdeed.chain.keys import KeySource, LocalSigner, Signer
 from workdeed.chain.mirror import Mirror
 from workdeed.chain.outbox import Outbox, OutboxSettings
 from workdeed.chain.rpc import Rpc, RpcClient
+from workdeed.chain.sources import AgreeingRpcs, LogSource
 from workdeed.chain.store import Store
 from workdeed.keeper.app import AppParts, Readiness, create_app
 from workdeed.keeper.claims import ClaimRule
@@ -36,7 +37,7 @@ from workdeed.keeper.placements import Following, Leading, Member, Tools
 from workdeed.keeper.profilesync import ProfileSync
 from workdeed.keeper.reportdata import ReportSource
 from workdeed.keeper.reports import Reports
-from workdeed.keeper.rpcs import FailoverRpc
+from workdeed.keeper.rpcs import CheckedRpc, FailoverRpc, Health
 from workdeed.keeper.settings import KeeperSettings
 from workdeed.keeper.settling import OwnCloses, Settling
 from workdeed.keeper.snapshots import SnapshotError, Snapshots, Strikes
@@ -102,15 +103,17 @@ async def open_base(
     deployment = load_deployment(settings.chain.deployment, settings.chain.chain_id)
     sender, member = _signer(settings.keys.sender), _signer(settings.keys.member)
     _make_folder(settings.state_dir)
-    rpc = FailoverRpc(
-        [RpcClient(url) for url in settings.chain.rpc_urls], deployment.chain_id, once
-    )
+    rpcs = [CheckedRpc(RpcClient(url), deployment.chain_id) for url in settings.chain.rpc_urls]
+    health = Health(once, metrics)
+    rpc = FailoverRpc(rpcs, health)
     stack.push_async_callback(rpc.close)
     await check_chain(rpc, deployment)
     store = Store.open(settings.database)
     stack.push_async_callback(store.close)
     suite = Suite.of(deployment)
-    mirror = Mirror(_follower(settings, deployment, suite, rpc, store), suite.escrow.address)
+    agree = settings.chain.agreeing
+    source = AgreeingRpcs(rpcs, agree, health.odd) if agree > 1 else rpc
+    mirror = Mirror(_follower(settings, deployment, suite, source, store), suite.escrow.address)
     specs = SpecStore(settings.state_dir / "specs")
     endpoints = Endpoints(
         allow_private=settings.allow_private_endpoints,
@@ -411,10 +414,14 @@ class _Builder:
 
 
 def _follower(
-    settings: KeeperSettings, deployment: Deployment, suite: Suite, rpc: Rpc, store: Store
+    settings: KeeperSettings,
+    deployment: Deployment,
+    suite: Suite,
+    source: LogSource | Rpc,
+    store: Store,
 ) -> Follower:
     return Follower(
-        rpc,
+        source,
         store,
         suite,
         chain_id=deployment.chain_id,

@@ -16,6 +16,12 @@ class Metrics:
         self.read_block = Gauge(
             "workdeed_read_block", "Last block that is read.", registry=registry
         )
+        self.rpc_up = Gauge(
+            "workdeed_rpc_up",
+            "Whether an RPC answers and agrees with the others.",
+            ["rpc"],
+            registry=registry,
+        )
         self.window = Gauge("workdeed_window", "Current window.", registry=registry)
         self.reported_window = Gauge(
             "workdeed_reported_window", "Window of the final report.", registry=registry

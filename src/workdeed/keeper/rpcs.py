@@ -1,4 +1,4 @@
-"""One chain over several RPC addresses: the first that answers is used."""
+"""One chain over several RPC addresses: their health, and the one that is asked."""
 
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 from workdeed.chain.rpc import Rpc, RpcUnavailable
 from workdeed.keeper.logs import OnceLog
+from workdeed.keeper.metrics import Metrics
 
 T = TypeVar("T")
 
@@ -13,81 +14,153 @@ RETURN_SECONDS = 60.0
 """How long another RPC is used before the preferred one is tried again."""
 
 
+class CheckedRpc(Rpc):
+    """Asks an RPC only once it has shown that it serves the right chain.
+
+    A wrong address in a list must not mix two chains.
+
+    Args:
+        rpc: the RPC.
+        chain_id: what it must serve.
+
+    """
+
+    def __init__(self, rpc: Rpc, chain_id: int) -> None:
+        self._rpc = rpc
+        self._chain_id = chain_id
+        self._checked = False
+
+    @property
+    def origin(self) -> str:
+        """The address, without credentials."""
+        return self._rpc.origin
+
+    async def call(self, method: str, params: Sequence[object] = ()) -> Any:
+        """Call one method; see `Rpc.call`."""
+        await self._check()
+        return await self._rpc.call(method, params)
+
+    async def batch(self, calls: Sequence[tuple[str, Sequence[object]]]) -> list[Any]:
+        """Call several methods; see `Rpc.batch`."""
+        await self._check()
+        return await self._rpc.batch(calls)
+
+    async def close(self) -> None:
+        """Close its connections."""
+        await self._rpc.close()
+
+    async def _check(self) -> None:
+        if self._checked:
+            return
+        chain_id = await self._rpc.chain_id()
+        if chain_id != self._chain_id:
+            raise RpcUnavailable(self.origin, f"it serves chain {chain_id}, not {self._chain_id}")
+        self._checked = True
+
+
+class Health:
+    """Which RPCs answer, and agree with the others.
+
+    Args:
+        log: told what is wrong with one, and when it is over.
+        metrics: 1 or 0 for each.
+        now: seconds of a clock that never goes back.
+
+    """
+
+    def __init__(
+        self, log: OnceLog, metrics: Metrics, *, now: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._log = log
+        self._metrics = metrics
+        self._now = now
+        self._avoided: dict[Rpc, float] = {}
+
+    def fine(self, rpc: Rpc) -> None:
+        """Tell that an RPC answered."""
+        if not self.is_avoided(rpc):
+            self._log.fine(f"rpc {rpc.origin}")
+            self._metrics.rpc_up.labels(rpc=rpc.origin).set(1)
+
+    def down(self, rpc: Rpc, reason: str) -> None:
+        """Tell that an RPC did not answer."""
+        self._log.trouble(f"rpc {rpc.origin}", reason)
+        self._metrics.rpc_up.labels(rpc=rpc.origin).set(0)
+
+    def odd(self, rpc: Rpc, reason: str) -> None:
+        """Tell that an RPC contradicts the others: for a while it is asked last."""
+        self._avoided[rpc] = self._now() + RETURN_SECONDS
+        self.down(rpc, reason)
+
+    def is_avoided(self, rpc: Rpc) -> bool:
+        """Say whether an RPC contradicted the others lately."""
+        return self._now() < self._avoided.get(rpc, 0.0)
+
+
 class FailoverRpc(Rpc):
     """Asks one RPC, and the next where it does not answer.
 
-    One that serves another chain is passed over: a wrong address in a list must not mix two chains.
-
     Args:
-        clients: the RPCs, the preferred one first.
-        chain_id: what each must serve.
-        log: told of those that are passed over.
+        rpcs: the RPCs, the preferred one first.
+        health: what is known of them.
         now: seconds of a clock that never goes back.
 
     """
 
     def __init__(
         self,
-        clients: Sequence[Rpc],
-        chain_id: int,
-        log: OnceLog,
+        rpcs: Sequence[Rpc],
+        health: Health,
         *,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._clients = tuple(clients)
-        self._chain_id = chain_id
-        self._log = log
+        self._rpcs = tuple(rpcs)
+        self._health = health
         self._now = now
-        self._checked: set[Rpc] = set()
         self._current = 0
         self._until = 0.0
 
     @property
     def origin(self) -> str:
         """The address in use, without credentials."""
-        return self._clients[self._current].origin
+        return self._rpcs[self._current].origin
 
     async def call(self, method: str, params: Sequence[object] = ()) -> Any:
         """Call one method; see `Rpc.call`."""
-        return await self._first(lambda client: client.call(method, params))
+        return await self._first(lambda rpc: rpc.call(method, params))
 
     async def batch(self, calls: Sequence[tuple[str, Sequence[object]]]) -> list[Any]:
         """Call several methods of one RPC; see `Rpc.batch`."""
-        return await self._first(lambda client: client.batch(calls))
+        return await self._first(lambda rpc: rpc.batch(calls))
 
     async def close(self) -> None:
         """Close all connections."""
-        for client in self._clients:
-            await client.close()
+        for rpc in self._rpcs:
+            await rpc.close()
 
     async def _first(self, ask: Callable[[Rpc], Awaitable[T]]) -> T:
         """Return the first answer; errors of a contract or a method are answers, too."""
-        if self._now() >= self._until:
-            self._current = 0
-        start, error = self._current, None
-        for step in range(len(self._clients)):
-            index = (start + step) % len(self._clients)
+        error: RpcUnavailable | None = None
+        for index in self._order():
+            rpc = self._rpcs[index]
             try:
-                answer = await self._ask(self._clients[index], ask)
+                answer = await ask(rpc)
             except RpcUnavailable as found:
                 error = error or found
-                self._log.trouble(f"rpc {self._clients[index].origin}", str(found))
+                self._health.down(rpc, str(found))
                 continue
+            self._health.fine(rpc)
             self._use(index)
             return answer
         raise error or RpcUnavailable("http://", "no address is set")
 
-    async def _ask(self, client: Rpc, ask: Callable[[Rpc], Awaitable[T]]) -> T:
-        if client not in self._checked:
-            chain_id = await client.chain_id()
-            if chain_id != self._chain_id:
-                raise RpcUnavailable(
-                    client.origin, f"it serves chain {chain_id}, not {self._chain_id}"
-                )
-            self._checked.add(client)
-        answer = await ask(client)
-        self._log.fine(f"rpc {client.origin}")
-        return answer
+    def _order(self) -> list[int]:
+        """Return whom to ask: from the one in use on, those that contradict the others last."""
+        if self._now() >= self._until:
+            self._current = 0
+        count = len(self._rpcs)
+        turn = [(self._current + step) % count for step in range(count)]
+        return sorted(turn, key=lambda index: self._health.is_avoided(self._rpcs[index]))
 
     def _use(self, index: int) -> None:
         if index != self._current:

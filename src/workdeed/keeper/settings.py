@@ -33,6 +33,8 @@ class ChainSettings(_Section):
 
     Attributes:
         rpc_urls: JSON-RPC addresses, the first one preferred.
+        agree: how many of them have to show the same logs before they count; None stands for two
+            where there are three or more, and for one else.
         chain_id: what every RPC must serve.
         deployment: the file with the contracts' addresses, `deployments/<chain id>.json`.
         confirmations: blocks below the head that count as settled; 0 only on a chain of one's own.
@@ -42,6 +44,7 @@ class ChainSettings(_Section):
     """
 
     rpc_urls: Annotated[tuple[str, ...], Field(min_length=1, repr=False)]
+    agree: Annotated[int | None, Field(ge=1)] = None
     chain_id: Annotated[int, Field(ge=1)]
     deployment: Path
     confirmations: Annotated[int, Field(ge=0, le=1_000)] = 3
@@ -54,7 +57,20 @@ class ChainSettings(_Section):
         for url in urls:
             if not url.startswith(("http://", "https://")):
                 raise ValueError(f"{origin_of(url)} is not an http(s):// address")
+        if len(set(urls)) < len(urls):
+            raise ValueError("an address stands there twice: it would agree with itself")
         return urls
+
+    @model_validator(mode="after")
+    def _check_agree(self) -> Self:
+        if self.agree is not None and self.agree > len(self.rpc_urls):
+            raise ValueError(f"agree: {self.agree} is more than there are rpc_urls; add some")
+        return self
+
+    @property
+    def agreeing(self) -> int:
+        """How many RPCs have to show the same logs."""
+        return self.agree or min(2, (len(self.rpc_urls) + 1) // 2)
 
 
 class KeySettings(_Section):

@@ -9,7 +9,8 @@ import pytest
 
 from workdeed.chain.rpc import RevertError, Rpc, RpcUnavailable
 from workdeed.keeper.logs import OnceLog
-from workdeed.keeper.rpcs import RETURN_SECONDS, FailoverRpc
+from workdeed.keeper.metrics import Metrics
+from workdeed.keeper.rpcs import RETURN_SECONDS, CheckedRpc, FailoverRpc, Health
 
 
 class Clock:
@@ -61,8 +62,23 @@ def rpcs() -> list[FakeRpc]:
 
 
 @pytest.fixture
-def failover(rpcs: list[FakeRpc], once: OnceLog, clock: Clock) -> FailoverRpc:
-    return FailoverRpc(rpcs, 5, once, now=clock)
+def metrics() -> Metrics:
+    return Metrics()
+
+
+@pytest.fixture
+def checked(rpcs: list[FakeRpc]) -> list[CheckedRpc]:
+    return [CheckedRpc(one, 5) for one in rpcs]
+
+
+@pytest.fixture
+def health(once: OnceLog, metrics: Metrics, clock: Clock) -> Health:
+    return Health(once, metrics, now=clock)
+
+
+@pytest.fixture
+def failover(checked: list[CheckedRpc], health: Health, clock: Clock) -> FailoverRpc:
+    return FailoverRpc(checked, health, now=clock)
 
 
 async def test_the_first_is_preferred_and_comes_back(
@@ -105,3 +121,23 @@ async def test_a_revert_is_an_answer(failover: FailoverRpc, rpcs: list[FakeRpc])
     assert rpcs[1].calls == 0
     await failover.close()
     assert all(one.down for one in rpcs)
+
+
+async def test_one_that_contradicts_the_others_is_asked_last_for_a_while(
+    failover: FailoverRpc,
+    rpcs: list[FakeRpc],
+    checked: list[CheckedRpc],
+    health: Health,
+    clock: Clock,
+    metrics: Metrics,
+) -> None:
+    assert await failover.call("x") == "one"
+    health.odd(checked[0], "it contradicts the others about block 7")
+    assert await failover.call("x") == "two"
+    assert metrics.registry.get_sample_value("workdeed_rpc_up", {"rpc": "http://one"}) == 0
+    rpcs[1].down = rpcs[2].down = True
+    assert await failover.call("x") == "one"  # better than none
+    clock.now += RETURN_SECONDS
+    rpcs[1].down = rpcs[2].down = False
+    assert await failover.call("x") == "one"
+    assert metrics.registry.get_sample_value("workdeed_rpc_up", {"rpc": "http://one"}) == 1

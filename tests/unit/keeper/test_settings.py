@@ -108,3 +108,31 @@ def test_settings_can_be_built_without_a_file() -> None:
     )
     assert settings.http.host == "127.0.0.1"
     assert settings.duties.claims
+
+
+@pytest.mark.parametrize(
+    ("count", "set_to", "agreeing"),
+    [(1, None, 1), (2, None, 1), (3, None, 2), (5, None, 2), (2, 2, 2), (5, 4, 4)],
+)
+def test_rpcs_that_have_to_agree(
+    tmp_path: Path, count: int, set_to: int | None, agreeing: int
+) -> None:
+    urls = json.dumps([f"https://rpc{index}.example.org" for index in range(count)])
+    text = f'[chain]\nrpc_urls = {urls}\nchain_id = 1\ndeployment = "1.json"\n'
+    text += f"agree = {set_to}\n" if set_to else ""
+    assert load_settings(write(tmp_path, text), {}).chain.agreeing == agreeing
+
+
+@pytest.mark.parametrize(
+    ("urls", "message"),
+    [
+        (["https://a.example.org"], "agree: 2 is more than there are rpc_urls; add some"),
+        (["https://a.example.org"] * 2, "an address stands there twice"),
+    ],
+)
+def test_rpcs_that_cannot_agree(tmp_path: Path, urls: list[str], message: str) -> None:
+    text = (
+        f'[chain]\nrpc_urls = {json.dumps(urls)}\nchain_id = 1\ndeployment = "1.json"\nagree = 2\n'
+    )
+    with pytest.raises(SettingsError, match=message):
+        load_settings(write(tmp_path, text), {})
