@@ -19,18 +19,20 @@ def keeper() -> None:
     required=True,
     help="Its settings, TOML; WORKDEED_SECTION__KEY overrides single ones.",
 )
-def run(config: Path) -> None:
+@click.option("--dry-run", is_flag=True, help="Sign nothing; log what would be sent.")
+def run(config: Path, dry_run: bool) -> None:
     """Run a keeper until SIGTERM or Ctrl-C."""
     from workdeed.keeper.settings import load_settings
 
     found = load_settings(config)
     # Only now what takes a while to load: wrong settings are told at once.
     from workdeed.cli.network import run_async
+    from workdeed.keeper.dryrun import dry
     from workdeed.keeper.logs import setup_logs
     from workdeed.keeper.run import run as run_keeper
 
     setup_logs(found.log)
-    run_async(run_keeper(found))
+    run_async(run_keeper(dry(found) if dry_run else found))
 
 
 @keeper.command()

@@ -23,7 +23,8 @@ from workdeed.chain.store import Store
 from workdeed.keeper.app import AppParts, Readiness, create_app
 from workdeed.keeper.claims import ClaimRule
 from workdeed.keeper.dispatch import Dispatcher
-from workdeed.keeper.effects import EffectDesk
+from workdeed.keeper.dryrun import DryOutbox
+from workdeed.keeper.effects import EffectDesk, Sending
 from workdeed.keeper.errors import StartError
 from workdeed.keeper.gas import GasWatch
 from workdeed.keeper.journal import PlacementJournal
@@ -247,8 +248,10 @@ class _Builder:
     async def desk(self) -> EffectDesk:
         """Open the outbox, if there is a key to send with."""
         base = self._base
-        outbox: Outbox | None = None
-        if base.sender is not None:
+        outbox: Sending | None = None
+        if base.sender is not None and base.settings.dry_run:
+            outbox = DryOutbox(base.rpc, base.sender.address, base.log)
+        elif base.sender is not None:
             outbox = await self._stack.enter_async_context(
                 Outbox(
                     base.rpc,

@@ -1,23 +1,39 @@
 """What duties want to happen on chain, and the desk that hands it to the outbox.
 
-A duty names an effect again in every round until the books show it; the desk passes it on once. An
-effect that failed is tried again once a window, since what refused it may have passed.
+A duty names an effect again in every round until the books show it; the desk passes it on once, and
+again where its payload changed while it waited. An effect that failed is tried again once a window,
+since what refused it may have passed.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from workdeed.chain.bindings.codec import Call
 from workdeed.chain.books import Books
 from workdeed.chain.effects import Effect, EffectState, OutboxEntry
-from workdeed.chain.outbox import Outbox
 from workdeed.keeper.logs import Log, OnceLog
 from workdeed.keeper.metrics import Metrics
 from workdeed.keeper.view import View
 
 FINISH_STEPS = 20
 """Steps of the outbox at a stop: enough to hand over everything that is signed already."""
+
+
+class Sending(Protocol):
+    """What a desk asks of an outbox."""
+
+    async def submit(self, effect: Effect) -> object:
+        """Take an effect."""
+
+    async def retry(self, key: str) -> object:
+        """Try an effect again that failed."""
+
+    async def pending(self) -> tuple[OutboxEntry, ...]:
+        """Return the effects that are not settled."""
+
+    async def step(self) -> tuple[OutboxEntry, ...]:
+        """Go on with all effects; return those that settled."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +68,7 @@ class EffectDesk:
 
     def __init__(
         self,
-        outbox: Outbox | None,
+        outbox: Sending | None,
         books: Callable[[], Books],
         log: Log,
         once: OnceLog,
@@ -63,7 +79,7 @@ class EffectDesk:
         self._log = log
         self._once = once
         self._metrics = metrics
-        self._passed: set[str] = set()
+        self._passed: dict[str, bytes] = {}
         self._failed: dict[str, int] = {}
 
     @property
@@ -83,9 +99,10 @@ class EffectDesk:
         if self._failed.get(effect.key, view.window) < view.window:
             self._failed[effect.key] = view.window
             await self._outbox.retry(effect.key)
-        if effect.key not in self._passed:
+        # Until it is signed, the outbox takes over a newer payload: a proof against a later report.
+        if self._passed.get(effect.key) != effect.call.data:
             await self._outbox.submit(self._effect(effect))
-            self._passed.add(effect.key)
+            self._passed[effect.key] = effect.call.data
 
     async def step(self, view: View) -> None:
         """Let the outbox work; raises `ChainError` if the chain does not answer."""
@@ -125,7 +142,7 @@ class EffectDesk:
             self._failed.pop(entry.key, None)
             self._log.info("effect_done", key=entry.key, state=entry.state.value)
 
-    async def _count(self, outbox: Outbox) -> None:
+    async def _count(self, outbox: Sending) -> None:
         pending = await outbox.pending()
         for state in EffectState:
             count = sum(entry.state is state for entry in pending)

@@ -209,6 +209,8 @@ class KeeperSettings(_Section):
             chain of one's own.
         peers: license id -> address that overrides the endpoint on chain.
         specs_from: further keepers that specs may be fetched from.
+        dry_run: whether nothing is signed; `workdeed keeper run --dry-run` sets it, with what else
+            belongs to it.
 
     """
 
@@ -228,6 +230,7 @@ class KeeperSettings(_Section):
     allow_private_endpoints: bool = False
     peers: dict[int, Endpoint] = {}
     specs_from: tuple[Endpoint, ...] = ()
+    dry_run: bool = False
 
     SECRETS: ClassVar[frozenset[str]] = frozenset({"chain.rpc_urls", "database", "keys"})
 

@@ -70,8 +70,7 @@ def outbox() -> FakeOutbox:
 
 @pytest.fixture
 def desk(outbox: FakeOutbox, opened: Chain, once: OnceLog, metrics: Metrics) -> EffectDesk:
-    # The fake has what the desk uses of an outbox.
-    return EffectDesk(outbox, lambda: opened.books, get_log(), once, metrics)  # type: ignore[arg-type]
+    return EffectDesk(outbox, lambda: opened.books, get_log(), once, metrics)
 
 
 async def test_an_effect_is_passed_on_once(
@@ -83,6 +82,18 @@ async def test_an_effect_is_passed_on_once(
     desk.forget()
     await desk.plan(opened.view(), planned())
     assert outbox.submitted == ["close:1", "close:1"]
+
+
+async def test_a_payload_that_changed_while_it_waited_is_passed_on(
+    desk: EffectDesk, outbox: FakeOutbox, opened: Chain
+) -> None:
+    """A proof against an older report would be refused once the fee spike is over."""
+    await desk.plan(opened.view(), planned())
+    newer = replace(planned(), call=JobDesk(ESCROW).request_close(1))
+    for _ in range(2):
+        await desk.plan(opened.view(), newer)
+    assert outbox.submitted == ["close:1", "close:1"]
+    assert outbox.effects["close:1"].call == newer.call
 
 
 async def test_what_is_done_is_left_alone(
