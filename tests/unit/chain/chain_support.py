@@ -10,16 +10,19 @@ from typing import Any
 
 from eth_abi.abi import encode
 
+from workdeed.chain.bindings.auction import BurnAuction
 from workdeed.chain.bindings.codec import Contract, Event, LoggedEvent, event_codecs
 from workdeed.chain.bindings.committee import OracleCommittee
 from workdeed.chain.bindings.desk import JobDesk
 from workdeed.chain.bindings.escrow import JobEscrow
+from workdeed.chain.bindings.lens import JobLens
 from workdeed.chain.bindings.licenses import NodeLicense
 from workdeed.chain.bindings.registry import TrustRegistry
 from workdeed.chain.bindings.sale import LicenseSale
 from workdeed.chain.bindings.suite import Suite
 from workdeed.chain.bindings.tariff import Tariff
-from workdeed.chain.bindings.token import Token
+from workdeed.chain.bindings.timelock import Timelock
+from workdeed.chain.bindings.token import ProtocolToken, Token
 from workdeed.chain.bindings.vault import FeeVault
 from workdeed.chain.rpc import RevertError, Rpc, RpcError, RpcUnavailable
 from workdeed.protocol.hashing import keccak
@@ -45,6 +48,10 @@ SUITE = Suite(
     desk=JobDesk(address(0xA7)),
     vault=FeeVault(address(0xA8)),
     sale=LicenseSale(address(0xA9)),
+    timelock=Timelock(address(0xAA)),
+    auction=BurnAuction(address(0xAB)),
+    protocol_token=ProtocolToken(address(0xAC)),
+    lens=JobLens(address(0xAD)),
 )
 
 

@@ -3,6 +3,7 @@
 import dataclasses
 import inspect
 import re
+from importlib.resources import files
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -13,14 +14,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from workdeed.chain.bindings import (
+    auction,
     codec,
     committee,
     desk,
     escrow,
+    lens,
     licenses,
     registry,
     sale,
     tariff,
+    timelock,
     vault,
 )
 from workdeed.chain.bindings.codec import (
@@ -61,12 +65,23 @@ UNBOUND = {
     },
     "LicenseSale": {"TRUST", "TOKEN", "LICENSES"},
     "TestUSD": {"name", "eip712Domain"},
+    "ProtocolToken": {"name", "eip712Domain", "burn_from", "is_minter", "TRUST"},
+    "Timelock": {
+        *("DEFAULT_ADMIN_ROLE", "PROPOSER_ROLE", "EXECUTOR_ROLE", "CANCELLER_ROLE"),
+        *("getRoleAdmin", "supportsInterface", "schedule_batch"),
+        # What the time that an operation is ready at, and its own hash, say as well.
+        *("get_operation_state", "is_operation", "is_operation_pending", "is_operation_ready"),
+        *("is_operation_done", "hash_operation", "hash_operation_batch"),
+    },
+    "BurnAuction": {"TRUST", "TOKEN"},
+    "JobLens": {"ESCROW", "DESK", "COMMITTEE", "LICENSES"},
 }
 
 VALUES: dict[str, st.SearchStrategy[Any]] = {
     "uint256": st.integers(0, 2**256 - 1),
     "address": st.integers(0, 2**160 - 1).map(address),
     "bytes32": st.binary(min_size=32, max_size=32),
+    "bytes": st.binary(max_size=80),
     "bool": st.booleans(),
     "string": st.text(max_size=40),
     "uint256[]": st.lists(st.integers(0, 2**256 - 1), max_size=5).map(tuple),
@@ -81,6 +96,8 @@ ARGUMENTS: dict[Any, Any] = {
     tariff.PolicyTerms: tariff.PolicyTerms(1, 2, 3, 4, 5, True, False, 6, 7),
     committee.SignedRoot: committee.SignedRoot(b"\x01" * 32, b"\x02" * 32, b"\x03" * 65),
     desk.Opening: desk.Opening(b"\x01" * 32, 1, 0, 2, 1, 5, 100),
+    auction.AuctionTerms: auction.AuctionTerms(4, 3, 2, 1),
+    timelock.TimelockCall: timelock.TimelockCall(address(7), 0, b"call"),
     desk.Permit: desk.Permit(1, 2, 27, b"\x01" * 32, b"\x02" * 32),
 }
 
@@ -97,6 +114,8 @@ def argument(method: str, name: str, hint: Any) -> Any:
         return "https://node.example:8443"
     if name == "claims":
         return [escrow.ClaimEntry(1, 2, 3, (b"\x02" * 32,))]
+    if name == "calls":
+        return [ARGUMENTS[timelock.TimelockCall]] * 2
     if name == "openings":
         return [ARGUMENTS[desk.Opening]]
     if hint in ARGUMENTS:
@@ -296,11 +315,72 @@ async def test_read_asks_at_a_block() -> None:
         ("FROZEN", "TrustRegistry", registry.FROZEN),
         ("SUSPENDED", "TrustRegistry", registry.SUSPENDED),
         ("BLACKLISTED", "TrustRegistry", registry.BLACKLISTED),
+        ("MAX_PAGE", "JobLens", lens.MAX_PAGE),
+        ("WAITING", "JobLens", lens.WAITING),
+        ("RUNNING", "JobLens", lens.RUNNING),
+        ("ENDED", "JobLens", lens.ENDED),
+        ("CLOSED", "JobLens", lens.CLOSED),
     ],
 )
 def test_constants_are_those_of_the_contracts(name: str, file: str, value: int) -> None:
     source = (SOURCES / f"{file}.vy").read_text(encoding="utf-8")
     assert re.search(rf"^{name}: constant\(uint256\) = {value}$", source, re.MULTILINE)
+
+
+def test_the_unit_of_rates_is_that_of_the_auction() -> None:
+    source = (SOURCES / "BurnAuction.vy").read_text(encoding="utf-8")
+    assert re.search(r"^WAD: constant\(uint256\) = 10\*\*18$", source, re.MULTILINE)
+    assert auction.WAD == 10**18
+
+
+def test_roles_and_marks_are_those_of_the_timelock() -> None:
+    source = (files("snekmate") / "governance" / "timelock_controller.vy").read_text()
+    for role in timelock.ROLES:
+        name = f"{role.upper()}_ROLE"
+        assert f'{name}: public(constant(bytes32)) = keccak256("{name}")' in source
+        assert timelock.role_id(role) == keccak(name.encode())
+    assert f"_DONE_TIMESTAMP: constant(uint256) = {timelock.DONE}\n" in source
+    assert f"payload: Bytes[{timelock.MAX_PAYLOAD:_}]" in source
+
+
+def test_a_call_is_read_back_by_its_names() -> None:
+    terms = auction.AuctionTerms(4, 3, 2, 1)
+    assert SUITE.auction is not None
+    name, arguments = codec.decode_call("BurnAuction", SUITE.auction.set_terms(terms).data)
+    assert (name, arguments) == ("set_terms", {"terms": terms._asdict()})
+    call = SUITE.registry.set_issuer(address(7), True)
+    assert codec.decode_call("TrustRegistry", call.data) == (
+        "set_issuer",
+        {"issuer": address(7), "active": True},
+    )
+    assert codec.decode_call("FeeVault", SUITE.vault.pull_burn().data) == ("pull_burn", {})
+
+
+@pytest.mark.parametrize("data", [b"", b"\x01\x02\x03\x04", SUITE.vault.pull_burn().data[:3]])
+def test_a_call_of_no_function_is_an_error(data: bytes) -> None:
+    with pytest.raises(CodecError, match="it has no function 0x"):
+        codec.decode_call("FeeVault", data)
+
+
+def test_a_call_with_too_few_arguments_is_an_error() -> None:
+    with pytest.raises(CodecError, match=r"TrustRegistry\.set_issuer"):
+        codec.decode_call("TrustRegistry", SUITE.registry.set_issuer(address(7), True).data[:-1])
+
+
+def test_structs_within_structs_and_lists_of_them_are_typed() -> None:
+    assert SUITE.lens is not None
+    job = (address(9), b"\x05" * 32, *range(1, 15), False, False, True, 0)
+    kinds = "(address,bytes32,uint256" + ",uint256" * 13 + ",bool,bool,bool,uint256)"
+    page = [[(1, lens.RUNNING, 50, job), (2, lens.CLOSED, 0, job)]]
+    data = encode([f"(uint256,uint256,uint256,{kinds})[]"], page)
+    listed = SUITE.lens.jobs(1, 2).decode(data)
+    assert [(one.job_id, one.state, one.unclaimed) for one in listed] == [(1, 2, 50), (2, 4, 0)]
+    assert listed[1].job == desk.Job(*job)
+    assert listed[0].job.payer == address(9)
+    served = encode(["(uint256,uint256,uint256,uint256)[]"], [[(1, 2, 3, 4)]])
+    assert SUITE.lens.assignments(1, [2]).decode(served) == (escrow.Assignment(1, 2, 3, 4),)
+    worth = encode(["(uint256,uint256,uint256,address)"], [(7, 8, 0, address(9))])
+    assert SUITE.lens.claimable(1, 2, 7).decode(worth) == lens.ClaimWorth(7, 8, 0, address(9))
 
 
 def test_subjects_of_licenses_and_accounts_differ() -> None:

@@ -189,6 +189,23 @@ def event_codecs(contract: type[Contract]) -> Mapping[bytes, EventCodec[Event]]:
     return _event_codecs(contract.NAME, contract.EVENTS)
 
 
+def decode_call(contract: str, data: bytes) -> tuple[str, dict[str, Any]]:
+    """Return which function of a contract `data` calls, and the arguments by name.
+
+    A struct is a mapping of its fields.
+
+    Raises:
+        CodecError: if the contract has no such function, or the arguments do not decode.
+
+    """
+    item = _functions(contract).get(data[:4])
+    if item is None:
+        raise CodecError(f"{contract}: it has no function 0x{data[:4].hex()}")
+    name, inputs = item["name"], item["inputs"]
+    kinds = tuple(_type(argument) for argument in inputs)
+    return name, _named(inputs, _decode(f"{contract}.{name}", kinds, data[4:]))
+
+
 def nothing(_: Values) -> None:
     """Convert the result of a function that returns none."""
 
@@ -222,11 +239,33 @@ def _function(contract: str, function: str, arity: int) -> _Function:
         if len(inputs) == arity:
             return _Function(
                 name=f"{contract}.{function}",
-                selector=keccak(f"{function}({','.join(inputs)})".encode())[:4],
+                selector=_selector(function, inputs),
                 inputs=inputs,
                 outputs=tuple(_type(result) for result in item["outputs"]),
             )
     raise CodecError(f"{contract}.{function}: no such function with {arity} arguments")
+
+
+@cache
+def _functions(contract: str) -> Mapping[bytes, Mapping[str, Any]]:
+    """Return the functions of an ABI by selector."""
+    return {
+        _selector(item["name"], tuple(_type(argument) for argument in item["inputs"])): item
+        for item in load_abi(contract)
+        if item["type"] == "function"
+    }
+
+
+def _selector(function: str, kinds: Sequence[str]) -> bytes:
+    return keccak(f"{function}({','.join(kinds)})".encode())[:4]
+
+
+def _named(inputs: Sequence[Mapping[str, Any]], values: Values) -> dict[str, Any]:
+    """Return values by the names of the ABI; only structs alone are told apart, not lists."""
+    return {
+        item["name"]: _named(item["components"], value) if item["type"] == "tuple" else value
+        for item, value in zip(inputs, values, strict=True)
+    }
 
 
 @cache
@@ -316,6 +355,9 @@ _WORDS: Final[Mapping[str, Callable[[bytes], Any]]] = {
 
 def _value(kind: str, value: Any) -> Any:
     """Turn a decoded value into the form that the package uses for its type."""
+    if kind.endswith("]"):
+        item = kind[: kind.rindex("[")]
+        return tuple(_value(item, one) for one in value)
     if kind == "address":
         return to_checksum(value)
     if kind == "string":
@@ -326,5 +368,11 @@ def _value(kind: str, value: Any) -> Any:
 
 
 def _split(kind: str) -> list[str]:
-    """Return the member types of a flat tuple type; results hold no nested ones."""
-    return kind[1:-1].split(",")
+    """Return the member types of a tuple type, those of a nested one as one."""
+    members, depth, start = [], 0, 1
+    for at, sign in enumerate(kind):
+        depth += (sign == "(") - (sign == ")")
+        if (sign == "," and depth == 1) or depth == 0:
+            members.append(kind[start:at])
+            start = at + 1
+    return members

@@ -3,18 +3,24 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeVar
 
+from workdeed.chain.bindings.auction import BurnAuction
 from workdeed.chain.bindings.codec import CodecError, Contract, Event, event_codecs
 from workdeed.chain.bindings.committee import OracleCommittee
 from workdeed.chain.bindings.desk import JobDesk
 from workdeed.chain.bindings.escrow import JobEscrow
+from workdeed.chain.bindings.lens import JobLens
 from workdeed.chain.bindings.licenses import NodeLicense
 from workdeed.chain.bindings.registry import TrustRegistry
 from workdeed.chain.bindings.sale import LicenseSale
 from workdeed.chain.bindings.tariff import Tariff
-from workdeed.chain.bindings.token import Token
+from workdeed.chain.bindings.timelock import Timelock
+from workdeed.chain.bindings.token import ProtocolToken, Token
 from workdeed.chain.bindings.vault import FeeVault
 from workdeed.chain.deployment import Deployment
+
+C = TypeVar("C", bound=Contract)
 
 
 class UnknownEventError(CodecError):
@@ -23,7 +29,11 @@ class UnknownEventError(CodecError):
 
 @dataclass(frozen=True)
 class Suite:
-    """The contracts of one deployment; `sale` is None where no licenses are sold."""
+    """The contracts of one deployment.
+
+    Those that not every deployment has are None where there is none: `sale` where no licenses are
+    sold, `timelock` where the governor acts at once.
+    """
 
     registry: TrustRegistry
     licenses: NodeLicense
@@ -34,11 +44,19 @@ class Suite:
     vault: FeeVault
     token: Token
     sale: LicenseSale | None = None
+    timelock: Timelock | None = None
+    auction: BurnAuction | None = None
+    protocol_token: ProtocolToken | None = None
+    lens: JobLens | None = None
 
     @classmethod
     def of(cls, deployment: Deployment) -> "Suite":
         """Return the contracts that a deployment file names."""
-        has_sale = LicenseSale.NAME in deployment.contracts
+
+        def optional(kind: type[C]) -> C | None:
+            there = kind.NAME in deployment.contracts
+            return kind(deployment.address(kind.NAME)) if there else None
+
         return cls(
             registry=TrustRegistry(deployment.address(TrustRegistry.NAME)),
             licenses=NodeLicense(deployment.address(NodeLicense.NAME)),
@@ -48,7 +66,11 @@ class Suite:
             escrow=JobEscrow(deployment.address(JobEscrow.NAME)),
             vault=FeeVault(deployment.address(FeeVault.NAME)),
             token=Token(deployment.address(Token.NAME)),
-            sale=LicenseSale(deployment.address(LicenseSale.NAME)) if has_sale else None,
+            sale=optional(LicenseSale),
+            timelock=optional(Timelock),
+            auction=optional(BurnAuction),
+            protocol_token=optional(ProtocolToken),
+            lens=optional(JobLens),
         )
 
     @cached_property
@@ -62,8 +84,9 @@ class Suite:
     @cached_property
     def contracts(self) -> tuple[Contract, ...]:
         """All contracts, followed or not."""
-        optional = () if self.sale is None else (self.sale,)
-        return (*self.followed, self.vault, self.token, *optional)
+        optional = (self.sale, self.timelock, self.auction, self.protocol_token, self.lens)
+        there = (contract for contract in optional if contract is not None)
+        return (*self.followed, self.vault, self.token, *there)
 
     def decode(self, address: str, topics: Sequence[bytes], data: bytes) -> Event:
         """Decode a log of one of the contracts.

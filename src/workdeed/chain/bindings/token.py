@@ -1,4 +1,4 @@
-"""The settlement token: ERC-20 with ERC-2612 permits, and the faucet of the test token."""
+"""ERC-20 tokens with ERC-2612 permits: the settlement token, and the protocol token."""
 
 from dataclasses import dataclass
 
@@ -33,10 +33,9 @@ class Approval(Event):
     value: int
 
 
-class Token(Contract):
-    """An ERC-20 token; amounts are base units."""
+class Erc20(Contract):
+    """What both tokens can do; amounts are base units."""
 
-    NAME = "TestUSD"
     EVENTS = (OwnershipTransferred, RoleMinterChanged, Transfer, Approval)
 
     def symbol(self) -> Call[str]:
@@ -85,6 +84,12 @@ class Token(Contract):
         """Set an allowance by the owner's ERC-2612 signature."""
         return self._call(nothing, "permit", owner, spender, amount, deadline, v, r, s)
 
+
+class Token(Erc20):
+    """The settlement token, with the faucet of the test token."""
+
+    NAME = "TestUSD"
+
     def faucet(self, amount: int) -> Call[None]:
         """Give the sender test tokens; only the test token has this."""
         return self._call(nothing, "faucet", amount)
@@ -92,3 +97,25 @@ class Token(Contract):
     def faucet_limit(self) -> Call[int]:
         """Read how much one call of the faucet gives at most."""
         return self._call(integer, "FAUCET_LIMIT")
+
+
+class ProtocolToken(Erc20):
+    """The protocol token, which the burn auction takes."""
+
+    NAME = "ProtocolToken"
+
+    def cap(self) -> Call[int]:
+        """Read the most that is ever minted."""
+        return self._call(integer, "CAP")
+
+    def minted(self) -> Call[int]:
+        """Read what was ever minted, burned or not."""
+        return self._call(integer, "minted")
+
+    def mint(self, receiver: str, amount: int) -> Call[None]:
+        """Make tokens, up to the cap; for the governor."""
+        return self._call(nothing, "mint", receiver, amount)
+
+    def burn(self, amount: int) -> Call[None]:
+        """Destroy tokens of the sender's."""
+        return self._call(nothing, "burn", amount)
