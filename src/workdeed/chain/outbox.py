@@ -288,27 +288,56 @@ class Outbox:
         waited = head.number - latest.signed_at
         if latest.nonce <= count or waited < self._settings.bump_after_blocks:
             return
-        call = Call(to=self.sender, data=b"", name="outbox.gap", decode=_no_result)
         fees = quote(head.base_fee or 0, self._settings.fees)
         try:
-            found = await prepare(self._rpc, Intent(self.sender, call.to, call.data))
+            found = await prepare(self._rpc, self._nothing)
         except RpcError:
             return  # nothing is lost by waiting for a node that can tell
-        if found.nonce >= latest.nonce or fees is None:
-            return
-        entry = await self._book.put(Effect(key=f"{_GAP}{found.nonce}", call=call))
-        if entry.settled or entry.state is EffectState.INTENT:
-            entry = await self._reopen(entry, "")
-            gas = with_margin(found.gas, self._settings.fees)
-            await self._sign(entry, found.nonce, gas, fees, head)
+        if found.nonce < latest.nonce and fees is not None:
+            await self._fill(found.nonce, found.gas, fees, head)
 
     async def _hurry(self, entry: OutboxEntry, latest: Attempt, head: Head) -> None:
         """Replace a transaction that is stuck, or send it again where the cap allows no more."""
         fees = bump(latest.fees, head.base_fee or 0, self._settings.fees)
         if fees is None:
             await self._send(entry, latest, head)
-        else:
+        elif entry.key.startswith(_OWN) or not await self._is_pointless(entry):
             await self._sign(entry, latest.nonce, latest.gas, fees, head)
+        else:
+            await self._cancel(latest, fees, head)
+
+    async def _is_pointless(self, entry: OutboxEntry) -> bool:
+        """Tell whether a transaction would only pay for its failure by now."""
+        if await self._is_done(entry.key):
+            return True
+        try:
+            await self._rpc.call("eth_call", [entry.intent.parameters(), "latest"])
+        except RevertError as error:
+            return error.reason not in entry.transient
+        except RpcError:
+            return False
+        return False
+
+    async def _cancel(self, latest: Attempt, fees: Fees, head: Head) -> None:
+        """Use up the nonce of a stuck transaction; its effect is decided anew after that."""
+        try:
+            found = await prepare(self._rpc, self._nothing)
+        except RpcError:
+            return  # the next step tries again
+        await self._fill(latest.nonce, found.gas, fees, head)
+
+    async def _fill(self, nonce: int, gas: int, fees: Fees, head: Head) -> None:
+        """Send an empty transaction to oneself under a nonce, unless one is under way."""
+        nothing = self._nothing
+        call = Call(to=nothing.to, data=nothing.data, name="outbox.gap", decode=_no_result)
+        entry = await self._book.put(Effect(key=f"{_GAP}{nonce}", call=call))
+        if entry.settled or entry.state is EffectState.INTENT:
+            entry = await self._reopen(entry, "")
+            await self._sign(entry, nonce, with_margin(gas, self._settings.fees), fees, head)
+
+    @property
+    def _nothing(self) -> Intent:
+        return Intent(self.sender, self.sender, b"")
 
     async def _launch(self, head: Head) -> list[OutboxEntry]:
         """Sign and send what is due, in the order in which it came."""

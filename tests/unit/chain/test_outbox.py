@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -461,6 +462,67 @@ async def test_the_first_of_two_attempts_may_be_the_one_that_is_mined(
     entry = await process.state("pay")
     assert (entry.state, entry.mined_tx) == (EffectState.FINAL, original.hash)
     assert node.executed() == {"pay": 1}
+
+
+async def test_a_stuck_transaction_that_became_pointless_is_cancelled(
+    process: Process, node: FakeNode
+) -> None:
+    """A dearer replacement would only pay more for its failure."""
+    node.chain.base_fee = 5 * BASE_FEE
+    await process.outbox.submit(effect("claim"))
+    await process.outbox.step()
+    node.chain.base_fee = 12 * BASE_FEE  # above what the first attempt pays
+    node.rule = lambda name, _: "escrow: nothing to claim" if name == "claim" else None
+    await process.run()
+
+    entry = await process.state("claim")
+    assert (entry.state, entry.reason) == (EffectState.FAILED, "escrow: nothing to claim")
+    mined = [item.data for block in node.chain.blocks for item in block.transactions]
+    assert mined == [b""]
+    assert not await process.outbox.pending()
+
+
+async def test_a_stuck_transaction_that_another_made_pointless_is_cancelled(
+    process: Process, node: FakeNode
+) -> None:
+    node.chain.base_fee = 5 * BASE_FEE
+    done = False
+
+    async def is_done() -> bool:
+        return done
+
+    await process.outbox.submit(replace(effect("claim"), is_done=is_done))
+    await process.outbox.step()
+    node.chain.base_fee, done = 12 * BASE_FEE, True
+    await process.run()
+
+    assert (await process.state("claim")).state is EffectState.SUPERSEDED
+    assert node.executed() == {}
+    await process.outbox.submit(effect("next"))
+    await process.run()
+    assert node.executed() == {"next": 1}
+
+
+async def test_a_cancellation_that_comes_too_late_changes_nothing(
+    process: Process, node: FakeNode
+) -> None:
+    node.chain.base_fee = 5 * BASE_FEE
+    await process.outbox.submit(effect("claim"))
+    await process.outbox.step()
+    (first,) = node.pool.values()
+    node.chain.base_fee = 12 * BASE_FEE
+    node.rule = lambda name, _: "escrow: paused" if name == "claim" else None
+    for _ in range(4):
+        await process.outbox.step()
+        node.chain.mine()
+    node.rule = lambda name, _: None
+    node.pool = {first.nonce: first}  # the block's producer knows the first one only
+    node.chain.base_fee = BASE_FEE
+    await process.run()
+
+    assert (await process.state("claim")).state is EffectState.FINAL
+    assert node.executed() == {"claim": 1}
+    assert not await process.outbox.pending()
 
 
 async def test_replacements_stop_at_the_cap(process: Process, node: FakeNode) -> None:
