@@ -1,10 +1,14 @@
 """The command `keeper run`."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from workdeed.cli.errors import Failure
+
+if TYPE_CHECKING:
+    from workdeed.oracle.journal_copies import Summary
 
 
 @click.group()
@@ -47,3 +51,65 @@ def settings(config: Path) -> None:
     if not config.exists():
         raise Failure(f"{config}: no such file")
     emit_json(load_settings(config).public())
+
+
+@keeper.group()
+def journal() -> None:
+    """Look at a member's signing journal, back it up, and start from a copy."""
+
+
+CONFIG = click.option(
+    "--config",
+    type=click.Path(path_type=Path, dir_okay=False),
+    required=True,
+    help="Settings of the keeper.",
+)
+
+
+@journal.command()
+@CONFIG
+def show(config: Path) -> None:
+    """Show what the journal holds; the keeper may run."""
+    from workdeed.oracle.journal_copies import summary_of
+
+    _tell("journal", summary_of(_journal_of(config)))
+
+
+@journal.command()
+@CONFIG
+@click.argument("copy", type=click.Path(path_type=Path, dir_okay=False))
+def backup(config: Path, copy: Path) -> None:
+    """Copy the journal to the file COPY; the keeper may run."""
+    from workdeed.oracle.journal_copies import back_up
+
+    _tell("backed up", back_up(_journal_of(config), copy))
+
+
+@journal.command()
+@CONFIG
+@click.argument("copy", type=click.Path(path_type=Path, dir_okay=False, exists=True))
+def restore(config: Path, copy: Path) -> None:
+    """Make the journal from the file COPY, after a loss.
+
+    The keeper then signs no report for a window that began before now: a copy does not know what
+    was signed since it was made.
+    """
+    from workdeed.cli.network import run_async
+    from workdeed.keeper.journals import restore_journal
+    from workdeed.keeper.settings import load_settings
+
+    _tell("restored", run_async(restore_journal(load_settings(config), copy)))
+
+
+def _journal_of(config: Path) -> Path:
+    from workdeed.keeper.journals import member_journal
+    from workdeed.keeper.settings import load_settings
+
+    return member_journal(load_settings(config))
+
+
+def _tell(what: str, summary: "Summary") -> None:
+    click.echo(
+        f"{what}: {summary.roots} signed roots of {summary.member}, the last for window "
+        f"{summary.last_window}; signs for windows that began at {summary.began_at} or later"
+    )

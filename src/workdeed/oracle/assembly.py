@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 from workdeed.chain.keys import Signer
 from workdeed.oracle.endpoints import EndpointClient
 from workdeed.oracle.evidence import EvidenceLog
-from workdeed.oracle.journal import SigningJournal
+from workdeed.oracle.journal import SigningJournal, journal_path
 from workdeed.oracle.member import Member
+from workdeed.oracle.meter import Meter
 from workdeed.oracle.peers import HttpPeers, PeerControl, peers_of
 from workdeed.oracle.prober import Prober, SpecSource
 from workdeed.oracle.service import OracleService, Parts, ServiceSettings
@@ -63,7 +64,13 @@ class Oracle:
 
     @classmethod
     def open(
-        cls, setup: OracleSetup, *, chain: ChainView, signer: Signer, specs: SpecSource
+        cls,
+        setup: OracleSetup,
+        *,
+        chain: ChainView,
+        signer: Signer,
+        specs: SpecSource,
+        meter: Meter | None = None,
     ) -> "Oracle":
         """Open journal and store and join the parts; `service.start` begins the work.
 
@@ -72,6 +79,7 @@ class Oracle:
             chain: the followed chain, polled at least once.
             signer: the member key.
             specs: where specs come from.
+            meter: told what the oracle does.
 
         Raises:
             JournalError: if the journal is in use, damaged or another's.
@@ -79,7 +87,7 @@ class Oracle:
 
         """
         journal = SigningJournal.open(
-            setup.state_dir / "signing.journal",
+            journal_path(setup.state_dir, signer.address),
             member=signer.address,
             domain=setup.domain.separator,
             now=chain.head.timestamp,
@@ -91,7 +99,7 @@ class Oracle:
             raise
         client = EndpointClient(allow_private=setup.allow_private_endpoints)
         member = Member(signer, setup.domain, chain.windows, setup.rules, journal, store)
-        parts = _parts(setup, chain, member, store, client, specs)
+        parts = _parts(setup, chain, member, store, client, specs, meter or Meter())
         settings = ServiceSettings(
             setup.rules, setup.domain, setup.endpoints, setup.probes.max_skew, setup.stagger
         )
@@ -118,6 +126,7 @@ def _parts(
     store: OracleStore,
     client: EndpointClient,
     specs: SpecSource,
+    meter: Meter,
 ) -> Parts:
     peers = HttpPeers(client)
     control = PeerControl(
@@ -135,5 +144,6 @@ def _parts(
         evidence=evidence,
         specs=specs,
         control=control,
+        meter=meter,
     )
-    return Parts(chain, member, store, prober, evidence, peers)
+    return Parts(chain, member, store, prober, evidence, peers, meter)

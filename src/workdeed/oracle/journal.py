@@ -25,6 +25,11 @@ _CHECK_DIGITS: Final = 16
 HASH_BYTES: Final = 32
 
 
+def journal_path(state_dir: Path, member: str) -> Path:
+    """Return where a member's journal is: each key has its own, so that keys may change."""
+    return state_dir / f"signing-{member}.journal"
+
+
 class Entry(NamedTuple):
     """What was signed: one root for a window, turn and epoch."""
 
@@ -81,8 +86,8 @@ class SigningJournal:
             lines = _read_lines(handle, path)
             if not lines:
                 lines = [_begin(handle, path, member, domain, now)]
-            head, *rest = [_parse(line, path) for line in lines]
-            _check_head(head, path, member, domain)
+            head, *rest = [parse_line(line, path) for line in lines]
+            check_head(head, path, member, domain)
             return cls(handle, [_read_bar(head, path), *(_read_line(one, path) for one in rest)])
         except BaseException:
             os.close(handle)
@@ -133,7 +138,7 @@ class SigningJournal:
                 f" {to_hex(entry.root)} must not be"
             )
         if entry not in self._signed:
-            self._append(_line(_content(entry)))
+            self._append(format_line(_content(entry)))
             self._take(entry)
 
     def bar_before(self, now: int) -> None:
@@ -146,7 +151,7 @@ class SigningJournal:
 
         """
         if now > self._began_at:
-            self._append(_line({"began_at": now}))
+            self._append(format_line({"began_at": now}))
             self._take(_Bar(now))
 
     def close(self) -> None:
@@ -200,7 +205,7 @@ def _read_lines(handle: int, path: Path) -> list[bytes]:
 
 def _begin(handle: int, path: Path, member: str, domain: bytes, now: int) -> bytes:
     head = {"began_at": now, "domain": to_hex(domain), "member": member, "version": _VERSION}
-    line = _line(head)
+    line = format_line(head)
     _write(handle, line)
     folder = os.open(path.parent, os.O_RDONLY)
     try:
@@ -216,12 +221,14 @@ def _write(handle: int, line: bytes) -> None:
     os.fsync(handle)
 
 
-def _line(content: dict[str, object]) -> bytes:
+def format_line(content: dict[str, object]) -> bytes:
+    """Return a line of a journal, with its checksum and its end."""
     data = canonical_bytes(content)
     return keccak(data).hex()[:_CHECK_DIGITS].encode() + b" " + data + b"\n"
 
 
-def _parse(line: bytes, path: Path) -> dict[str, object]:
+def parse_line(line: bytes, path: Path) -> dict[str, object]:
+    """Return what a line says; raises `JournalError` if it is damaged."""
     check, _, data = line.partition(b" ")
     try:
         content = parse_canonical(data)
@@ -235,7 +242,8 @@ def _parse(line: bytes, path: Path) -> dict[str, object]:
     return content
 
 
-def _check_head(head: dict[str, object], path: Path, member: str, domain: bytes) -> None:
+def check_head(head: dict[str, object], path: Path, member: str, domain: bytes) -> None:
+    """Check that a journal is of a member and committee; raises `JournalError` if not."""
     if (head.get("member"), head.get("domain")) != (member, to_hex(domain)):
         raise JournalError(
             f"journal {path}: it is of {head.get('member')} in another committee or of another"

@@ -14,7 +14,7 @@ from workdeed.oracle.bases import Bases
 from workdeed.oracle.errors import EndpointError, NotYetError, OracleError, StatusError
 from workdeed.oracle.evidence import EvidenceLog
 from workdeed.oracle.gather import Pace
-from workdeed.oracle.journal import SigningJournal
+from workdeed.oracle.journal import SigningJournal, journal_path
 from workdeed.oracle.member import Member
 from workdeed.oracle.peers import Peer, Peers
 from workdeed.oracle.prober import Prober
@@ -225,7 +225,7 @@ class Cluster:
         signer, view = oracle(index), View(self.sim, lag, skew)
         state = self.folder / f"oracle{index}"
         journal = SigningJournal.open(
-            state / "signing.journal",
+            journal_path(state, signer.address),
             member=signer.address,
             domain=DOMAIN.separator,
             now=self.sim.head.timestamp,

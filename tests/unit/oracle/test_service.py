@@ -17,6 +17,7 @@ from workdeed.oracle.errors import (
     RefusedError,
     RoundOverError,
 )
+from workdeed.oracle.journal import journal_path
 from workdeed.oracle.peers import Peer
 from workdeed.oracle.settings import RoundRules
 from workdeed.protocol.figures import UNIT, UNKNOWN, Pair
@@ -261,7 +262,7 @@ class TestRestarts:
     ) -> None:
         await cluster.to_window(3)
         await cluster.crash(1)
-        (tmp_path / "oracle1" / "signing.journal").unlink()
+        journal_path(tmp_path / "oracle1", oracle(1).address).unlink()
         cluster.sim.mine(cluster.sim.head.timestamp + 1)
         cluster.open(1)
         await cluster.settle(2)
@@ -274,7 +275,7 @@ class TestRestarts:
     async def test_a_restored_journal_counts_as_lost(
         self, cluster: Cluster, tmp_path: Path
     ) -> None:
-        path = tmp_path / "oracle1" / "signing.journal"
+        path = journal_path(tmp_path / "oracle1", oracle(1).address)
         copy = path.read_bytes()
         await cluster.settle(2)
         await cluster.crash(1)
