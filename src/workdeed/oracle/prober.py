@@ -20,6 +20,8 @@ from workdeed.oracle.endpoints import EndpointClient, Origin
 from workdeed.oracle.errors import EndpointError
 from workdeed.oracle.evidence import EvidenceLog
 from workdeed.oracle.judge import Judge
+from workdeed.oracle.ledger import JobKey
+from workdeed.oracle.meter import Meter
 from workdeed.oracle.schedule import Schedule
 from workdeed.oracle.settings import ProbeSettings
 from workdeed.oracle.tallies import Mark, Tallies, Verdict, WindowTally
@@ -88,6 +90,7 @@ class Prober:
         specs: where specs come from, for the health checks that they name.
         control: asked when no node answers; its no makes the window unknown.
         chance: time and chance.
+        meter: told of probes and what they say.
 
     """
 
@@ -103,6 +106,7 @@ class Prober:
         specs: SpecSource,
         control: Control | None = None,
         chance: Chance | None = None,
+        meter: Meter | None = None,
     ) -> None:
         self._client = client
         self._domain = domain
@@ -113,6 +117,7 @@ class Prober:
         self._specs = specs
         self._control = control
         self._chance = chance or Chance()
+        self._meter = meter or Meter()
         self._schedule = Schedule(settings.interval, self._chance.random)
         self._tallies = Tallies()
         self._judge = Judge(settings.grace_windows)
@@ -132,6 +137,7 @@ class Prober:
         self._watch = Watch(window, block_hash, tuple(targets))
         self._schedule.keep((one.license_id for one in targets), self._chance.monotonic())
         self._judge.forget(job.pair for one in targets for job in one.jobs)
+        self._meter.watching([one.license_id for one in targets])
 
     def mark_unknown(self, window: int, reason: str) -> None:
         """Report everything of `window` as unknown, for a fault of this oracle's own."""
@@ -143,7 +149,9 @@ class Prober:
 
         The caller makes the evidence of the window durable before it signs anything about it.
         """
-        return self._tallies.close(window, pairs)
+        tally = self._tallies.close(window, pairs)
+        self._meter.closed(window, tally)
+        return tally
 
     async def run(self) -> None:
         """Probe until cancelled."""
@@ -157,9 +165,14 @@ class Prober:
             await self._stop()
 
     async def probe_all(self) -> None:
-        """Probe every node that is watched once."""
+        """Probe every node that is watched once, as many at a time as `run` does."""
+
+        async def probe(target: Target) -> None:
+            async with self._slots:
+                await self._probe_guarded(target)
+
         if self._watch is not None:
-            await asyncio.gather(*(self._probe_guarded(one) for one in self._watch.targets))
+            await asyncio.gather(*(probe(one) for one in self._watch.targets))
 
     async def _start_due(self) -> None:
         targets = {one.license_id: one for one in (self._watch.targets if self._watch else ())}
@@ -187,8 +200,9 @@ class Prober:
         window = self.watched
         try:
             await self._probe(target)
-        except Exception:
+        except Exception as error:
             _log.exception("oracle: a probe broke", license_id=target.license_id)
+            self._meter.fault(error)
             self.mark_unknown(window, "a probe broke")
 
     async def _probe(self, target: Target) -> None:
@@ -197,11 +211,12 @@ class Prober:
             return
         nonce = self._chance.nonce(_NONCE_BYTES)
         probe = Probe(nonce=nonce, window=watch.window, block_hash=watch.block_hash)
+        began = self._chance.monotonic()
         heard = await self._ask(target, probe)
+        seconds = self._chance.monotonic() - began
+        self._meter.probed(target.license_id, seconds, answered=heard is not None)
         self._silent = 0 if heard else self._silent + 1
-        verdicts = await asyncio.gather(
-            *(self._judge_job(watch.window, job, heard) for job in target.jobs)
-        )
+        verdicts = await self._verdicts(watch.window, target.jobs, heard)
         self._count(watch.window, target, heard, verdicts)
 
     def _is_time(self, window: int) -> bool:
@@ -239,24 +254,54 @@ class Prober:
         )
         return Heard(answer, origin) if is_its_own else None
 
-    async def _judge_job(self, window: int, job: JobTarget, heard: Heard | None) -> Verdict:
-        workloads = _distinct(heard.answer.workloads) if heard else ()
-        served = self._judge.serving(window, job, workloads)
-        if served is not None and heard is not None and not await self._answers(heard, served):
-            served = None
-        return self._judge.verdict(window, job, workloads, served)
+    async def _verdicts(
+        self, window: int, jobs: Sequence[JobTarget], heard: Heard | None
+    ) -> list[Verdict]:
+        """Return what the probe says of each job."""
+        found = _by_job(_distinct(heard.answer.workloads) if heard else ())
+        workloads = [found.get((job.pair.escrow, job.pair.job_id), ()) for job in jobs]
+        served = [
+            self._judge.serving(window, job, own) for job, own in zip(jobs, workloads, strict=True)
+        ]
+        if heard is not None:
+            served = await self._answering(heard, served)
+        return [
+            self._judge.verdict(window, job, own, one)
+            for job, own, one in zip(jobs, workloads, served, strict=True)
+        ]
 
-    async def _answers(self, heard: Heard, work: Workload) -> bool:
-        """Ask the workload itself, if it has a port.
+    async def _answering(
+        self, heard: Heard, served: Iterable[Workload | None]
+    ) -> list[Workload | None]:
+        """Return those of these workloads that answer too, None in place of each other.
+
+        All with a port are asked at once. One without a port is not worth a task of its own: most
+        nodes have several.
+        """
+        works = list(served)
+        ported = [one for one in works if one is not None and one.port is not None]
+        answers = await asyncio.gather(*(self._answers(heard.origin, one) for one in ported))
+        good = {one.key for one, answered in zip(ported, answers, strict=True) if answered}
+        good |= {one.key for one in works if one is not None and self._needs_no_port(one)}
+        return [one if one is not None and one.key in good else None for one in works]
+
+    def _needs_no_port(self, work: Workload) -> bool:
+        """Tell whether a workload has no port, and its spec, as far as it is held, wants none."""
+        if work.port is not None:
+            return False
+        spec = self._specs(work.spec_hash)
+        return spec is None or spec.port is None
+
+    async def _answers(self, origin: Origin, work: Workload) -> bool:
+        """Ask a workload at its port.
 
         A health check of its spec must succeed; without one, or while the spec is not held here,
         any answer will do.
         """
+        assert work.port is not None  # noqa: S101 - nobody else is asked
         spec = self._specs(work.spec_hash)
-        if work.port is None:
-            return spec is None or spec.port is None
         check = spec.health if spec is not None else None
-        where = heard.origin.workload(work.port)
+        where = origin.workload(work.port)
         try:
             status = await self._client.status(
                 where, check.path if check else "/", seconds=self._settings.timeout
@@ -274,11 +319,13 @@ class Prober:
         found = list(verdicts)
         for job, verdict in zip(target.jobs, found, strict=True):
             self._tallies.count(window, job.pair, verdict)
+        self._meter.judged(found)
         if heard is None:
             return
         self._tallies.mark(window, target.license_id, _marks(target, heard))
         if "ok" in found:
             self._tallies.keep(window, self._evidence.add(window, heard.answer))
+            self._meter.kept()
 
     async def _ask_control(self) -> None:
         """When probes go out and nothing comes back, find out whether it is this oracle's fault."""
@@ -300,6 +347,14 @@ def _distinct(workloads: Sequence[Workload]) -> tuple[Workload, ...]:
         if work.port is None or holders.setdefault(work.port, job) == job:
             found.append(work)
     return tuple(found)
+
+
+def _by_job(workloads: Iterable[Workload]) -> dict[JobKey, list[Workload]]:
+    """Return the workloads of each job, so that judging a job does not look at all of them."""
+    found: dict[JobKey, list[Workload]] = {}
+    for work in workloads:
+        found.setdefault((work.escrow, work.job_id), []).append(work)
+    return found
 
 
 def _marks(target: Target, heard: Heard) -> list[Mark]:

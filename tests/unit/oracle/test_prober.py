@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import random
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from aiohttp import web
@@ -16,6 +18,7 @@ from aiohttp import web
 from workdeed.intent import Spec
 from workdeed.oracle.endpoints import EndpointClient
 from workdeed.oracle.evidence import EvidenceLog
+from workdeed.oracle.meter import Meter
 from workdeed.oracle.prober import Chance, Control, Prober
 from workdeed.oracle.settings import ProbeSettings
 from workdeed.oracle.tallies import WindowTally, evidence_root
@@ -24,6 +27,7 @@ from workdeed.protocol.figures import UNIT, UNKNOWN, Pair
 from workdeed.protocol.hashing import keccak
 from workdeed.protocol.messages import Probe
 
+from .meters import RecordingMeter
 from .servers import Handler, Node, as_json, replying, serving, workload
 from .support import CLOCK, DOMAIN, ESCROW, FIRST_NODE, SPEC_HASH, account, key_of, until
 
@@ -59,6 +63,7 @@ class Bench:
     allow_private: bool = True
     control: Control | None = None
     chance: Chance | None = None
+    meter: Meter | None = None
     targets: list[Target] = field(default_factory=list)
 
     async def open(self) -> Prober:
@@ -76,6 +81,7 @@ class Bench:
             specs=self.specs.get,
             control=self.control,
             chance=self.chance or Chance(random.Random(1)),
+            meter=self.meter,
         )
         self.watch(W)
         return self.prober
@@ -120,6 +126,26 @@ class Bench:
             await prober.probe_all()
         (found,) = self.close().figures
         return found
+
+
+@dataclass
+class Crowd:
+    """Nodes that take their time, and how many of them answered at a time."""
+
+    nodes: Sequence[Node]
+    under_way: int = 0
+    most: int = 0
+
+    def handler(self, node: Node) -> Handler:
+        async def handle(request: web.Request) -> web.StreamResponse:
+            self.under_way += 1
+            self.most = max(self.most, self.under_way)
+            for _ in range(50):
+                await asyncio.sleep(0)
+            self.under_way -= 1
+            return as_json(node.answer(await node.read(request)))
+
+        return handle
 
 
 @pytest.fixture
@@ -360,6 +386,20 @@ class TestDoubles:
         assert bench.close().figures == (0, UNIT)
 
 
+class TestManyWorkloads:
+    async def test_each_job_is_judged_by_its_own_workloads(self, bench: Bench) -> None:
+        """Those with a port are asked, those without are taken at the node's word."""
+        up = await bench.serve({"GET /": replying(200)})
+        async with serving({}) as down:
+            pass
+        works = [workload(1, port=up), workload(2), workload(3, port=down), workload(4, revision=0)]
+        works.append(workload(5, spec_hash=keccak(b"another spec")))
+        await bench.node(Node(workloads=works), jobs=(1, 2, 3, 4, 5, 6))
+        prober = await bench.open()
+        await prober.probe_all()
+        assert bench.close().figures == (UNIT, UNIT, 0, UNIT, 0, 0)
+
+
 class TestWorkload:
     async def with_workload(
         self, bench: Bench, handlers: dict[str, Handler] | None, known: Spec | None
@@ -443,6 +483,61 @@ class TestTime:
         await client.close()
 
 
+class TestMeter:
+    """What a probe was, and what it said, is told once."""
+
+    async def test_a_good_answer(self, bench: Bench) -> None:
+        bench.meter = meter = RecordingMeter()
+        await bench.node(Node(workloads=[workload(1), workload(2, healthy=False)]), jobs=(1, 2))
+        prober = await bench.open()
+        await prober.probe_all()
+        tally = bench.close()
+        assert [one for one in meter.told if one[0] != "probed"] == [
+            ("watching", [FIRST_NODE]),
+            ("judged", ["ok", "bad"]),
+            ("kept",),
+            ("closed", W, tally),
+        ]
+        ((_, license_id, seconds, answered),) = [one for one in meter.told if one[0] == "probed"]
+        assert (license_id, answered) == (FIRST_NODE, True)
+        assert seconds > 0
+
+    async def test_no_answer(self, bench: Bench) -> None:
+        bench.meter = meter = RecordingMeter()
+        bench.add(Node(), "http://127.0.0.1:1")
+        prober = await bench.open()
+        await prober.probe_all()
+        assert [one[3] for one in meter.told if one[0] == "probed"] == [False]
+        assert ("judged", ["bad"]) in meter.told
+        assert ("kept",) not in meter.told
+
+    async def test_an_answer_after_the_close_is_a_probe_without_a_verdict(
+        self, bench: Bench
+    ) -> None:
+        bench.meter = meter = RecordingMeter()
+        node = Node(holds=True)
+        await bench.node(node)
+        prober = await bench.open()
+        sent = asyncio.create_task(prober.probe_all())
+        await until(lambda: bool(node.probes))
+        bench.close()
+        node.release.set()
+        await sent
+        assert [one[0] for one in meter.told] == ["watching", "closed", "probed"]
+
+    async def test_a_disk_that_is_full_is_a_fault(
+        self, bench: Bench, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        bench.meter = meter = RecordingMeter()
+        await bench.node(Node())
+        prober = await bench.open()
+        full = OSError(errno.ENOSPC, "no space left on device")
+        monkeypatch.setattr(bench.evidence, "add", Mock(side_effect=full))
+        await prober.probe_all()
+        assert ("fault", full) in meter.told
+        assert bench.close().reason == "a probe broke"
+
+
 class FakeTime:
     """A clock that stands still until it is slept on, and stops the run when its time is over."""
 
@@ -484,31 +579,27 @@ class TestRun:
         await run_until_over(prober, time)
         assert all(12 <= len(node.probes) <= 40 for node in nodes)
 
+    async def crowd(self, bench: Bench) -> tuple[Prober, Crowd]:
+        """Open a prober of three at a time for twelve nodes."""
+        bench.settings = ProbeSettings(timeout=5.0, concurrency=3, grace_windows=0)
+        crowd = Crowd([Node(index) for index in range(12)])
+        for node in crowd.nodes:
+            await bench.node(node, crowd.handler(node))
+        return await bench.open(), crowd
+
     async def test_no_more_probes_are_under_way_than_allowed(self, bench: Bench) -> None:
         time = FakeTime(2.0)
         bench.chance = time.chance
-        bench.settings = ProbeSettings(timeout=5.0, concurrency=3, grace_windows=0)
-        under_way = most = 0
-
-        def handler(node: Node) -> Handler:
-            async def handle(request: web.Request) -> web.StreamResponse:
-                nonlocal under_way, most
-                under_way += 1
-                most = max(most, under_way)
-                for _ in range(50):
-                    await asyncio.sleep(0)
-                under_way -= 1
-                return as_json(node.answer(await node.read(request)))
-
-            return handle
-
-        nodes = [Node(index) for index in range(12)]
-        for node in nodes:
-            await bench.node(node, handler(node))
-        prober = await bench.open()
+        prober, crowd = await self.crowd(bench)
         await run_until_over(prober, time)
-        assert most == 3
-        assert all(node.probes for node in nodes)
+        assert crowd.most == 3
+        assert all(node.probes for node in crowd.nodes)
+
+    async def test_probing_all_once_asked_every_node_at_the_same_time(self, bench: Bench) -> None:
+        prober, crowd = await self.crowd(bench)
+        await prober.probe_all()
+        assert crowd.most == 3
+        assert all(len(node.probes) == 1 for node in crowd.nodes)
 
     async def test_a_node_that_is_dropped_is_not_probed_any_more(self, bench: Bench) -> None:
         stay, go = Node(0), Node(1)
