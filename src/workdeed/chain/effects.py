@@ -11,7 +11,8 @@ from sqlalchemy.orm import Session
 from workdeed.chain.bindings.codec import Call
 from workdeed.chain.errors import ChainError
 from workdeed.chain.fees import Fees
-from workdeed.chain.store import AttemptRow, EffectRow, Store
+from workdeed.chain.store import Store
+from workdeed.chain.tables import AttemptRow, EffectRow
 from workdeed.chain.transactions import Intent
 
 MAX_KEY: Final = 255

@@ -3,3 +3,11 @@
 
 class ChainError(Exception):
     """Something between this process and the chain went wrong."""
+
+
+class StoreError(ChainError):
+    """The database cannot be opened, or belongs to something else."""
+
+
+class StoreUnavailableError(StoreError):
+    """The database does not answer now; what was begun is undone, and may be tried again."""

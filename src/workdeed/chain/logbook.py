@@ -13,9 +13,10 @@ from sqlalchemy.orm import Session
 
 from workdeed.chain.bindings.codec import LoggedEvent
 from workdeed.chain.bindings.suite import Suite
-from workdeed.chain.errors import ChainError
+from workdeed.chain.errors import ChainError, StoreError
 from workdeed.chain.rpc import Head
-from workdeed.chain.store import BlockRow, CursorRow, LogRow, Store, StoreError
+from workdeed.chain.store import Store
+from workdeed.chain.tables import BlockRow, CursorRow, LogRow
 from workdeed.protocol.hashing import keccak
 from workdeed.protocol.signing import address_bytes
 

@@ -17,10 +17,12 @@ from workdeed.chain.bindings.codec import LoggedEvent
 from workdeed.chain.bindings.desk import JobRevised
 from workdeed.chain.bindings.suite import Suite, UnknownEventError
 from workdeed.chain.bindings.tariff import ClassSet
+from workdeed.chain.errors import StoreError
 from workdeed.chain.follower import Follower, FollowerSettings, FollowerUpdate
 from workdeed.chain.logbook import CursorMovedError
 from workdeed.chain.rpc import RpcError, RpcUnavailable
-from workdeed.chain.store import BlockRow, LogRow, Store, StoreError
+from workdeed.chain.store import Store
+from workdeed.chain.tables import BlockRow, LogRow
 
 CHAIN_ID = 31337
 SMALL = FollowerSettings(first_page=3, max_page=8, checkpoints=4)

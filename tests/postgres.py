@@ -1,0 +1,142 @@
+"""A PostgreSQL server of the tests' own: in a folder of its own, behind a socket that only it has.
+
+It is started and ended by process id, and serves any number of databases.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+START_SECONDS = 60.0
+DEBIAN = Path("/usr/lib/postgresql")
+# Speed: what a loss of power would cost is not what these tests are about.
+OPTIONS = ("fsync=off", "full_page_writes=off", "listen_addresses=", "max_connections=50")
+
+
+class PostgresServer:
+    """A server that a test may stop and start."""
+
+    def __init__(self, binaries: Path, folder: Path) -> None:
+        self._binaries = binaries
+        self._folder = folder
+        self._user = _unprivileged()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._count = 0
+        if self._user is not None:
+            os.chown(folder, self._user.pw_uid, self._user.pw_gid)
+        self._as_user("initdb", "--auth=trust", "--username=keeper", "--no-sync", "-D", self._data)
+
+    @property
+    def _data(self) -> str:
+        return str(self._folder / "data")
+
+    def url(self, database: str) -> str:
+        """Return the address of a database of this server."""
+        return f"postgresql://keeper@/{database}?host={self._folder}"
+
+    def new_database(self) -> str:
+        """Make an empty database and return its address."""
+        self._count += 1
+        name = f"test{self._count}"
+        with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name}")
+        return self.url(name)
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        settings = [word for option in OPTIONS for word in ("-c", option)]
+        with (self._folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                self._command("postgres", "-D", self._data, "-k", str(self._folder), *settings),
+                stdout=log,
+                stderr=log,
+            )
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline and self._process.poll() is None:
+            try:
+                psycopg.connect(self.url("postgres")).close()
+            except psycopg.OperationalError:
+                time.sleep(0.05)
+            else:
+                return
+        raise RuntimeError(f"PostgreSQL did not start: {(self._folder / 'log').read_text()}")
+
+    def stop(self) -> None:
+        """End it at once, whoever is connected; what was committed stays."""
+        if self._process is not None:
+            # Not to the process itself where `runuser` stands before it: to the server.
+            pid = int((self._folder / "data" / "postmaster.pid").read_text().split()[0])
+            os.kill(pid, signal.SIGINT)
+            self._process.wait(START_SECONDS)
+            self._process = None
+
+    def _as_user(self, program: str, *arguments: str) -> None:
+        subprocess.run(self._command(program, *arguments), check=True, capture_output=True)
+
+    def _command(self, program: str, *arguments: str) -> list[str]:
+        """Return a command line; the server refuses to run as root."""
+        command = [str(self._binaries / program), *arguments]
+        return (
+            command if self._user is None else ["runuser", "-u", self._user.pw_name, "--", *command]
+        )
+
+
+def _unprivileged() -> pwd.struct_passwd | None:
+    """Return the account to run as, None for the present one."""
+    if os.geteuid() != 0:
+        return None
+    try:
+        return pwd.getpwnam("postgres")
+    except KeyError:
+        return pwd.getpwnam("nobody")
+
+
+def _binaries() -> Path | None:
+    """Return the folder of the newest server that is installed."""
+    versions = [path for path in DEBIAN.glob("*/bin") if (path / "initdb").exists()]
+    if versions:
+        return max(versions, key=lambda path: int(path.parent.name))
+    found = shutil.which("initdb")
+    return Path(found).resolve().parent if found else None
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """A running server; ended with the session."""
+    binaries = _binaries()
+    if binaries is None:
+        pytest.skip("PostgreSQL's server is missing; install the package postgresql")
+    # Not below pytest's folder: only its owner may enter that, and a socket's path must be short.
+    with tempfile.TemporaryDirectory(prefix="workdeed-pg-") as folder:
+        server = PostgresServer(binaries, Path(folder))
+        server.start()
+        yield server
+        server.stop()
+
+
+@pytest.fixture
+def postgres(postgres_server: PostgresServer) -> str:
+    """The address of an empty database on PostgreSQL."""
+    return postgres_server.new_database()
+
+
+@pytest.fixture(
+    params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)],
+)
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The address of an empty database, of each kind in turn."""
+    if request.param == "sqlite":
+        return str(tmp_path / "test.sqlite")
+    address: str = request.getfixturevalue("postgres")
+    return address
