@@ -13,6 +13,7 @@ from workdeed.chain.books import ReportState
 from workdeed.oracle.committee import Committee
 from workdeed.oracle.evidence import EvidenceLog
 from workdeed.oracle.member import Member
+from workdeed.oracle.meter import Meter
 from workdeed.oracle.prober import Prober
 from workdeed.oracle.round import Draft, RoundFacts, WindowFacts
 from workdeed.oracle.tallies import WindowTally, unmeasured
@@ -28,13 +29,17 @@ class Desk:
         member: key, journal and store.
         prober: what it measured.
         evidence: the answers that it keeps.
+        meter: told of signatures under reports.
 
     """
 
-    def __init__(self, member: Member, prober: Prober, evidence: EvidenceLog) -> None:
+    def __init__(
+        self, member: Member, prober: Prober, evidence: EvidenceLog, meter: Meter | None = None
+    ) -> None:
         self._member = member
         self._prober = prober
         self._evidence = evidence
+        self._meter = meter or Meter()
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="oracle")
         self._measured: dict[int, WindowTally] = {}
 
@@ -100,7 +105,9 @@ class Desk:
             check()
             return self._member.sign_report(draft, epoch)
 
-        return await self._run(work)
+        signature = await self._run(work)
+        self._meter.signed()
+        return signature
 
     async def reconcile(
         self, reports: Iterable[ReportState], committee: Committee, now: int

@@ -33,6 +33,7 @@ from workdeed.oracle.gather import Pace
 from workdeed.oracle.leading import Leading
 from workdeed.oracle.measuring import Measuring
 from workdeed.oracle.member import Member
+from workdeed.oracle.meter import Meter, Outcome
 from workdeed.oracle.peers import Peer, Peers, peers_of
 from workdeed.oracle.prober import Prober
 from workdeed.oracle.round import RoundFacts, Turn, check_turn, turn_ends, turn_now
@@ -70,6 +71,7 @@ class Parts:
         prober: measures.
         evidence: where the prober keeps answers.
         peers: reaches the other members.
+        meter: told what the oracle does.
 
     """
 
@@ -79,6 +81,7 @@ class Parts:
     prober: Prober
     evidence: EvidenceLog
     peers: Peers
+    meter: Meter = field(default_factory=Meter)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,10 +156,11 @@ class OracleService:
         self._prober = parts.prober
         self._evidence = parts.evidence
         self._peers = parts.peers
+        self._meter = parts.meter
         self._pace = pace or Pace()
         self._bases = Bases(parts.store, parts.peers)
         self._facts = FactFinder(parts.chain, self._bases, rules)
-        self._desk = Desk(parts.member, parts.prober, parts.evidence)
+        self._desk = Desk(parts.member, parts.prober, parts.evidence, parts.meter)
         self._measuring = Measuring(
             parts.chain,
             parts.prober,
@@ -305,6 +309,16 @@ class OracleService:
             JournalError: if another root was signed for the turn, or the journal is too young.
 
         """
+        try:
+            return await self._answer_proposal(proposal)
+        except RefusedError as error:
+            self._meter.refused(error.field)
+            raise
+        except OracleError as error:
+            self._meter.fault(error)
+            raise
+
+    async def _answer_proposal(self, proposal: Proposal) -> ReportSignature:
         header = proposal.header
         turn = self._admit(proposal, header.window, header.turn)
         facts = await self._facts_to_check(turn)
@@ -437,27 +451,33 @@ class OracleService:
         led = self._led
         self._led = (turn.window, turn.number)
         try:
-            await self._lead_turn(turn)
+            outcome = await self._lead_turn(turn)
+            self._problem = ""
         except (NotYetError, DataMissingError) as error:
+            outcome = "delayed"
             self._led = led  # the next tick tries again, while the turn lasts
             self._problem = str(error)
-            return
         except RoundOverError as error:
+            outcome = "over"
+            self._problem = ""
             _log.debug("oracle: turn not needed", turn=turn, reason=str(error))
         except (OracleError, ChainError) as error:
+            outcome = "failed"
             self._problem = str(error)
+            self._meter.fault(error)
             _log.warning("oracle: turn failed", turn=turn, reason=self._problem)
-            return
-        self._problem = ""
+        self._meter.led(outcome)
 
-    async def _lead_turn(self, turn: Turn) -> None:
+    async def _lead_turn(self, turn: Turn) -> Outcome:
         facts = await self._facts.round(turn.window)
         left = turn_ends(self._chain.windows, turn, self._settings.rules) - self._chain.now()
         signatures = await self._leading.lead(turn, facts, self._others(), left, self._still(turn))
-        if signatures is not None:
-            self._signed = (turn.window, turn.number)
-            self._complete(signatures, facts.committee.epoch)
-            await self._announce(signatures)
+        if signatures is None:
+            return "idle"
+        self._signed = (turn.window, turn.number)
+        self._complete(signatures, facts.committee.epoch)
+        await self._announce(signatures)
+        return "report"
 
     async def _announce(self, signatures: Signatures) -> None:
         """Send a complete report to all members, so that each can submit it."""
@@ -482,4 +502,5 @@ class OracleService:
     def _ended(self, name: str, task: asyncio.Task[None]) -> None:
         self._tasks.pop(name, None)
         if not task.cancelled() and (error := task.exception()) is not None:
+            self._meter.fault(error)
             _log.error("oracle: a task broke", task=name, exc_info=error)

@@ -16,6 +16,7 @@ from workdeed.oracle.evidence import EvidenceLog
 from workdeed.oracle.gather import Pace
 from workdeed.oracle.journal import SigningJournal, journal_path
 from workdeed.oracle.member import Member
+from workdeed.oracle.meter import Meter
 from workdeed.oracle.peers import Peer, Peers
 from workdeed.oracle.prober import Prober
 from workdeed.oracle.service import OracleService, Parts, ServiceSettings
@@ -205,6 +206,7 @@ class Cluster:
         self.wire = Wire()
         self.figures: dict[tuple[int, int, Pair], int] = {}
         self.seats: dict[int, Seat] = {}
+        self.meters: dict[int, Meter] = {}
 
     def member(self, index: int) -> str:
         return oracle(index).address
@@ -239,6 +241,7 @@ class Cluster:
             prober=cast("Prober", prober),
             evidence=EvidenceLog(state / "evidence"),
             peers=self.peers_of(signer.address),
+            meter=self.meters.get(index, Meter()),
         )
         pace = Pace(monotonic=lambda: self.sim.time, sleep=self._sleep)
         service = OracleService(
