@@ -75,6 +75,8 @@ def _health_routes(parts: AppParts) -> APIRouter:
 
     @router.get("/metrics")
     async def metrics() -> Response:
+        for one in parts.readiness:
+            parts.metrics.ready.labels(part=one.name).set(not one.trouble())
         return Response(parts.metrics.text(), media_type=CONTENT_TYPE)
 
     @router.get("/status", response_model=None)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from fastapi import APIRouter
@@ -32,19 +33,21 @@ from workdeed.keeper.logs import Log, OnceLog
 from workdeed.keeper.loop import Duty, Loop
 from workdeed.keeper.mesh import Mesh
 from workdeed.keeper.metrics import Metrics
+from workdeed.keeper.oraclemeter import OracleMeter
 from workdeed.keeper.peers import AddressBook
 from workdeed.keeper.placement_routes import placement_routes
 from workdeed.keeper.placements import Following, Leading, Member, Tools
 from workdeed.keeper.profilesync import ProfileSync
 from workdeed.keeper.reportdata import ReportSource
 from workdeed.keeper.reports import Reports
-from workdeed.keeper.rpcs import CheckedRpc, FailoverRpc, Health
+from workdeed.keeper.rpcs import CheckedRpc, FailoverRpc, Health, MeteredRpc
 from workdeed.keeper.settings import KeeperSettings
 from workdeed.keeper.settling import OwnCloses, Settling
 from workdeed.keeper.snapshots import SnapshotError, Snapshots, Strikes
 from workdeed.keeper.specs import SpecReader, SpecStore
 from workdeed.keeper.specsync import SpecSync
 from workdeed.keeper.stagger import Stagger
+from workdeed.keeper.storage import free_bytes
 from workdeed.keeper.view import View
 from workdeed.node.errors import NodeError
 from workdeed.node.server import HttpServer
@@ -104,8 +107,12 @@ async def open_base(
     deployment = load_deployment(settings.chain.deployment, settings.chain.chain_id)
     sender, member = _signer(settings.keys.sender), _signer(settings.keys.member)
     _make_folder(settings.state_dir)
-    rpcs = [CheckedRpc(RpcClient(url), deployment.chain_id) for url in settings.chain.rpc_urls]
+    metrics.state_free.set_function(partial(free_bytes, settings.state_dir))
     health = Health(once, metrics)
+    rpcs = [
+        MeteredRpc(CheckedRpc(RpcClient(url), deployment.chain_id), health)
+        for url in settings.chain.rpc_urls
+    ]
     rpc = FailoverRpc(rpcs, health)
     stack.push_async_callback(rpc.close)
     await check_chain(rpc, deployment)
@@ -237,7 +244,11 @@ class _Builder:
         )
         try:
             oracle = Oracle.open(
-                setup, chain=self._reader, signer=base.member, specs=base.read_spec
+                setup,
+                chain=self._reader,
+                signer=base.member,
+                specs=base.read_spec,
+                meter=OracleMeter(base.metrics),
             )
         except OracleError as error:
             raise StartError(str(error)) from error

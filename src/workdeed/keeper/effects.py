@@ -16,6 +16,9 @@ from workdeed.keeper.logs import Log, OnceLog
 from workdeed.keeper.metrics import Metrics
 from workdeed.keeper.view import View
 
+KINDS = ("report", "place", "claim", "forfeit", "close", "request-close", "close-unattested")
+"""How keys of effects begin, up to the colon: what metrics count them by."""
+
 FINISH_STEPS = 20
 """Steps of the outbox at a stop: enough to hand over everything that is signed already."""
 
@@ -81,6 +84,8 @@ class EffectDesk:
         self._metrics = metrics
         self._passed: dict[str, bytes] = {}
         self._failed: dict[str, int] = {}
+        for kind in KINDS:
+            metrics.effects_settled.labels(kind=kind, state=EffectState.FAILED.value)
 
     @property
     def sends(self) -> bool:
@@ -135,6 +140,8 @@ class EffectDesk:
         )
 
     def _on_settled(self, entry: OutboxEntry, view: View) -> None:
+        kind = entry.key.partition(":")[0]
+        self._metrics.effects_settled.labels(kind=kind, state=entry.state.value).inc()
         if entry.state is EffectState.FAILED:
             self._failed[entry.key] = view.window
             self._log.warning("effect_failed", key=entry.key, reason=entry.reason)

@@ -16,10 +16,18 @@ from workdeed.chain.mirror import Mirror, MirrorUpdate
 from workdeed.keeper.effects import EffectDesk
 from workdeed.keeper.logs import Log, OnceLog
 from workdeed.keeper.metrics import Metrics
+from workdeed.keeper.storage import storage_kind
 from workdeed.keeper.view import View
 
 STOP_SECONDS = 5.0
 """How long duties may go on after the loop was told to stop."""
+
+
+OUTBOX = "outbox"
+"""What logs and metrics call the work of the outbox, beside the duties."""
+
+MONEY = ("deposited", "paid", "fees", "refunded", "forfeited", "locked")
+"""What is shown of the money of all jobs; names of `JobState`."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +81,8 @@ class Loop:
         self._once = once
         self._metrics = metrics
         self._busy: dict[str, asyncio.Task[None]] = {}
+        for name in (OUTBOX, *(duty.name for duty in duties)):
+            metrics.duty_failures.labels(duty=name)
         self._view: View | None = None
         self._version = 0
         self._seen_at = 0.0
@@ -106,16 +116,18 @@ class Loop:
             # A duty that waits for a peer goes on beside the next rounds.
             if self._busy:
                 await asyncio.wait(self._busy.values(), timeout=self._poll_seconds)
-            await self._guard("outbox", self._desk.step(view))
+            await self._guard(OUTBOX, self._desk.step(view))
 
     async def _look(self) -> View | None:
         """Return the chain as it is now, None if it cannot be read."""
         try:
             update = await self._mirror.refresh()
         except ChainError as error:
+            self._count(error)
             self._once.trouble("chain", str(error))
             return None
         except Exception as error:  # a full disk or a locked database must not end the keeper
+            self._count(error)
             self._once.trouble("chain", f"{type(error).__name__}: {error}")
             return None
         self._once.fine("chain")
@@ -133,12 +145,24 @@ class Loop:
             self._mirror.books, update.block, update.head, self._clock.windows, self._version
         )
         self._view, self._seen_at = view, time.monotonic()
-        self._metrics.head_block.set(update.head.number)
-        self._metrics.read_block.set(update.block)
-        self._metrics.window.set(view.window)
-        self._metrics.reported_window.set(view.reported)
-        self._metrics.open_jobs.set(sum(not job.closed for job in view.books.jobs.values()))
+        self._show(view)
         return view
+
+    def _show(self, view: View) -> None:
+        metrics, jobs = self._metrics, view.books.jobs.values()
+        metrics.head_block.set(view.head.number)
+        metrics.head_time.set(view.head.timestamp)
+        metrics.read_block.set(view.block)
+        metrics.window.set(view.window)
+        metrics.reported_window.set(view.reported)
+        metrics.open_jobs.set(sum(not job.closed for job in jobs))
+        for use in MONEY:
+            metrics.money.labels(use=use).set(sum(getattr(job, use) for job in jobs))
+
+    def _count(self, error: Exception) -> None:
+        kind = storage_kind(error)
+        if kind is not None:
+            self._metrics.storage_errors.labels(kind=kind).inc()
 
     def _start_duties(self, view: View) -> None:
         self._busy = {name: task for name, task in self._busy.items() if not task.done()}
@@ -154,6 +178,7 @@ class Loop:
             raise
         except Exception as error:  # one duty's fault must not stop the others
             self._metrics.duty_failures.labels(duty=name).inc()
+            self._count(error)
             self._once.trouble(name, f"{type(error).__name__}: {error}")
         else:
             self._once.fine(name)
@@ -165,7 +190,7 @@ class Loop:
             for task in late:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
-        await self._guard("outbox", self._desk.finish())
+        await self._guard(OUTBOX, self._desk.finish())
 
 
 async def _wait(event: asyncio.Event, seconds: float) -> None:

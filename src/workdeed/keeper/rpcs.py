@@ -1,14 +1,17 @@
-"""One chain over several RPC addresses: their health, and the one that is asked."""
+"""One chain over several RPC addresses: how each of them does, and the one that is asked."""
 
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar, get_args
 
-from workdeed.chain.rpc import Rpc, RpcUnavailable
+from workdeed.chain.rpc import RevertError, Rpc, RpcError, RpcUnavailable
 from workdeed.keeper.logs import OnceLog
 from workdeed.keeper.metrics import Metrics
 
 T = TypeVar("T")
+
+ErrorKind = Literal["unavailable", "refused", "odd"]
+"""No usable answer, an error object that is no revert, an answer that contradicts the others."""
 
 RETURN_SECONDS = 60.0
 """How long another RPC is used before the preferred one is tried again."""
@@ -89,12 +92,80 @@ class Health:
 
     def odd(self, rpc: Rpc, reason: str) -> None:
         """Tell that an RPC contradicts the others: for a while it is asked last."""
+        self.failed(rpc, "odd")
         self._avoided[rpc] = self._now() + RETURN_SECONDS
         self.down(rpc, reason)
+
+    def knows(self, rpc: Rpc) -> None:
+        """Show an RPC's counts before its first error."""
+        for kind in get_args(ErrorKind):
+            self._metrics.rpc_errors.labels(rpc=rpc.origin, kind=kind)
+
+    def failed(self, rpc: Rpc, kind: ErrorKind) -> None:
+        """Count an error of an RPC."""
+        self._metrics.rpc_errors.labels(rpc=rpc.origin, kind=kind).inc()
+
+    def took(self, rpc: Rpc, seconds: float) -> None:
+        """Tell how long a request took, answered or not."""
+        self._metrics.rpc_seconds.labels(rpc=rpc.origin).observe(seconds)
 
     def is_avoided(self, rpc: Rpc) -> bool:
         """Say whether an RPC contradicted the others lately."""
         return self._now() < self._avoided.get(rpc, 0.0)
+
+
+class MeteredRpc(Rpc):
+    """Tells how an RPC does, whoever asks it.
+
+    Args:
+        rpc: the RPC.
+        health: what is told.
+        now: seconds of a clock that never goes back.
+
+    """
+
+    def __init__(
+        self, rpc: Rpc, health: Health, *, now: Callable[[], float] = time.perf_counter
+    ) -> None:
+        self._rpc = rpc
+        self._health = health
+        self._now = now
+        health.knows(self)
+
+    @property
+    def origin(self) -> str:
+        """The address, without credentials."""
+        return self._rpc.origin
+
+    async def call(self, method: str, params: Sequence[object] = ()) -> Any:
+        """Call one method; see `Rpc.call`."""
+        return await self._metered(self._rpc.call(method, params))
+
+    async def batch(self, calls: Sequence[tuple[str, Sequence[object]]]) -> list[Any]:
+        """Call several methods; see `Rpc.batch`."""
+        return await self._metered(self._rpc.batch(calls))
+
+    async def close(self) -> None:
+        """Close its connections."""
+        await self._rpc.close()
+
+    async def _metered(self, request: Awaitable[T]) -> T:
+        began = self._now()
+        try:
+            answer = await request
+        except RpcUnavailable as error:
+            self._health.failed(self, "unavailable")
+            self._health.down(self, str(error))
+            raise
+        except RpcError as error:
+            if not isinstance(error, RevertError):
+                self._health.failed(self, "refused")
+            self._health.fine(self)
+            raise
+        finally:
+            self._health.took(self, self._now() - began)
+        self._health.fine(self)
+        return answer
 
 
 class FailoverRpc(Rpc):
@@ -102,7 +173,7 @@ class FailoverRpc(Rpc):
 
     Args:
         rpcs: the RPCs, the preferred one first.
-        health: what is known of them.
+        health: which of them to ask last; whoever makes them lets them tell it (`MeteredRpc`).
         now: seconds of a clock that never goes back.
 
     """
@@ -147,9 +218,7 @@ class FailoverRpc(Rpc):
                 answer = await ask(rpc)
             except RpcUnavailable as found:
                 error = error or found
-                self._health.down(rpc, str(found))
                 continue
-            self._health.fine(rpc)
             self._use(index)
             return answer
         raise error or RpcUnavailable("http://", "no address is set")

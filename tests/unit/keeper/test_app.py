@@ -116,6 +116,15 @@ async def test_metrics_are_those_of_this_keeper(client: Client, metrics: Metrics
     assert b"workdeed_window 7.0" in answer.content
 
 
+async def test_metrics_say_which_part_is_not_ready(client: Client, around: Surroundings) -> None:
+    around.trouble = "no answer"
+    content = (await client.get("/metrics")).content
+    assert b'workdeed_ready{part="rpc"} 0.0' in content
+    assert b'workdeed_ready{part="follower"} 1.0' in content
+    around.trouble = ""
+    assert b'workdeed_ready{part="rpc"} 1.0' in (await client.get("/metrics")).content
+
+
 async def test_a_spec_comes_back_byte_by_byte(client: Client) -> None:
     assert (await client.get(f"/specs/{HASH}")).status == 404
     assert (await client.put(f"/specs/{HASH}", SPEC)).status == 204

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import pytest
 from books_support import ESCROW, Chain
@@ -11,7 +13,8 @@ from workdeed.chain.bindings.desk import JobDesk
 from workdeed.chain.books import Books
 from workdeed.chain.effects import Effect, EffectState, OutboxEntry
 from workdeed.chain.transactions import Intent
-from workdeed.keeper.effects import FINISH_STEPS, EffectDesk, PlannedEffect
+from workdeed.keeper import effects
+from workdeed.keeper.effects import FINISH_STEPS, KINDS, EffectDesk, PlannedEffect
 from workdeed.keeper.logs import OnceLog, get_log
 from workdeed.keeper.metrics import Metrics
 
@@ -150,6 +153,33 @@ async def test_what_waits_is_counted_and_told_once(
     assert [line["event"] for line in log_lines] == ["trouble", "trouble_goes_on"]
 
 
+async def test_what_settles_is_counted_by_kind_and_state(
+    desk: EffectDesk, outbox: FakeOutbox, opened: Chain, metrics: Metrics
+) -> None:
+    outbox.settles = [
+        entry("claim:0a", EffectState.FINAL),
+        entry("claim:0b", EffectState.FINAL),
+        entry("claim:0c", EffectState.SUPERSEDED),
+        entry("request-close:1:9:final", EffectState.FAILED, "desk: no payer"),
+    ]
+    for _ in range(2):  # each settles once
+        await desk.step(opened.view())
+    found = {
+        (sample.labels["kind"], sample.labels["state"]): sample.value
+        for metric in metrics.registry.collect()
+        for sample in metric.samples
+        if sample.name == "workdeed_effects_settled_total"
+    }
+    assert {key for key, count in found.items() if not count} == {
+        (kind, "failed") for kind in KINDS if kind != "request-close"
+    }
+    assert {key: count for key, count in found.items() if count} == {
+        ("claim", "final"): 2,
+        ("claim", "superseded"): 1,
+        ("request-close", "failed"): 1,
+    }
+
+
 async def test_a_stop_hands_over_what_is_signed_only(
     desk: EffectDesk, outbox: FakeOutbox, opened: Chain
 ) -> None:
@@ -173,3 +203,12 @@ async def test_without_a_sender_nothing_happens(
     await desk.plan(opened.view(), planned())
     await desk.step(opened.view())
     await desk.finish()
+
+
+def test_every_key_begins_with_a_kind_that_is_counted() -> None:
+    """A kind that is not listed would be counted from its second failure on only."""
+    source = "".join(
+        path.read_text() for path in sorted(Path(effects.__file__).parent.glob("*.py"))
+    )
+    begins = set(re.findall(r'key ?= ?f"([a-z-]+):', source))
+    assert begins == set(KINDS)

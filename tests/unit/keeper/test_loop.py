@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 from dataclasses import dataclass, field
 
 import pytest
 from books_support import CALENDAR, Chain
+from sqlalchemy.exc import OperationalError
 
 from workdeed.chain.books import Books
 from workdeed.chain.clock import ChainClock
-from workdeed.chain.errors import ChainError
+from workdeed.chain.errors import ChainError, StoreError
 from workdeed.chain.mirror import MirrorUpdate
 from workdeed.keeper.logs import OnceLog, get_log
 from workdeed.keeper.loop import Duty, Loop
@@ -195,6 +197,47 @@ async def test_a_fault_below_the_chain_does_not_end_the_loop(
     mirror.error = None
     await loop.round()
     assert loop.view is not None
+
+
+async def test_the_chain_and_its_money_are_shown(
+    loops: Loops, chain: Chain, metrics: Metrics
+) -> None:
+    chain.open_job(1, slots=2, windows=10)
+    chain.to_window(3, second=7)
+    await loops.of().round()
+
+    def shown(name: str, **labels: str) -> float | None:
+        return metrics.registry.get_sample_value(name, labels)
+
+    assert shown("workdeed_head_timestamp_seconds") == CALENDAR.start(3) + 7
+    assert shown("workdeed_window") == 3
+    assert shown("workdeed_open_jobs") == 1
+    job = chain.books.jobs[1]
+    assert shown("workdeed_job_base_units", use="deposited") == job.deposited > 0
+    assert shown("workdeed_job_base_units", use="locked") == job.locked > 0
+    assert shown("workdeed_job_base_units", use="paid") == 0
+
+
+async def test_errors_of_database_and_disk_are_counted_wherever_they_come_from(
+    loops: Loops, mirror: FakeMirror, metrics: Metrics
+) -> None:
+    async def fail(view: View) -> None:
+        raise OSError(errno.ENOSPC, "no space left on device")
+
+    async def other(view: View) -> None:
+        raise ValueError("broken")
+
+    loop = loops.of(Duty("bad", fail), Duty("other", other))
+    await loop.round()
+    mirror.error = StoreError("database: it does not answer")
+    await loop.round()
+    mirror.error = OperationalError("COMMIT", {}, Exception("database is locked"))
+    await loop.round()
+
+    def count(kind: str) -> float | None:
+        return metrics.registry.get_sample_value("workdeed_storage_errors_total", {"kind": kind})
+
+    assert (count("disk"), count("database")) == (1, 2)
 
 
 async def test_a_stop_waits_for_duties_and_finishes_the_outbox(

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from workdeed.chain.rpc import RevertError, Rpc, RpcUnavailable
+from workdeed.chain.rpc import RevertError, Rpc, RpcError, RpcUnavailable
+from workdeed.chain.sources import AgreeingRpcs
 from workdeed.keeper.logs import OnceLog
 from workdeed.keeper.metrics import Metrics
-from workdeed.keeper.rpcs import RETURN_SECONDS, CheckedRpc, FailoverRpc, Health
+from workdeed.keeper.rpcs import RETURN_SECONDS, CheckedRpc, FailoverRpc, Health, MeteredRpc
 
 
 class Clock:
@@ -28,7 +29,9 @@ class FakeRpc(Rpc):
         self.served = chain_id
         self.down = False
         self.reverts = False
+        self.refuses = False
         self.calls = 0
+        self.answer: object = name
 
     @property
     def origin(self) -> str:
@@ -42,7 +45,9 @@ class FakeRpc(Rpc):
             return hex(self.served)
         if self.reverts:
             raise RevertError("escrow: job over")
-        return self._name
+        if self.refuses:
+            raise RpcError(-32005, "too many requests")
+        return self.answer
 
     async def batch(self, calls: Sequence[tuple[str, Sequence[object]]]) -> list[Any]:
         return [await self.call(method, params) for method, params in calls]
@@ -67,18 +72,18 @@ def metrics() -> Metrics:
 
 
 @pytest.fixture
-def checked(rpcs: list[FakeRpc]) -> list[CheckedRpc]:
-    return [CheckedRpc(one, 5) for one in rpcs]
-
-
-@pytest.fixture
 def health(once: OnceLog, metrics: Metrics, clock: Clock) -> Health:
     return Health(once, metrics, now=clock)
 
 
 @pytest.fixture
-def failover(checked: list[CheckedRpc], health: Health, clock: Clock) -> FailoverRpc:
-    return FailoverRpc(checked, health, now=clock)
+def metered(rpcs: list[FakeRpc], health: Health, clock: Clock) -> list[MeteredRpc]:
+    return [MeteredRpc(CheckedRpc(one, 5), health, now=clock) for one in rpcs]
+
+
+@pytest.fixture
+def failover(metered: list[MeteredRpc], health: Health, clock: Clock) -> FailoverRpc:
+    return FailoverRpc(metered, health, now=clock)
 
 
 async def test_the_first_is_preferred_and_comes_back(
@@ -126,13 +131,13 @@ async def test_a_revert_is_an_answer(failover: FailoverRpc, rpcs: list[FakeRpc])
 async def test_one_that_contradicts_the_others_is_asked_last_for_a_while(
     failover: FailoverRpc,
     rpcs: list[FakeRpc],
-    checked: list[CheckedRpc],
+    metered: list[MeteredRpc],
     health: Health,
     clock: Clock,
     metrics: Metrics,
 ) -> None:
     assert await failover.call("x") == "one"
-    health.odd(checked[0], "it contradicts the others about block 7")
+    health.odd(metered[0], "it contradicts the others about block 7")
     assert await failover.call("x") == "two"
     assert metrics.registry.get_sample_value("workdeed_rpc_up", {"rpc": "http://one"}) == 0
     rpcs[1].down = rpcs[2].down = True
@@ -141,3 +146,73 @@ async def test_one_that_contradicts_the_others_is_asked_last_for_a_while(
     rpcs[1].down = rpcs[2].down = False
     assert await failover.call("x") == "one"
     assert metrics.registry.get_sample_value("workdeed_rpc_up", {"rpc": "http://one"}) == 1
+
+
+def errors(metrics: Metrics, rpc: str) -> dict[str, float]:
+    """Return how many errors of each kind an RPC made."""
+    return {
+        sample.labels["kind"]: sample.value
+        for metric in metrics.registry.collect()
+        for sample in metric.samples
+        if sample.name == "workdeed_rpc_errors_total" and sample.labels["rpc"] == rpc
+    }
+
+
+NO_ERRORS = {"unavailable": 0, "refused": 0, "odd": 0}
+
+
+async def test_errors_are_counted_by_kind_and_reverts_are_none(
+    failover: FailoverRpc,
+    rpcs: list[FakeRpc],
+    metered: list[MeteredRpc],
+    health: Health,
+    metrics: Metrics,
+) -> None:
+    await failover.call("x")
+    assert errors(metrics, "http://one") == NO_ERRORS
+    rpcs[0].reverts = True
+    with pytest.raises(RevertError):
+        await failover.call("x")
+    assert errors(metrics, "http://one") == NO_ERRORS
+    rpcs[0].reverts, rpcs[0].refuses = False, True
+    with pytest.raises(RpcError, match="too many"):
+        await failover.batch([("x", ())])
+    rpcs[0].down = True
+    await failover.call("x")
+    health.odd(metered[0], "it contradicts the others about block 7")
+    assert errors(metrics, "http://one") == {"refused": 1, "unavailable": 1, "odd": 1}
+    assert errors(metrics, "http://two") == NO_ERRORS
+
+
+async def test_requests_are_timed_answered_or_not(
+    failover: FailoverRpc, rpcs: list[FakeRpc], metrics: Metrics
+) -> None:
+    await failover.call("x")
+    rpcs[0].down = True
+    await failover.call("x")
+    count = "workdeed_rpc_seconds_count"
+    assert metrics.registry.get_sample_value(count, {"rpc": "http://one"}) == 2
+    assert metrics.registry.get_sample_value(count, {"rpc": "http://two"}) == 1
+
+
+async def test_one_of_several_that_have_to_agree_is_down_and_shown(
+    metered: list[MeteredRpc],
+    rpcs: list[FakeRpc],
+    health: Health,
+    metrics: Metrics,
+    log_lines: list[dict[str, object]],
+) -> None:
+    """It was left out of the vote without a word: only the one that calls go to was looked at."""
+    agreeing = AgreeingRpcs(metered, 2, health.odd)
+    block = {"number": "0x7", "hash": "0x" + "07" * 32, "timestamp": "0x1"}
+    block["parentHash"] = "0x" + "06" * 32
+    for one in rpcs:
+        one.answer = block
+    rpcs[2].down = True
+    assert (await agreeing.head()).number == 7
+    up = {
+        name: metrics.registry.get_sample_value("workdeed_rpc_up", {"rpc": f"http://{name}"})
+        for name in ("one", "two", "three")
+    }
+    assert up == {"one": 1, "two": 1, "three": 0}
+    assert [line["where"] for line in log_lines] == ["rpc http://three"]
