@@ -19,8 +19,11 @@ COMMANDS = {
     "license": ("workdeed.cli.licenses:license_", "Issue, buy, link, bond and show licenses."),
     "claim": ("workdeed.cli.claims:claim", "Collect what a license has earned."),
     "forfeit": ("workdeed.cli.claims:forfeit", "Take what a blacklisted license has earned."),
+    "evidence": ("workdeed.cli.evidence:evidence", "Fetch what a license was measured by."),
     "fees": ("workdeed.cli.fees:fees", "Show fees and hand them on."),
     "trust": ("workdeed.cli.trust:trust", "Attest accounts, change and show standings."),
+    "governance": ("workdeed.cli.governance:governance", "Propose and execute decisions."),
+    "auction": ("workdeed.cli.auction:auction", "Buy what is sold for protocol tokens."),
     "faucet": ("workdeed.cli.tokens:faucet", "Take test dollars on a test chain."),
     "check": ("workdeed.cli.check:check", "Check the surroundings and say what to mend."),
 }

@@ -48,6 +48,12 @@ class Archive:
             DataMissingError: if that report's data is not here.
 
         """
+        await self.require_settled(window)
+        found = await asyncio.to_thread(self._store.observations, window)
+        return Observations(observations=found) if found else None
+
+    async def require_settled(self, window: int) -> None:
+        """Raise as `observations` does unless all pairs of a window are settled."""
         final = self._chain.books.final_report(self._chain.head.timestamp)
         if final is None or final.window < window:
             raise NotYetError(f"window: no final report covers {window} yet")
@@ -56,8 +62,6 @@ class Archive:
             raise DataMissingError("window: the data of the final report is not here; ask again")
         if any(one.window == window for one in base.open):
             raise NotYetError(f"window: a pair of {window} is still open")
-        found = await asyncio.to_thread(self._store.observations, window)
-        return Observations(observations=found) if found else None
 
     async def report(self, window: int) -> Report | None:
         """Return the data of the report of a window, None if it is not here."""

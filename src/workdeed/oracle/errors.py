@@ -18,7 +18,7 @@ class DataMissingError(OracleError):
 
 
 class ForbiddenError(OracleError):
-    """The sender may not ask this: no member, not the leader of this turn, or meant for another.
+    """The sender may not ask this: no member, not the leader of this turn, or no part in the job.
 
     Attributes:
         field: the field of the request at fault.

@@ -21,6 +21,7 @@ from workdeed.oracle.errors import (
 from workdeed.oracle.service import OracleService
 from workdeed.protocol.canonical import MAX_SAFE_INTEGER
 from workdeed.protocol.errors import MessageError
+from workdeed.protocol.evidence import EvidenceRequest
 from workdeed.protocol.limits import MAX_TEXT
 from workdeed.protocol.messages import (
     Body,
@@ -114,6 +115,12 @@ def _add_archive(router: APIRouter, service: OracleService) -> None:
     async def observations(window: str) -> Response:
         found = await archive.observations(_number(window, "window"))
         return _body_or_404(found, f"window: no observation of {window} is kept")
+
+    @router.post("/evidence/{window}")
+    async def evidence(window: str, http: Request) -> Response:
+        request = await _read(http, EvidenceRequest)
+        _check_window(window, request.window)
+        return _body(await service.showing.show(request))
 
     @router.get("/reports/{window}")
     async def report(window: str) -> Response:

@@ -42,6 +42,9 @@ MAX_PROOF = 32
 MAX_PROVEN = 1024
 """Leaves with proofs in one body."""
 
+MAX_ANSWERS = 64
+"""Answers of a node in one body of evidence."""
+
 MAX_TAGS = 64
 """Tags of a node profile."""
 
@@ -68,6 +71,9 @@ MAX_STATUS_BYTES = 2 * MIB
 
 MAX_PROOFS_BYTES = 4 * MIB
 """Body of leaves with their proofs."""
+
+MAX_EVIDENCE_BYTES = 8 * MIB
+"""Body of answers with their proofs."""
 
 MAX_PEER_BYTES = 128 * MIB
 """Body between members: observations, proposals, reports."""

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from workdeed.protocol import eip712, limits, messages
+from workdeed.protocol.evidence import Evidence, EvidenceRequest
 from workdeed.protocol.report import ReportHeader
 from workdeed.protocol.wire import Body, Message, SignedMessage
 
@@ -20,6 +21,8 @@ LIMITS = {name: value for name, value in vars(limits).items() if name.startswith
 WAITS = {name: value for name, value in vars(limits).items() if name.endswith("_SECONDS")}
 BODIES: list[type[Body]] = [
     ReportHeader,
+    Evidence,
+    EvidenceRequest,
     *(
         value
         for value in (getattr(messages, name) for name in messages.__all__)
