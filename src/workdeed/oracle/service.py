@@ -38,6 +38,7 @@ from workdeed.oracle.peers import Peer, Peers, peers_of
 from workdeed.oracle.prober import Prober
 from workdeed.oracle.round import RoundFacts, Turn, check_turn, turn_ends, turn_now
 from workdeed.oracle.settings import RoundRules
+from workdeed.oracle.showing import EvidenceDesk
 from workdeed.oracle.snapshots import ChainView
 from workdeed.oracle.store import OracleStore
 from workdeed.oracle.submission import ReadyReport, Submission, fits, is_my_time, merged
@@ -172,6 +173,7 @@ class OracleService:
         )
         self._leading = Leading(parts.member, self._desk, parts.peers, rules, domain, self._pace)
         self.archive = Archive(parts.chain, self._bases, parts.store)
+        self.showing = EvidenceDesk(parts.chain, self.archive, parts.evidence, domain)
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._fetch_at = 0.0
         self._pruned_to = 0
