@@ -49,7 +49,7 @@ class GasWatch:
             return
         wei = await balance_of(self._rpc, self._sender)
         self._due = self._now() + PAUSE
-        self._metrics.sender_balance.set(wei)
+        self._metrics.sender_balance.labels(sender=self._sender).set(wei)
         if wei < LOW_BALANCE:
             self._once.trouble("gas", f"{self._sender} has {wei / 10**18:.6f} left; fund it")
         else:

@@ -155,6 +155,7 @@ class Loop:
         metrics.read_block.set(view.block)
         metrics.window.set(view.window)
         metrics.reported_window.set(view.reported)
+        metrics.unreported_windows.set(view.unreported)
         metrics.open_jobs.set(sum(not job.closed for job in jobs))
         for use in MONEY:
             metrics.money.labels(use=use).set(sum(getattr(job, use) for job in jobs))

@@ -69,6 +69,10 @@ class Metrics:
         self.reported_window = self._gauge(
             "workdeed_reported_window", "Window of the final report."
         )
+        self.unreported_windows = self._gauge(
+            "workdeed_unreported_windows",
+            "Windows in which open jobs ran, and which no final report covers.",
+        )
         self.open_jobs = self._gauge("workdeed_open_jobs", "Jobs that are not closed.")
         self.money = self._gauge(
             "workdeed_job_base_units", "Base units of the token over all jobs, by use.", ["use"]
@@ -94,7 +98,7 @@ class Metrics:
             "workdeed_effects_settled", "Transactions that came to an end.", ["kind", "state"]
         )
         self.sender_balance = self._gauge(
-            "workdeed_sender_balance_wei", "What the sender has for gas."
+            "workdeed_sender_balance_wei", "What the sender has for gas.", ["sender"]
         )
 
     def _add_probes(self) -> None:

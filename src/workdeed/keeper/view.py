@@ -46,3 +46,16 @@ class View:
     def reported(self) -> int:
         """The window of the final report, 0 before the first."""
         return self.final_report.window if self.final_report else 0
+
+    @cached_property
+    def unreported(self) -> int:
+        """How many windows passed in which some open job ran, and which no final report covers."""
+        ran = [
+            (max(self.reported + 1, job.start), min(self.window, job.end))
+            for job in self.books.jobs.values()
+            if job.start and not job.closed
+        ]
+        waiting = [(first, end) for first, end in ran if first < end]
+        if not waiting:
+            return 0
+        return max(end for _, end in waiting) - min(first for first, _ in waiting)
