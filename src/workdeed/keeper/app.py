@@ -10,6 +10,7 @@ from fastapi.responses import JSONResponse
 from workdeed.keeper.errors import SpecRefusedError
 from workdeed.keeper.http import error_response, read_body
 from workdeed.keeper.metrics import CONTENT_TYPE, Metrics
+from workdeed.keeper.rules import Rules
 from workdeed.keeper.specs import SpecStore
 from workdeed.keeper.status import status_of
 from workdeed.keeper.view import View
@@ -35,6 +36,7 @@ class AppParts:
     Attributes:
         specs: the spec store.
         metrics: the metrics.
+        rules: what `/rules` shows.
         view: returns the latest view, None before the first.
         readiness: what `/readyz` asks.
         routers: further routes, with their own error handling.
@@ -43,6 +45,7 @@ class AppParts:
 
     specs: SpecStore
     metrics: Metrics
+    rules: Rules
     view: Callable[[], View | None]
     readiness: Sequence[Readiness]
     routers: Sequence[APIRouter] = field(default_factory=tuple)
@@ -72,6 +75,10 @@ def _health_routes(parts: AppParts) -> APIRouter:
         troubles = {one.name: one.trouble() for one in parts.readiness}
         ready = not any(troubles.values())
         return JSONResponse({"ready": ready, "troubles": troubles}, 200 if ready else 503)
+
+    @router.get("/rules")
+    async def rules() -> Response:
+        return Response(parts.rules.to_json(), media_type="application/json")
 
     @router.get("/metrics")
     async def metrics() -> Response:

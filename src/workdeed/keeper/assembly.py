@@ -41,6 +41,7 @@ from workdeed.keeper.profilesync import ProfileSync
 from workdeed.keeper.reportdata import ReportSource
 from workdeed.keeper.reports import Reports
 from workdeed.keeper.rpcs import CheckedRpc, FailoverRpc, Health, MeteredRpc
+from workdeed.keeper.rules import Rules
 from workdeed.keeper.settings import KeeperSettings
 from workdeed.keeper.settling import OwnCloses, Settling
 from workdeed.keeper.snapshots import SnapshotError, Snapshots, Strikes
@@ -294,7 +295,14 @@ class _Builder:
         base = self._base
         if oracle is None or base.member is None:
             return []
-        mesh = Mesh(base.endpoints, base.addresses, base.member.address, pause=MESH_SECONDS)
+        mesh = Mesh(
+            base.endpoints,
+            base.addresses,
+            base.member.address,
+            Rules.of(base.settings),
+            base.once,
+            pause=MESH_SECONDS,
+        )
         self._readiness.append(
             Readiness("committee", lambda: mesh.trouble(view) if (view := self.view()) else "")
         )
@@ -351,6 +359,7 @@ class _Builder:
         parts = AppParts(
             specs=base.specs,
             metrics=base.metrics,
+            rules=Rules.of(base.settings),
             view=self.view,
             readiness=[Readiness("chain", chain_trouble), *self._readiness],
             routers=self._routers,

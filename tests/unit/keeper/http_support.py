@@ -6,11 +6,15 @@ import inspect
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
+from workdeed.keeper.rules import Rules
 from workdeed.protocol.limits import MAX_BODY
 from workdeed.sdk.endpoints import Endpoints
 from workdeed.sdk.errors import EndpointError
 
 Handler = Callable[[bytes], bytes | Awaitable[bytes]]
+
+RULES = Rules(turn_seconds=120, open_windows=3, recovery_windows=2, grace_windows=1, k=2)
+"""What the keepers of these tests go by."""
 
 
 @dataclass

@@ -11,6 +11,7 @@ import aiohttp
 import pytest
 from books_support import CHALLENGE, OPERATORS, PAYER, Chain, leaf
 from fastapi import APIRouter
+from http_support import RULES
 
 from workdeed.keeper.app import AppParts, Readiness, create_app
 from workdeed.keeper.metrics import Metrics
@@ -41,6 +42,7 @@ class Surroundings:
             AppParts(
                 specs=SpecStore(folder),
                 metrics=metrics,
+                rules=RULES,
                 view=lambda: self.chain.view() if self.chain else None,
                 readiness=[
                     Readiness("rpc", lambda: self.trouble),

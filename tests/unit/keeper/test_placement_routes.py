@@ -8,6 +8,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 from books_support import ESCROW, MEMBER_KEYS, MEMBERS
+from http_support import RULES
 
 from workdeed.keeper.app import AppParts, create_app
 from workdeed.keeper.metrics import Metrics
@@ -59,7 +60,7 @@ async def post(
 ) -> tuple[int, bytes]:
     """Send a body to a keeper that follows like this."""
     routes = placement_routes(FakeFollowing(outcome))  # type: ignore[arg-type]
-    parts = AppParts(SpecStore(folder), Metrics(), lambda: None, (), (routes,))
+    parts = AppParts(SpecStore(folder), Metrics(), RULES, lambda: None, (), (routes,))
     server = HttpServer(create_app(parts), "127.0.0.1", 0)
     server.begin()
     try:
