@@ -1,5 +1,6 @@
 """What contracts may take of an account's tokens, in base units."""
 
+from workdeed.chain.bindings.token import Erc20
 from workdeed.sdk.errors import SdkError
 from workdeed.sdk.session import Session
 
@@ -11,18 +12,26 @@ async def pay_with(session: Session, spender: str, amount: int) -> None:
         SdkError: if the sender's balance does not cover it, or the token refuses.
 
     """
-    await _check_balance(session, session.sender.address, amount)
+    await check_balance(session, session.sender.address, amount)
     await raise_allowance(session, spender, amount)
 
 
-async def raise_allowance(session: Session, spender: str, amount: int) -> None:
+async def raise_allowance(
+    session: Session, spender: str, amount: int, token: Erc20 | None = None
+) -> None:
     """Let a contract take exactly `amount` of the sender, unless it may take that much already.
+
+    Args:
+        session: the sender's.
+        spender: the contract.
+        amount: base units.
+        token: of what; by default of the settlement token.
 
     Raises:
         SdkError: if the token refuses.
 
     """
-    token, sender = session.suite.token, session.sender
+    token, sender = token or session.suite.token, session.sender
     allowed = await session.read(token.allowance(sender.address, spender))
     if allowed >= amount:
         return
@@ -38,7 +47,7 @@ async def check_funds(session: Session, payer: str, spender: str, amount: int) -
         SdkError: if balance or allowance do not cover it.
 
     """
-    await _check_balance(session, payer, amount)
+    await check_balance(session, payer, amount)
     allowed = await session.read(session.suite.token.allowance(payer, spender))
     if allowed < amount:
         raise SdkError(
@@ -47,8 +56,11 @@ async def check_funds(session: Session, payer: str, spender: str, amount: int) -
         )
 
 
-async def _check_balance(session: Session, account: str, amount: int) -> None:
-    balance = await session.read(session.suite.token.balance_of(account))
+async def check_balance(
+    session: Session, account: str, amount: int, token: Erc20 | None = None
+) -> None:
+    """Raise `SdkError` unless an account has `amount` of a token, by default the settlement's."""
+    balance = await session.read((token or session.suite.token).balance_of(account))
     if balance < amount:
         raise SdkError(
             f"balance: {account} has {balance} base units, {amount} are needed; fund it first"

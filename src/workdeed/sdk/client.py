@@ -8,17 +8,19 @@ from workdeed.chain.deployment import Deployment
 from workdeed.chain.keys import Signer
 from workdeed.chain.rpc import Rpc
 from workdeed.chain.transactor import TransactorSettings
+from workdeed.sdk.auction import Auction
 from workdeed.sdk.bonds import Bonds
 from workdeed.sdk.delegates import Delegates
 from workdeed.sdk.earnings import Earnings
 from workdeed.sdk.fees import Fees
+from workdeed.sdk.governance import Governance
 from workdeed.sdk.jobs import Jobs
 from workdeed.sdk.licenses import Licenses
 from workdeed.sdk.session import Session, open_session
 from workdeed.sdk.trust import Trust
 
 
-class Client(Jobs, Delegates, Licenses, Bonds, Earnings, Fees, Trust):
+class Client(Jobs, Delegates, Licenses, Bonds, Earnings, Fees, Auction, Trust):
     """One deployment, seen with one key.
 
         async with await Client.connect(rpc, deployment, signer) as client:
@@ -85,6 +87,11 @@ class Client(Jobs, Delegates, Licenses, Bonds, Earnings, Fees, Trust):
     async def close(self) -> None:
         """Close all connections."""
         await self.session.close()
+
+    @property
+    def governance(self) -> Governance:
+        """What the governor decides, and the operations of the timelock."""
+        return Governance(self.session)
 
     @property
     def sender(self) -> str:

@@ -22,6 +22,10 @@ class RefusedError(SdkError):
         self.reason = reason
 
 
+class NotPermittedError(SdkError):
+    """The sender does not hold the role that an operation asks for; the text names who does."""
+
+
 class UnminedError(SdkError):
     """A transaction was sent and is not mined in time; it may still be.
 

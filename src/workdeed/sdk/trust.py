@@ -1,11 +1,13 @@
 """Operations of issuers, the guardian and the governor on who is verified and in good standing.
 
-A subject is an account's address or a license id. Times are Unix seconds.
+A subject is an account's address or a license id. Times are Unix seconds. What the governor does
+waits for the timelock's delay where there is one.
 """
 
 from dataclasses import dataclass
 from typing import Any
 
+from workdeed.chain.bindings.licenses import ZERO_ADDRESS
 from workdeed.chain.bindings.registry import (
     STANDINGS,
     Attestation,
@@ -13,7 +15,10 @@ from workdeed.chain.bindings.registry import (
     account_subject,
     license_subject,
 )
+from workdeed.sdk.errors import NotPermittedError, SdkError
+from workdeed.sdk.governance import Decision, Governance
 from workdeed.sdk.session import Session
+from workdeed.sdk.words import utc
 
 NO_EVIDENCE = bytes(32)
 
@@ -58,9 +63,25 @@ class Trust:
             self.session.suite.registry.attest(account, level, expires_at, evidence_hash)
         )
 
-    async def revoke(self, account: str) -> None:
-        """Take an attestation back; for its issuer and the governor."""
-        await self.session.sender.send(self.session.suite.registry.revoke(account))
+    async def revoke(self, account: str, *, send: bool = True) -> Decision:
+        """Take an attestation back: at once as its issuer, else as the governor.
+
+        Raises:
+            NotPermittedError: if the sender is neither.
+            SdkError: if the contract refuses.
+
+        """
+        registry, sender = self.session.suite.registry, self.session.sender
+        call = registry.revoke(account)
+        issuer = (await self.session.read(registry.attestation_of(account))).issuer
+        # Without an attestation nobody may, and the contract says why.
+        if send and issuer in (sender.address, ZERO_ADDRESS):
+            await sender.send(call)
+            return Decision(call)
+        try:
+            return await Governance(self.session).act(call, send=send)
+        except NotPermittedError as error:
+            raise NotPermittedError(f"{error}, or with that of its issuer {issuer}") from error
 
     async def freeze(
         self, subject: str | int, reason: int, evidence_hash: bytes = NO_EVIDENCE
@@ -71,30 +92,56 @@ class Trust:
         )
 
     async def suspend(
-        self, subject: str | int, until: int, reason: int, evidence_hash: bytes = NO_EVIDENCE
-    ) -> None:
-        """Suspend a subject until a time; for the governor."""
-        await self.session.sender.send(
-            self.session.suite.registry.suspend(
-                subject_number(subject), until, reason, evidence_hash
+        self,
+        subject: str | int,
+        until: int,
+        reason: int,
+        evidence_hash: bytes = NO_EVIDENCE,
+        *,
+        send: bool = True,
+    ) -> Decision:
+        """Suspend a subject until a time; as the governor.
+
+        Raises:
+            NotPermittedError: if the sender neither is the governor nor may propose to it.
+            SdkError: if it would end before it can begin, or the contract refuses.
+
+        """
+        governance = Governance(self.session)
+        begins = await governance.takes_effect_at()
+        if until <= begins:
+            raise SdkError(
+                f"until: {utc(until)} is not after {utc(begins)}, when the suspension can begin; "
+                "choose a later end"
             )
+        call = self.session.suite.registry.suspend(
+            subject_number(subject), until, reason, evidence_hash
         )
+        return await governance.act(call, send=send)
 
     async def blacklist(
-        self, subject: str | int, reason: int, evidence_hash: bytes = NO_EVIDENCE
-    ) -> None:
-        """Blacklist a subject until it is reinstated; for the governor."""
-        await self.session.sender.send(
-            self.session.suite.registry.blacklist(subject_number(subject), reason, evidence_hash)
-        )
+        self,
+        subject: str | int,
+        reason: int,
+        evidence_hash: bytes = NO_EVIDENCE,
+        *,
+        send: bool = True,
+    ) -> Decision:
+        """Blacklist a subject until it is reinstated; as the governor. Raises as `suspend`."""
+        call = self.session.suite.registry.blacklist(subject_number(subject), reason, evidence_hash)
+        return await Governance(self.session).act(call, send=send)
 
     async def reinstate(
-        self, subject: str | int, reason: int, evidence_hash: bytes = NO_EVIDENCE
-    ) -> None:
-        """Bring a subject back to good standing; for the governor."""
-        await self.session.sender.send(
-            self.session.suite.registry.reinstate(subject_number(subject), reason, evidence_hash)
-        )
+        self,
+        subject: str | int,
+        reason: int,
+        evidence_hash: bytes = NO_EVIDENCE,
+        *,
+        send: bool = True,
+    ) -> Decision:
+        """Bring a subject back to good standing; as the governor. Raises as `suspend`."""
+        call = self.session.suite.registry.reinstate(subject_number(subject), reason, evidence_hash)
+        return await Governance(self.session).act(call, send=send)
 
     async def standing(self, subject: str | int) -> TrustView:
         """Return the standing of a subject, and of an account what is attested."""

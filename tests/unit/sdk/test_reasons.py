@@ -10,7 +10,7 @@ import pytest
 from workdeed.sdk.reasons import REASONS, in_words
 
 CONTRACTS = Path(__file__).resolve().parents[3] / "contracts"
-LIBRARY = {"erc20", "erc721", "ownable"}
+LIBRARY = {"erc20", "erc721", "ownable", "access_control", "timelock_controller"}
 
 
 def reasons_in_contracts() -> set[str]:
@@ -25,7 +25,9 @@ def test_every_reason_stands_in_a_contract() -> None:
     assert own - reasons_in_contracts() == set()
 
 
-@pytest.mark.parametrize("area", ["escrow", "desk", "license", "sale", "trust"])
+@pytest.mark.parametrize(
+    "area", ["escrow", "desk", "license", "sale", "trust", "auction", "timelock"]
+)
 def test_what_users_meet_is_explained(area: str) -> None:
     """Left out is what only oracles, the deployer and role holders' other contracts can cause."""
     internal = {
@@ -67,6 +69,12 @@ def test_what_users_meet_is_explained(area: str) -> None:
         "trust: zero governor",
         "trust: zero licenses",
         "trust: zero freeze period",
+        "auction: zero token",
+        "auction: zero protocol token",
+        "timelock: zero delay",
+        "timelock: no proposers",
+        "timelock: no executors",
+        "timelock: zero proposer",
     }
     found = {one for one in reasons_in_contracts() if one.startswith(f"{area}: ")}
     assert found - internal - REASONS.keys() == set()

@@ -14,7 +14,7 @@ from workdeed.chain.bindings.codec import (
     text,
 )
 from workdeed.chain.bindings.ownership import OwnershipTransferred, OwnershipTransferStarted
-from workdeed.protocol.signing import address_bytes
+from workdeed.protocol.signing import address_bytes, to_checksum
 
 GOOD: Final = 0
 FROZEN: Final = 1
@@ -33,6 +33,13 @@ def license_subject(license_id: int) -> int:
 def account_subject(account: str) -> int:
     """Return the number that stands for an account in the registry."""
     return int.from_bytes(address_bytes(account), "big")
+
+
+def subject_of(number: int) -> str | int:
+    """Return the account, or the license id, that a number of the registry stands for."""
+    if number < _LICENSE_SUBJECT:
+        return to_checksum(number.to_bytes(20, "big"))
+    return number - _LICENSE_SUBJECT
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,6 +88,10 @@ class Suite:
         there = (contract for contract in optional if contract is not None)
         return (*self.followed, self.vault, self.token, *there)
 
+    def at(self, address: str) -> Contract | None:
+        """Return the contract at an address, None if it is none of these."""
+        return self._by_address.get(address)
+
     def decode(self, address: str, topics: Sequence[bytes], data: bytes) -> Event:
         """Decode a log of one of the contracts.
 
@@ -96,7 +100,7 @@ class Suite:
             CodecError: if the log does not fit the event.
 
         """
-        contract = self._by_address.get(address)
+        contract = self.at(address)
         if contract is None:
             raise UnknownEventError(f"address {address}: it is no contract of this deployment")
         codec = event_codecs(type(contract)).get(topics[0] if topics else b"")
