@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from workdeed.cli.decisions import Manner, carry_out, decision_options
 from workdeed.cli.errors import Failure
 from workdeed.cli.network import (
     Key,
@@ -20,6 +21,7 @@ from workdeed.cli.output import emit_fields, emit_json
 
 if TYPE_CHECKING:
     from workdeed.sdk.client import Client
+    from workdeed.sdk.governance import Decision
 
 DAY = 86_400
 DAYS = click.FloatRange(min=0, min_open=True, max=36_500)
@@ -29,7 +31,8 @@ DAYS = click.FloatRange(min=0, min_open=True, max=36_500)
 def trust() -> None:
     """Attest accounts, change and show standings.
 
-    A SUBJECT is an account (0x...) or a license id.
+    A SUBJECT is an account (0x...) or a license id. What the governor does waits where a timelock
+    governs: `governance` shows, executes and cancels it.
     """
 
 
@@ -70,17 +73,17 @@ def attest(
 
 @trust.command()
 @click.argument("account")
+@decision_options
 @network_options
 @key_options
-def revoke(account: str, network: Network, key: Key) -> None:
+def revoke(account: str, manner: Manner, network: Network, key: Key) -> None:
     """Take the attestation of ACCOUNT back; for its issuer and the governor."""
     address = parse_address(account, "ACCOUNT")
 
-    async def work(client: "Client") -> None:
-        await client.revoke(address)
-        click.echo(f"{address} is not attested")
+    async def decide(client: "Client") -> "Decision":
+        return await client.revoke(address, send=manner.send)
 
-    with_client(network, work, key)
+    carry_out(network, key, manner, decide, f"{address} is not attested")
 
 
 @trust.command()
@@ -105,53 +108,74 @@ def freeze(subject: str, reason: int, evidence: str | None, network: Network, ke
 @click.option("--days", type=DAYS, required=True, help="For how long.")
 @click.option("--reason", type=click.IntRange(0, 2**32 - 1), required=True, help="Reason code.")
 @click.option("--evidence", help="Hash of the evidence.")
+@decision_options
 @network_options
 @key_options
 def suspend(
-    subject: str, days: float, reason: int, evidence: str | None, network: Network, key: Key
+    subject: str,
+    days: float,
+    reason: int,
+    evidence: str | None,
+    manner: Manner,
+    network: Network,
+    key: Key,
 ) -> None:
-    """Suspend SUBJECT for some days; for the governor."""
+    """Suspend SUBJECT for some days from when it can take effect; for the governor."""
     target, proof = parse_subject(subject), parse_hash(evidence, "--evidence")
 
-    async def work(client: "Client") -> None:
-        await client.suspend(target, int(time.time() + days * DAY), reason, proof)
-        click.echo(f"{subject} suspended")
+    async def decide(client: "Client") -> "Decision":
+        until = await client.governance.takes_effect_at() + round(days * DAY)
+        return await client.suspend(target, until, reason, proof, send=manner.send)
 
-    with_client(network, work, key)
+    carry_out(network, key, manner, decide, f"{subject} suspended")
 
 
 @trust.command()
 @click.argument("subject")
 @click.option("--reason", type=click.IntRange(0, 2**32 - 1), required=True, help="Reason code.")
 @click.option("--evidence", help="Hash of the evidence.")
+@decision_options
 @network_options
 @key_options
-def blacklist(subject: str, reason: int, evidence: str | None, network: Network, key: Key) -> None:
+def blacklist(
+    subject: str,
+    reason: int,
+    evidence: str | None,
+    manner: Manner,
+    network: Network,
+    key: Key,
+) -> None:
     """Blacklist SUBJECT until it is reinstated; for the governor."""
     target, proof = parse_subject(subject), parse_hash(evidence, "--evidence")
 
-    async def work(client: "Client") -> None:
-        await client.blacklist(target, reason, proof)
-        click.echo(f"{subject} blacklisted")
+    async def decide(client: "Client") -> "Decision":
+        return await client.blacklist(target, reason, proof, send=manner.send)
 
-    with_client(network, work, key)
+    carry_out(network, key, manner, decide, f"{subject} blacklisted")
 
 
 @trust.command()
 @click.argument("subject")
 @click.option("--reason", type=click.IntRange(0, 2**32 - 1), default=0, help="Reason code.")
 @click.option("--evidence", help="Hash of the evidence.")
+@decision_options
 @network_options
 @key_options
-def reinstate(subject: str, reason: int, evidence: str | None, network: Network, key: Key) -> None:
+def reinstate(
+    subject: str,
+    reason: int,
+    evidence: str | None,
+    manner: Manner,
+    network: Network,
+    key: Key,
+) -> None:
     """Bring SUBJECT back to good standing; for the governor."""
     target, proof = parse_subject(subject), parse_hash(evidence, "--evidence")
 
-    async def work(client: "Client") -> None:
-        await client.reinstate(target, reason, proof)
-        click.echo(f"{subject} good")
+    async def decide(client: "Client") -> "Decision":
+        return await client.reinstate(target, reason, proof, send=manner.send)
 
-    with_client(network, work, key)
+    carry_out(network, key, manner, decide, f"{subject} good")
 
 
 def parse_subject(text: str) -> str | int:
