@@ -1,5 +1,6 @@
 """The followed chain in memory: a follower's events with the books that they add up to."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from workdeed.chain.bindings.codec import LoggedEvent
@@ -25,6 +26,10 @@ class MirrorUpdate:
     block: int
     events: tuple[LoggedEvent, ...]
     rewound_to: int | None
+
+
+def _unobserved(_: FollowerUpdate) -> None:
+    """Take no note of a page."""
 
 
 class Mirror:
@@ -55,8 +60,13 @@ class Mirror:
         """The books after the last block that was read."""
         return self._history.tip
 
-    async def refresh(self) -> MirrorUpdate:
+    async def refresh(
+        self, on_page: Callable[[FollowerUpdate], None] = _unobserved
+    ) -> MirrorUpdate:
         """Read all that is new.
+
+        Args:
+            on_page: told of each page once it is taken.
 
         Raises:
             as `Follower.poll`; what was read before stays, and the next refresh goes on from there.
@@ -66,6 +76,7 @@ class Mirror:
         while True:
             update = await self._follower.poll()
             await self._take(update)
+            on_page(update)
             if update.caught_up:
                 break
         found = MirrorUpdate(update.head, self._history.block, tuple(self._new), self._cut)

@@ -38,6 +38,7 @@ from workdeed.keeper.peers import AddressBook
 from workdeed.keeper.placement_routes import placement_routes
 from workdeed.keeper.placements import Following, Leading, Member, Tools
 from workdeed.keeper.profilesync import ProfileSync
+from workdeed.keeper.progress import CatchUp
 from workdeed.keeper.reportdata import ReportSource
 from workdeed.keeper.reports import Reports
 from workdeed.keeper.rpcs import CheckedRpc, FailoverRpc, Health, MeteredRpc
@@ -130,7 +131,8 @@ async def open_base(
     )
     stack.push_async_callback(endpoints.close)
     clock = ChainClock(deployment.clock, max_drift=DRIFT_BLOCKS * settings.chain.block_seconds)
-    clock.observe((await mirror.refresh()).head)
+    with CatchUp(log, deployment.start_block) as on_page:
+        clock.observe((await mirror.refresh(on_page)).head)
     return Base(
         settings=settings,
         deployment=deployment,
