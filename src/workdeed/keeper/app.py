@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from typing import Any
 
 from fastapi import APIRouter, FastAPI, Query, Request, Response
@@ -37,6 +38,7 @@ class AppParts:
         specs: the spec store.
         metrics: the metrics.
         rules: what `/rules` shows.
+        wake: ends the pause before the next round.
         view: returns the latest view, None before the first.
         readiness: what `/readyz` asks.
         routers: further routes, with their own error handling.
@@ -46,6 +48,7 @@ class AppParts:
     specs: SpecStore
     metrics: Metrics
     rules: Rules
+    wake: Callable[[], None]
     view: Callable[[], View | None]
     readiness: Sequence[Readiness]
     routers: Sequence[APIRouter] = field(default_factory=tuple)
@@ -79,6 +82,14 @@ def _health_routes(parts: AppParts) -> APIRouter:
     @router.get("/rules")
     async def rules() -> Response:
         return Response(parts.rules.to_json(), media_type="application/json")
+
+    @router.post("/wake")
+    async def wake(request: Request) -> Response:
+        # Each call may cost a look at the chain, which others must not be able to ask for.
+        if request.client is None or not ip_address(request.client.host).is_loopback:
+            return error_response(403, "only this machine may wake the keeper")
+        parts.wake()
+        return Response(status_code=204)
 
     @router.get("/metrics")
     async def metrics() -> Response:

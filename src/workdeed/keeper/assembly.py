@@ -51,6 +51,7 @@ from workdeed.keeper.specsync import SpecSync
 from workdeed.keeper.stagger import Stagger
 from workdeed.keeper.storage import free_bytes
 from workdeed.keeper.view import View
+from workdeed.keeper.waking import HeadWatch
 from workdeed.node.errors import NodeError
 from workdeed.node.server import HttpServer
 from workdeed.oracle.assembly import Oracle, OracleSetup
@@ -161,6 +162,7 @@ class Parts:
         loop: its rounds.
         server: its HTTP.
         dispatcher: what goes on beside the rounds.
+        heads: listens for new blocks, None without an address for that.
         oracle: None unless it is one.
 
     """
@@ -168,6 +170,7 @@ class Parts:
     loop: Loop
     server: HttpServer
     dispatcher: Dispatcher
+    heads: HeadWatch | None
     oracle: Oracle | None
 
 
@@ -198,7 +201,9 @@ async def assemble(base: Base, stack: AsyncExitStack) -> Parts:
     )
     builder.loop = loop
     server = builder.server()
-    return Parts(loop, server, dispatcher, oracle)
+    ws_url = base.settings.chain.ws_url
+    heads = HeadWatch(ws_url, loop.alarm.ring, base.once) if ws_url is not None else None
+    return Parts(loop, server, dispatcher, heads, oracle)
 
 
 class _Builder:
@@ -362,6 +367,7 @@ class _Builder:
             specs=base.specs,
             metrics=base.metrics,
             rules=Rules.of(base.settings),
+            wake=loop.alarm.ring,
             view=self.view,
             readiness=[Readiness("chain", chain_trouble), *self._readiness],
             routers=self._routers,

@@ -18,6 +18,7 @@ from workdeed.keeper.logs import Log, OnceLog
 from workdeed.keeper.metrics import Metrics
 from workdeed.keeper.storage import storage_kind
 from workdeed.keeper.view import View
+from workdeed.keeper.waking import Alarm
 
 STOP_SECONDS = 5.0
 """How long duties may go on after the loop was told to stop."""
@@ -80,6 +81,8 @@ class Loop:
         self._log = log
         self._once = once
         self._metrics = metrics
+        self.alarm = Alarm()
+        """Ends the pause between two rounds early."""
         self._busy: dict[str, asyncio.Task[None]] = {}
         for name in (OUTBOX, *(duty.name for duty in duties)):
             metrics.duty_failures.labels(duty=name)
@@ -103,7 +106,7 @@ class Loop:
             started = time.monotonic()
             await self.round()
             pause = self._poll_seconds - (time.monotonic() - started)
-            await _wait(stopping, max(0.0, pause))
+            await self.alarm.pause(max(0.0, pause), stopping)
         await self._stop()
 
     async def round(self) -> None:
@@ -192,11 +195,3 @@ class Loop:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
         await self._guard(OUTBOX, self._desk.finish())
-
-
-async def _wait(event: asyncio.Event, seconds: float) -> None:
-    """Wait until the event is set, at most so long."""
-    try:
-        await asyncio.wait_for(event.wait(), seconds)
-    except TimeoutError:
-        return

@@ -57,13 +57,17 @@ class Keeper:
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Serve and work until `stopping` is set, then finish what was signed and close."""
-        oracle = self._parts.oracle
+        oracle, heads = self._parts.oracle, self._parts.heads
         self._parts.server.begin()
         if oracle is not None:
             oracle.service.start()
+        listening = asyncio.create_task(heads.run()) if heads is not None else None
         try:
             await self._parts.loop.run(stopping)
         finally:
+            if listening is not None:
+                listening.cancel()
+                await asyncio.gather(listening, return_exceptions=True)
             await self.close()
         self._base.log.info("keeper_stopped")
 

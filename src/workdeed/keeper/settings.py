@@ -35,6 +35,8 @@ class ChainSettings(_Section):
         rpc_urls: JSON-RPC addresses, the first one preferred.
         agree: how many of them have to show the same logs before they count; None stands for two
             where there are three or more, and for one else.
+        ws_url: websocket address of a node that may tell of new blocks sooner than a poll; nothing
+            that it says is believed.
         chain_id: what every RPC must serve.
         deployment: the file with the contracts' addresses, `deployments/<chain id>.json`.
         confirmations: blocks below the head that count as settled; 0 only on a chain of one's own.
@@ -45,6 +47,7 @@ class ChainSettings(_Section):
 
     rpc_urls: Annotated[tuple[str, ...], Field(min_length=1, repr=False)]
     agree: Annotated[int | None, Field(ge=1)] = None
+    ws_url: Annotated[str | None, Field(pattern=r"^wss?://", repr=False)] = None
     chain_id: Annotated[int, Field(ge=1)]
     deployment: Path
     confirmations: Annotated[int, Field(ge=0, le=1_000)] = 3
@@ -232,7 +235,9 @@ class KeeperSettings(_Section):
     specs_from: tuple[Endpoint, ...] = ()
     dry_run: bool = False
 
-    SECRETS: ClassVar[frozenset[str]] = frozenset({"chain.rpc_urls", "database", "keys"})
+    SECRETS: ClassVar[frozenset[str]] = frozenset(
+        {"chain.rpc_urls", "chain.ws_url", "database", "keys"}
+    )
 
     @model_validator(mode="after")
     def _check_oracle(self) -> Self:
@@ -244,6 +249,8 @@ class KeeperSettings(_Section):
         """Return what may be logged: everything but `SECRETS`, of RPCs scheme, host and port."""
         content = self.model_dump(mode="json", exclude={"keys", "database"})
         content["chain"]["rpc_urls"] = [origin_of(url) for url in self.chain.rpc_urls]
+        if self.chain.ws_url is not None:
+            content["chain"]["ws_url"] = origin_of(self.chain.ws_url)
         return content
 
     def relative_to(self, folder: Path) -> Self:
@@ -326,6 +333,9 @@ def _read_secret_files(content: dict[str, Any], environment: Mapping[str, str]) 
     urls = _read_secret("WORKDEED_CHAIN__RPC_URLS_FILE", environment)
     if urls is not None:
         content.setdefault("chain", {})["rpc_urls"] = urls.split()
+    ws_url = _read_secret("WORKDEED_CHAIN__WS_URL_FILE", environment)
+    if ws_url is not None:
+        content.setdefault("chain", {})["ws_url"] = ws_url
     database = _read_secret("WORKDEED_DATABASE_FILE", environment)
     if database is not None:
         content["database"] = database

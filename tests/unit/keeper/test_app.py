@@ -31,6 +31,7 @@ class Surroundings:
 
     def __init__(self, folder: Path, metrics: Metrics) -> None:
         self.trouble = ""
+        self.woken = 0
         self.chain: Chain | None = None
         router = APIRouter()
 
@@ -43,6 +44,7 @@ class Surroundings:
                 specs=SpecStore(folder),
                 metrics=metrics,
                 rules=RULES,
+                wake=self.wake,
                 view=lambda: self.chain.view() if self.chain else None,
                 readiness=[
                     Readiness("rpc", lambda: self.trouble),
@@ -51,6 +53,10 @@ class Surroundings:
                 routers=[router],
             )
         )
+
+    def wake(self) -> None:
+        """Take note of a wake."""
+        self.woken += 1
 
 
 @pytest.fixture
@@ -81,6 +87,9 @@ class Client:
 
     async def put(self, path: str, body: bytes) -> Answer:
         return await self._ask("PUT", path, body)
+
+    async def post(self, path: str) -> Answer:
+        return await self._ask("POST", path, None)
 
     async def _ask(self, method: str, path: str, body: bytes | None) -> Answer:
         async with self._session.request(method, self._base + path, data=body) as response:
@@ -183,3 +192,36 @@ async def test_status_shows_jobs_and_reports(
     assert [(one["window"], one["final"]) for one in found["reports"]] == [(2, True)]
     assert len((await client.get("/status?limit=1")).json()["jobs"]) == 1
     assert (await client.get("/status?limit=0")).status == 422
+
+
+async def test_this_machine_may_wake_the_keeper(client: Client, around: Surroundings) -> None:
+    assert (await client.post("/wake")).status == 204
+    assert around.woken == 1
+
+
+async def test_others_may_not_wake_the_keeper(around: Surroundings) -> None:
+    """A look at the chain may cost money."""
+    sent: list[dict[str, Any]] = []
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/wake",
+        "raw_path": b"/wake",
+        "query_string": b"",
+        "headers": [],
+        "client": ("203.0.113.7", 50_000),
+    }
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    await around.app(scope, receive, send)
+    assert sent[0]["status"] == 403
+    assert around.woken == 0
+
+
+async def test_the_rules_are_shown(client: Client) -> None:
+    assert (await client.get("/rules")).content == RULES.to_json()

@@ -60,7 +60,7 @@ async def post(
 ) -> tuple[int, bytes]:
     """Send a body to a keeper that follows like this."""
     routes = placement_routes(FakeFollowing(outcome))  # type: ignore[arg-type]
-    parts = AppParts(SpecStore(folder), Metrics(), RULES, lambda: None, (), (routes,))
+    parts = AppParts(SpecStore(folder), Metrics(), RULES, lambda: None, lambda: None, (), (routes,))
     server = HttpServer(create_app(parts), "127.0.0.1", 0)
     server.begin()
     try:
