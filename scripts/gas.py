@@ -258,6 +258,10 @@ class Bench:
 
     def place(self, job_id: int, assign: Sequence[int]) -> int:
         """Sign and send a placement; return the gas."""
+        return self.send(self.placement(job_id, assign))
+
+    def placement(self, job_id: int, assign: Sequence[int]) -> Any:
+        """Return the call of a job's first placement, signed by a quorum for this window."""
         window = self.window()
         digest = placement_digest(
             self.domain(ESCROW_DOMAIN, self.escrow),
@@ -269,10 +273,9 @@ class Bench:
             list(assign),
             self.oracles,
         )
-        call = self.escrow.functions.place(
+        return self.escrow.functions.place(
             job_id, 0, window, 0, [], list(assign), self.quorum(digest)
         )
-        return self.send(call)
 
     def report(self, root: bytes) -> int:
         """Sign and send the report of the window before the current one and let it become final."""
