@@ -32,8 +32,8 @@ Build = Callable[["Client"], Awaitable["Call[Any]"]]
 
 ROLES: Final = ("proposer", "canceller", "executor")
 BPS = click.IntRange(0, 10_000)
-AMOUNT = click.IntRange(min=0)
-ID = click.IntRange(min=1)
+NATURAL = click.IntRange(min=0)
+POSITIVE = click.IntRange(min=1)
 
 
 @click.group()
@@ -129,7 +129,7 @@ def governor(account: str) -> Build:
 
 
 @propose.command()
-@click.argument("license_id", type=ID)
+@click.argument("license_id", type=POSITIVE)
 @decision
 def seat(license_id: int) -> Build:
     """Give oracle license LICENSE_ID a seat, with the key that is linked to it now."""
@@ -155,7 +155,7 @@ def unseat(seat_number: int) -> Build:
 
 
 @propose.command()
-@click.argument("license_id", type=ID)
+@click.argument("license_id", type=POSITIVE)
 @click.argument("amount")
 @click.option("--evidence", required=True, help="Hash of the evidence, which works once.")
 @click.option("--payer", help="The harmed payer. Default: its part is burned.")
@@ -191,9 +191,9 @@ def slash_split(**options: int | None) -> Build:
 @propose.command("class")
 @click.argument("class_id", type=click.IntRange(1, 255))
 @click.option("--price", help="For a slot and window, in tokens.")
-@click.option("--cpu-milli", type=AMOUNT, help="Thousandths of a core; fixed for ever.")
-@click.option("--memory-mb", type=AMOUNT, help="Fixed for ever.")
-@click.option("--storage-mb", type=AMOUNT, help="Fixed for ever.")
+@click.option("--cpu-milli", type=NATURAL, help="Thousandths of a core; fixed for ever.")
+@click.option("--memory-mb", type=NATURAL, help="Fixed for ever.")
+@click.option("--storage-mb", type=NATURAL, help="Fixed for ever.")
 @decision
 def class_(class_id: int, price: str | None, **options: int | None) -> Build:
     """Add price class CLASS_ID, or set its price; one that was retired comes back."""
@@ -248,12 +248,12 @@ def policy(**options: int | bool | None) -> Build:
 @propose.command("auction-terms")
 @click.option(
     "--start-millis",
-    type=ID,
+    type=POSITIVE,
     help="Thousandths of a protocol token for 1,000,000 base units, at the start of a fall.",
 )
-@click.option("--floor-millis", type=ID, help="The same at its end.")
-@click.option("--duration", type=ID, help="Seconds of a fall.")
-@click.option("--min-lot", type=ID, help="The least lot, in base units of the token.")
+@click.option("--floor-millis", type=POSITIVE, help="The same at its end.")
+@click.option("--duration", type=POSITIVE, help="Seconds of a fall.")
+@click.option("--min-lot", type=POSITIVE, help="The least lot, in base units of the token.")
 @decision
 def auction_terms(**options: int | None) -> Build:
     """Set how later lots of the burn auction are sold. What is not named stays."""

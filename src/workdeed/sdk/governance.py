@@ -87,6 +87,15 @@ class Governance:
     def __init__(self, session: Session) -> None:
         self._session = session
 
+    @property
+    def timelock(self) -> Timelock:
+        """The timelock; raises `SdkError` if this deployment has none."""
+        if self._session.suite.timelock is None:
+            raise SdkError(
+                "timelock: this deployment has none; its governor acts at once, without operations"
+            )
+        return self._session.suite.timelock
+
     async def act(self, call: Call[Any], *, check: bool = True, send: bool = True) -> Decision:
         """Do what only the governor may do: at once, or by an operation of the timelock.
 
@@ -263,10 +272,10 @@ class Governance:
         return found
 
     async def wait(self, operation: bytes, *, poll_seconds: float = 1.0) -> None:
-        """Wait until the chain's clock lets an operation be executed.
+        """Wait until the chain's clock lets an operation be executed; not for one that ended.
 
         Raises:
-            SdkError: if it ended, or the chain makes no blocks meanwhile.
+            SdkError: if it was never announced, or the chain makes no blocks meanwhile.
 
         """
         ready_at = (await self.operation(operation)).ready_at
@@ -371,15 +380,6 @@ class Governance:
             first=session.deployment.start_block,
             last=(await session.rpc.head()).number,
         )
-
-    @property
-    def timelock(self) -> Timelock:
-        """The timelock; raises `SdkError` if this deployment has none."""
-        if self._session.suite.timelock is None:
-            raise SdkError(
-                "timelock: this deployment has none; its governor acts at once, without operations"
-            )
-        return self._session.suite.timelock
 
 
 def _function(call: Call[Any]) -> str:

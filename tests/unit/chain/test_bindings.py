@@ -386,3 +386,6 @@ def test_structs_within_structs_and_lists_of_them_are_typed() -> None:
 def test_subjects_of_licenses_and_accounts_differ() -> None:
     assert registry.account_subject(address(5)) == 5
     assert registry.license_subject(5) == 2**160 + 5
+    assert registry.subject_of(5) == address(5)
+    assert registry.subject_of(2**160 - 1) == address(2**160 - 1)
+    assert registry.subject_of(2**160 + 5) == 5
