@@ -11,6 +11,9 @@ from workdeed.protocol.signing import to_checksum
 
 Values = dict[str, Any]
 
+PACKED = st.integers(0, 2**256 - 1)
+"""Any word, whether or not its fields may hold this."""
+
 
 @dataclass(frozen=True)
 class Fields:
@@ -25,7 +28,15 @@ class Fields:
 
     def highest(self) -> Values:
         """Return every field at its largest value."""
-        return {name: _highest(bits, kind) for name, bits, kind in self.widths}
+        return {name: _value(2**bits - 1, kind) for name, bits, kind in self.widths}
+
+    def read(self, packed: int) -> Values:
+        """Return what a word holds whose fields follow each other from the lowest bit on."""
+        values: Values = {}
+        for name, bits, kind in self.widths:
+            values[name] = _value(packed % 2**bits, kind)
+            packed >>= bits
+        return values
 
     def values(self, **limits: int) -> st.SearchStrategy[Values]:
         """Return a strategy of all values that fit; `limits` narrows the largest of a field."""
@@ -36,10 +47,10 @@ class Fields:
         return st.tuples(*columns).map(lambda row: dict(zip(names, row, strict=True)))
 
 
-def _highest(bits: int, kind: type) -> Any:
+def _value(bits: int, kind: type) -> Any:
     if kind is str:
-        return to_checksum(b"\xff" * 20)
-    return kind(2**bits - 1)
+        return to_checksum(bits.to_bytes(20, "big"))
+    return kind(bits)
 
 
 def _strategy(highest: int, kind: type) -> st.SearchStrategy[Any]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 
 from tests.contracts import evm
 from tests.contracts.evm import Contract
-from tests.contracts.modules.fields import Fields, Values
+from tests.contracts.modules.fields import PACKED, Fields, Values
 
 WORD = Fields(
     (
@@ -30,6 +30,14 @@ def test_word_round_trips(words: Contract, values: Values) -> None:
     packed = words.report_pack(tuple(values.values()))
 
     assert words.report_unpack(packed)._asdict() == values
+
+
+@settings(deadline=None)
+@given(packed=PACKED)
+@example(packed=2**256 - 1)
+def test_fields_stand_in_their_order_from_the_lowest_bit(words: Contract, packed: int) -> None:
+    """As the title of the module lists them. Whatever stands above them is not read."""
+    assert words.report_unpack(packed)._asdict() == WORD.read(packed)
 
 
 def test_highest_values_fit(words: Contract) -> None:
@@ -71,19 +79,19 @@ def test_single_fields_read_as_the_whole_word_does(words: Contract, values: Valu
     assert words.report_window(packed) == values["window"]
 
 
+@pytest.mark.parametrize("now", [2 * 10**9, 2**40 - 1])
 @pytest.mark.parametrize("slot", [0, 1])
 @pytest.mark.parametrize(
     ("age", "is_final"), [(0, False), (99, False), (100, True), (101, True), (10**9, True)]
 )
 def test_final_report_is_the_previous_one_while_the_challenge_runs(
-    words: Contract, slot: int, age: int, is_final: bool
+    words: Contract, now: int, slot: int, age: int, is_final: bool
 ) -> None:
-    evm.env.timestamp = 2 * 10**9
-    accepted_at = evm.env.timestamp - age
+    evm.env.timestamp = now
     values = WORD.highest() | {
         "window": 8,
         "previous": 6,
-        "accepted_at": accepted_at,
+        "accepted_at": now - age,
         "slot": slot,
     }
 
