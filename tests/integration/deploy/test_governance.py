@@ -24,7 +24,7 @@ from workdeed.chain.keys import LocalSigner
 from workdeed.chain.rpc import RpcClient
 from workdeed.cli.root import root
 from workdeed.protocol.hashing import keccak
-from workdeed.protocol.signing import address_of
+from workdeed.protocol.signing import address_of, to_checksum
 from workdeed.sdk import Client
 from workdeed.sdk.errors import SdkError
 
@@ -261,6 +261,27 @@ def test_the_role_comes_back_to_the_timelock(governed: Governed) -> None:
     assert done.endswith("done")
     governed.execute(governed.propose("governance", "accept"))
     assert governed.json("governance", "show")["governor"] == timelock.address
+
+
+def test_another_timelock_takes_the_role_over(governed: Governed, tmp_path: Path) -> None:
+    content = json.loads(governed.record.read_text())
+    first = content["contracts"]["Timelock"]
+    # What created the timelock creates another one like it.
+    created = governed.ask("eth_getTransactionByHash", first["tx"])["input"]
+    sent = governed.ask("eth_sendTransaction", {"from": account(ANYONE), "data": created})
+    second = governed.ask("eth_getTransactionReceipt", sent)["contractAddress"]
+    governed.execute(governed.propose("governance", "propose", "governor", second))
+    content["contracts"]["Timelock"] = first | {"address": to_checksum(second)}
+    copy = tmp_path / "copy.json"
+    copy.write_text(json.dumps(content))
+
+    successor = Governed(governed.chain, copy, tmp_path)
+    successor.execute(successor.propose("governance", "accept"))
+    shown = successor.json("governance", "show")
+    assert shown["governor"] == shown["timelock"] == to_checksum(second)
+    assert shown["delay"] == DELAY
+    old = governed.type("governance", "propose", "guardian", account(ANYONE), by=GOVERNOR, code=1)
+    assert f"set_guardian: only {to_checksum(second)} may do this" in old
 
 
 def test_members_of_the_timelock_come_and_go(governed: Governed) -> None:
