@@ -91,19 +91,20 @@ def check_wait(seconds: int) -> None:
 async def _conclude(client: "Client", decision: "Decision", manner: Manner, done: str) -> None:
     from workdeed.sdk.words import utc
 
-    operation = decision.operation_id
-    shown = "" if operation is None else f"0x{operation.hex()}"
+    operation, ready_at = decision.operation_id, decision.ready_at or 0
+    shown = None if operation is None else f"0x{operation.hex()}"
     if manner.unsigned:
         transaction = decision.transaction
         content = {"to": transaction.to, "value": "0", "data": f"0x{transaction.data.hex()}"}
-        emit_json(content | {"operation_id": shown or None})
+        emit_json(content | {"operation_id": shown})
     elif operation is None:
         click.echo(done)
-    elif manner.wait:
-        note(f"operation {shown} waits until {utc(decision.ready_at or 0)}")
+    # What a timelock that does not govern decides on itself waits however fast the governor acts.
+    elif manner.wait and ready_at <= await client.governance.now() + MAX_WAIT:
+        note(f"operation {shown} waits until {utc(ready_at)}")
         await client.governance.wait(operation)
         await client.governance.execute(operation)
         click.echo(done)
     else:
-        click.echo(f"operation {shown} ready at {utc(decision.ready_at or 0)}")
+        click.echo(f"operation {shown} ready at {utc(ready_at)}")
         note(f"from then on: workdeed governance execute {shown}")

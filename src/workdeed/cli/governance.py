@@ -82,7 +82,7 @@ def execute(operation: str, wait: bool, network: Network, key: Key) -> None:
     async def work(client: "Client") -> None:
         if wait:
             ready_at = (await client.governance.operation(wanted)).ready_at
-            check_wait((ready_at or 0) - (await client.session.rpc.head()).timestamp)
+            check_wait((ready_at or 0) - await client.governance.now())
             await client.governance.wait(wanted)
         found = await client.governance.execute(wanted)
         click.echo(f"done {'; '.join(found.words)}")

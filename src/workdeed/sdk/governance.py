@@ -184,7 +184,11 @@ class Governance:
 
     async def takes_effect_at(self) -> int:
         """Return from when on what is decided now can take effect."""
-        return (await self._session.rpc.head()).timestamp + await self.delay()
+        return await self.now() + await self.delay()
+
+    async def now(self) -> int:
+        """Return the time of the chain."""
+        return (await self._session.rpc.head()).timestamp
 
     async def roles(self) -> RolesView:
         """Return who governs, and who proposes, cancels and executes where a timelock does."""
@@ -281,7 +285,7 @@ class Governance:
         ready_at = (await self.operation(operation)).ready_at
         if ready_at is None:
             return
-        now = (await self._session.rpc.head()).timestamp
+        now = await self.now()
         give_up = time.monotonic() + max(0, ready_at - now) + IDLE_SECONDS
         while now < ready_at:
             if time.monotonic() > give_up:
@@ -290,7 +294,7 @@ class Governance:
                     f"execute it once there is a block from {utc(ready_at)} on"
                 )
             await asyncio.sleep(poll_seconds)
-            now = (await self._session.rpc.head()).timestamp
+            now = await self.now()
 
     async def _act_as(self, holder: str, call: Call[Any], *, check: bool, send: bool) -> Decision:
         """Send as the account that a contract wants, or propose it to the timelock if it is that.
@@ -364,7 +368,7 @@ class Governance:
             [timelock.ready_at(one.operation_id) for one in standing]
         )
         ready = {one.operation_id: at for one, at in zip(standing, times, strict=True)}
-        now = (await self._session.rpc.head()).timestamp
+        now = await self.now()
         return [
             one.seen(self._session.suite, ready.get(one.operation_id, UNSET), now)
             for one in announced

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 import click
 import pytest
 from cli_support import run
 
 from workdeed.chain.bindings import timelock
+from workdeed.chain.bindings.codec import Call
 from workdeed.cli import proposals
-from workdeed.cli.decisions import MAX_WAIT, check_wait
+from workdeed.cli.decisions import MAX_WAIT, Manner, _conclude, check_wait
 from workdeed.cli.errors import Failure
+from workdeed.sdk.governance import Decision
 
 ACCOUNT = "0x" + "11" * 20
 
@@ -45,6 +49,25 @@ def test_nobody_waits_for_long() -> None:
     check_wait(MAX_WAIT)
     with pytest.raises(Failure, match=f"it would take {MAX_WAIT + 1} s"):
         check_wait(MAX_WAIT + 1)
+
+
+async def test_bug_a_timelock_that_does_not_govern_is_not_waited_for(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The governor acts at once, so the delay was not checked, and `--wait` waited it out."""
+
+    class Governance:
+        async def now(self) -> int:
+            return 1_000
+
+    class Client:
+        governance = Governance()
+
+    operation = Decision(Call("", b"", "", lambda _: None), b"\x01" * 32, 1_001 + MAX_WAIT)
+    await _conclude(cast("Any", Client()), operation, Manner(wait=True, unsigned=False), "done")
+    printed = capsys.readouterr()
+    assert printed.out == f"operation 0x{'01' * 32} ready at 1970-01-01T00:31:41Z\n"
+    assert "workdeed governance execute" in printed.err
 
 
 @pytest.mark.parametrize(
