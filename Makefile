@@ -4,15 +4,17 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 VYPER_LINT := .venv-vyper-lint
+BENCH := .venv-bench
 
 export PATH := $(CURDIR)/$(BIN):$(CURDIR)/node_modules/.bin:$(PATH)
 
-.PHONY: help setup demo test audit gas gas-snapshot lint abi clean
+.PHONY: help setup demo test audit bench gas gas-snapshot lint abi clean
 
 help:
 	@echo "make demo   run the main job on a local chain"
 	@echo "make test   run every test of the quick profile"
 	@echo "make audit  run the auditors' checks, with a report in build/audit"
+	@echo "make bench  measure speed and memory beside peers; ARGS=--quick for a glance"
 	@echo "make gas    measure gas and sizes against the snapshot"
 	@echo "make lint   check style, types, layers and contracts"
 
@@ -37,6 +39,11 @@ $(VYPER_LINT)/.ready: requirements-vyper-lint.lock
 	$(VYPER_LINT)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --requirement requirements-vyper-lint.lock
 	@touch $@
 
+$(BENCH)/.ready: requirements-bench.lock
+	$(PYTHON) -m venv $(BENCH)
+	$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --requirement requirements-bench.lock
+	@touch $@
+
 # Compiling is part of the set-up: what follows is timed without it.
 .cache/.ready: $(VENV)/.ready node_modules/.ready $(wildcard contracts/*.vy contracts/*/*.vy contracts/*/*.vyi)
 	$(BIN)/python -m scripts._deployment.artifacts
@@ -52,6 +59,11 @@ test: setup .cache/.ready
 
 audit: setup .cache/.ready
 	$(BIN)/python -m scripts.audit
+
+# Silverback, a peer, is measured where it can be installed; without it the rest is.
+bench: setup .cache/.ready
+	@$(MAKE) --no-print-directory $(BENCH)/.ready || echo "Silverback could not be installed: it is left out"
+	$(BIN)/python -W "ignore:Field 'import_remapping'" -m scripts.bench $(ARGS)
 
 gas: setup
 	$(BIN)/python scripts/gas.py

@@ -40,10 +40,9 @@ from workdeed.chain.store import Store
 PAGE = 1_000
 """Blocks that web3.py's loop asks for at a time, as many as the follower's first page has."""
 RPC_SECONDS = 60.0
-LIVE_LOGS = 200
 PAUSE_SECONDS = (0.05, 0.35)
 """Between two live events; drawn, so that they fall anywhere between two polls."""
-READY_SECONDS = 120.0
+WAIT_SECONDS = 120.0
 GRACE_SECONDS = 10.0
 
 Seen = dict[int, float]
@@ -209,10 +208,10 @@ def seen_of(lines: list[str]) -> Seen:
 
 
 def _until(holds: Callable[[], bool], complaint: str) -> None:
-    deadline = time.monotonic() + READY_SECONDS
+    deadline = time.monotonic() + WAIT_SECONDS
     while not holds():
         if time.monotonic() > deadline:
-            raise BenchError(f"{complaint} within {READY_SECONDS:.0f} s")
+            raise BenchError(f"{complaint} within {WAIT_SECONDS:.0f} s")
         time.sleep(0.05)
 
 
@@ -249,10 +248,9 @@ def backfill(chain: Chain, repeat: int) -> Figures:
     }
 
 
-def run(chain: Chain, *, logs: int, repeat: int, poll_seconds: float, events: int) -> Figures:
+def run(chain: Chain, *, repeat: int, poll_seconds: float, events: int) -> Figures:
     """Measure both; Silverback's figures say why where it is absent."""
-    blocks = chain.fill(logs)
-    found = backfill(chain, repeat) | {"blocks": blocks, "page_blocks": PAGE}
+    found = backfill(chain, repeat) | {"page_blocks": PAGE}
     with watching(chain, poll_seconds) as lines:
         own = latency(live(chain, lines, events))
     found["live"] = own | {"poll_ms": round(1_000 * poll_seconds)}

@@ -51,7 +51,7 @@ def tree(leaves: int) -> Figures:
         built = MerkleTree(hashes)
     with stages.stage("proofs"):
         proofs = sum(1 for _ in built.proofs())
-    seconds = stages.seconds
+    seconds, cpu_seconds = stages.seconds, sum(stages.cpu.values())
     if proofs != leaves:
         raise BenchError(f"proofs: {proofs} of {leaves} were made")
     _check(built, hashes)
@@ -61,6 +61,7 @@ def tree(leaves: int) -> Figures:
     return {
         "leaves": leaves,
         "seconds": seconds,
+        "tree_cpu_seconds": cpu_seconds,
         "stages": stages.figures(),
         "update_seconds": stages.wall["update"],
         "updated": min(CHECKED, leaves),
@@ -105,9 +106,17 @@ def peer(leaves: int, proofs: int) -> Figures:
     return figures_of(done.stdout)
 
 
-def peer_seconds(found: Figures, leaves: int, proofs: int) -> float:
-    """Return what the peer takes for root and all proofs, from a run with some of the proofs."""
-    return float(found["tree_seconds"] + found["proofs_seconds"] * leaves / proofs)
+def peer_total(found: Figures, clock: str, leaves: int, proofs: int) -> float:
+    """Return the peer's time for root and all proofs, from a run with some of the proofs.
+
+    Args:
+        found: what the run found.
+        clock: "seconds" or "cpu_seconds".
+        leaves: of the tree.
+        proofs: that were made.
+
+    """
+    return float(found["tree"][clock] + found["proofs"][clock] * leaves / proofs)
 
 
 def run(leaves: int, repeat: int, *, full_peer: bool) -> Figures:
@@ -123,14 +132,16 @@ def run(leaves: int, repeat: int, *, full_peer: bool) -> Figures:
     if {one["root"] for one in found} != {other["root"].removeprefix("0x")}:
         raise BenchError("root: the npm package computes another")
     seconds = median(one["seconds"] for one in found)
-    theirs = peer_seconds(other, leaves, proofs)
+    theirs = peer_total(other, "seconds", leaves, proofs)
     middle = min(found, key=lambda one: abs(one["seconds"] - seconds))
     return {
         "leaves": leaves,
         "seconds": round(seconds, 3),
+        "cpu_seconds": round(median(one["tree_cpu_seconds"] for one in found), 3),
         "rss_mb": max(one["rss_mb"] for one in found),
         "peer_seconds": round(theirs, 1),
-        "peer_tree_seconds": round(other["tree_seconds"], 1),
+        "peer_cpu_seconds": round(peer_total(other, "cpu_seconds", leaves, proofs), 1),
+        "peer_tree_seconds": round(other["tree"]["seconds"], 1),
         "peer_proofs_made": proofs,
         "peer_rss_mb": other["rss_mb"],
         "ratio": round(theirs / seconds, 1),
