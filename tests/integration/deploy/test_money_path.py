@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
 from tests.integration.deploy.conftest import Chain, Deploy
+from workdeed.chain.bindings.codec import Call
+from workdeed.chain.bindings.lens import ENDED, MAX_PAGE, ClaimWorth
+from workdeed.chain.bindings.suite import Suite
 from workdeed.chain.deployment import Deployment, load_deployment
 from workdeed.protocol.eip712 import (
     COMMITTEE_DOMAIN,
@@ -24,6 +27,8 @@ from workdeed.protocol.hashing import keccak
 from workdeed.protocol.merkle import EMPTY_ROOT, leaf_hash
 from workdeed.protocol.report import Leaf, ReportHeader, data_hash, encode_leaves, report_tree
 from workdeed.protocol.signing import address_bytes, address_of, sign_digest
+
+T = TypeVar("T")
 
 pytestmark = pytest.mark.anvil
 
@@ -171,6 +176,7 @@ def test_the_books_balance_to_the_last_base_unit(system: System) -> None:
     tree = report_tree(leaves)
     proofs = {leaf.license_id: tree.proof(leaf_hash(*leaf)) for leaf in leaves}
 
+    look_through_the_lens(system, job_id, full, served[full])
     for license_id in (full, half):
         escrow.claim(job_id, license_id, served[license_id], proofs[license_id], sender=anyone)
     gross = 3 * PRICE + PRICE // 2
@@ -186,6 +192,25 @@ def test_the_books_balance_to_the_last_base_unit(system: System) -> None:
     escrow.flush_fees(POLICY, sender=anyone)
     assert token.balanceOf(escrow) == escrow.liabilities() == 0
     hand_on(system, fees)
+
+
+def look_through_the_lens(system: System, job_id: int, license_id: int, units: int) -> None:
+    """What the binding of the lens decodes of a real job, before anything is claimed of it."""
+    lens = Suite.of(system.deployment).lens
+    assert lens is not None
+
+    def read(call: Call[T]) -> T:
+        return call.decode(bytes(system.provider.web3.eth.call({"to": call.to, "data": call.data})))
+
+    payer, operator = (system.accounts[one].address for one in (PAYER, OPERATOR))
+    (listed,) = read(lens.jobs(job_id, MAX_PAGE))
+    assert (listed.job_id, listed.state, listed.unclaimed) == (job_id, ENDED, DEPOSIT)
+    assert (listed.job.payer, listed.job.price, listed.job.slots) == (payer, PRICE, 2)
+    assert read(lens.jobs_of(payer, 1, MAX_PAGE)) == (job_id,)
+    (service,) = read(lens.assignments(job_id, [license_id]))
+    assert (service.first, service.claimed_units) == (listed.job.start, 0)
+    gross = PRICE * units // UNIT
+    assert read(lens.claimable(job_id, license_id, units)) == ClaimWorth(units, gross, 0, operator)
 
 
 def hand_on(system: System, fees: int) -> None:
