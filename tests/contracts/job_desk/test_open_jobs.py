@@ -97,6 +97,14 @@ def test_escrows_bounds_hold(
         system.desk.open_job_for(system.payer, opening, sender=sender)
 
 
+def test_payer_is_told_the_escrows_reason_whatever_the_figures(system: System) -> None:
+    """What a delegate spends is worked out here and may overflow; the payer has no budget."""
+    opening = Opening(windows=2**256 - 1)
+
+    with evm.reverts("escrow: too many windows"):
+        system.desk.open_job_for(system.payer, opening, sender=system.payer)
+
+
 def test_several_at_once(system: System) -> None:
     openings = [
         Opening(slots=1, windows=3),

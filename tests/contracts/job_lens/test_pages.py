@@ -78,6 +78,14 @@ def test_jobs_of_one_payer(system: System, lens: Contract) -> None:
     assert lens.jobs_of(other, 3, 64) == []
 
 
+def test_jobs_of_one_payer_come_in_pages(system: System, lens: Contract) -> None:
+    jobs = [system.open_job() for _ in range(3)]
+
+    assert lens.jobs_of(system.payer, 1, 2) == jobs[:2]
+    assert lens.jobs_of(system.payer, 3, 2) == jobs[2:]
+    assert lens.jobs_of(system.payer, 1, 0) == []
+
+
 @pytest.mark.parametrize("view", ["jobs", "jobs_of"])
 def test_pages_are_bounded(system: System, lens: Contract, view: str) -> None:
     before = (system.payer,) if view == "jobs_of" else ()

@@ -30,8 +30,11 @@ def test_tiers_are_told_in_their_order(system: System) -> None:
     assert told == [(index, *tier) for index, tier in enumerate(TIERS)]
 
 
-def test_sixteen_tiers_are_taken(system: System) -> None:
+def test_sixteen_tiers_are_taken_and_no_more(system: System) -> None:
     assert deploy_sale(system, [(1, 5)] * 16).supply() == 16
+
+    with evm.reverts(""):
+        deploy_sale(system, [(1, 5)] * 17)
 
 
 @pytest.mark.parametrize(

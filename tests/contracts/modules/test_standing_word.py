@@ -60,7 +60,9 @@ def test_field_that_does_not_fit_is_refused(
 
 
 @pytest.mark.parametrize("standing", [1, 2, 3])
-@pytest.mark.parametrize(("ahead", "in_force"), [(1, True), (10**6, True), (0, False), (-1, False)])
+@pytest.mark.parametrize(
+    ("ahead", "in_force"), [(1, True), (10**6, True), (2**63, True), (0, False), (-1, False)]
+)
 def test_standing_reads_as_good_from_its_end_on(
     words: Contract, standing: int, ahead: int, in_force: bool
 ) -> None:

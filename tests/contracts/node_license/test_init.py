@@ -48,6 +48,16 @@ def test_first_oracles_get_licenses_from_1(system: System) -> None:
     assert licenses.committee() == ZERO_ADDRESS
 
 
+def test_most_first_oracles_that_the_constructor_takes(system: System) -> None:
+    """As many as a committee has seats."""
+    owners = [account(f"first owner {index}") for index in range(33)]
+    arguments = (system.trust, system.vault, 0, 0, BOND_TERMS)
+
+    assert deployer("NodeLicense").deploy(*arguments, owners[:32]).totalSupply() == 32
+    with evm.reverts(""):
+        deployer("NodeLicense").deploy(*arguments, owners)
+
+
 def test_bond_terms_are_fixed_and_the_split_is_the_first(system: System) -> None:
     terms = BondTerms(1, 2, 3, 4_000, 5_000, 5_000)
 

@@ -117,6 +117,13 @@ def test_committee_of_none_is_refused(system: System) -> None:
         deploy(system, seats=[])
 
 
+def test_more_first_seats_than_lanes_are_refused(system: System) -> None:
+    seats = [(index + 1, account(f"signer {index}")) for index in range(33)]
+
+    with evm.reverts(""):
+        deploy(system, seats=seats)
+
+
 def test_node_license_takes_no_seat(system: System) -> None:
     license_id = system.issue(system.operators[0], NODE)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.contracts import evm
-from tests.contracts.system import ZERO_ADDRESS, System, deployer, event, events
+from tests.contracts.system import ZERO_ADDRESS, System, account, deployer, event, events
 
 
 def test_roles_are_handed_over_at_once(system: System) -> None:
@@ -31,6 +31,17 @@ def test_roles_are_handed_over_at_once(system: System) -> None:
     assert trust.FREEZE_COOLDOWN() == 2_800
     assert trust.licenses() == ZERO_ADDRESS
     assert trust.pending_owner() == ZERO_ADDRESS
+
+
+def test_most_issuers_that_the_constructor_takes(system: System) -> None:
+    issuers = [account(f"issuer {index}") for index in range(9)]
+    roles = (system.governor, system.guardian, system.treasury)
+
+    trust = deployer("TrustRegistry").deploy(*roles, issuers[:8], 1)
+
+    assert [trust.is_issuer(one) for one in issuers] == [True] * 8 + [False]
+    with evm.reverts(""):
+        deployer("TrustRegistry").deploy(*roles, issuers, 1)
 
 
 def test_deployer_keeps_no_role(system: System) -> None:
