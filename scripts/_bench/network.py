@@ -12,6 +12,7 @@ import random
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -24,10 +25,13 @@ from scripts._bench.world import (
     DOMAIN,
     ENDING,
     ESCROW,
+    FIRST_NODE,
     WINDOW,
     World,
     key_of,
+    logged,
 )
+from workdeed.chain.bindings import licenses
 from workdeed.chain.books import Books, ReportState
 from workdeed.chain.keys import LocalSigner
 from workdeed.keeper.dispatch import deliveries
@@ -99,7 +103,9 @@ class Window:
         books: what the chain says.
         folder: where members keep their files.
         stack: closes what is opened.
-        stages: what took how long.
+        stages: what took how long in the leader.
+        following: what took how long in a member that is sent its proposal.
+        proposal_bytes: the length of that.
 
     """
 
@@ -108,6 +114,8 @@ class Window:
     folder: Path
     stack: ExitStack
     stages: Stages = field(default_factory=Stages)
+    following: Stages = field(default_factory=Stages)
+    proposal_bytes: int = 0
 
     def __post_init__(self) -> None:
         self.leader = Seat(self.folder / "leader", 0, self.stack)
@@ -194,7 +202,6 @@ class Window:
         """Do what a member does that is sent the proposal; timed apart."""
         member = self.follower.member
         own = [one for one in observations if one.member == member.address]
-        self.following = Stages()
         with self.following.stage("check"):
             proposal = Proposal.parse(body)
             proposal.verify(DOMAIN)
@@ -292,6 +299,23 @@ def per_answer(window: Window, targets: Sequence[Target]) -> Figures:
     return {name: per_item(seconds, len(answers)) for name, seconds in stages.cpu.items()}
 
 
+async def per_check(ports: Sequence[int]) -> float:
+    """Return the CPU microseconds of asking one workload at its port, over a new connection."""
+    stages, slots = Stages(), asyncio.Semaphore(PROBES.concurrency)
+    asked = ports[:SAMPLE]
+
+    async def ask(client: EndpointClient, port: int) -> None:
+        async with slots:
+            origin = await client.resolve(f"http://127.0.0.1:{port}")
+            if await client.status(origin, "/", seconds=PROBES.timeout) != HTTPStatus.OK:
+                raise BenchError("workload: it does not answer")
+
+    async with EndpointClient(allow_private=True) as client:
+        with stages.stage("check"):
+            await asyncio.gather(*(ask(client, port) for port in asked))
+    return per_item(stages.cpu["check"], len(asked))
+
+
 def per_proof(draft: Draft) -> float:
     """Return the CPU microseconds of one leaf with its proof as a node asks for it."""
     tree = report_tree(draft.settlement.leaves)
@@ -317,8 +341,12 @@ def window(nodes: int, placements: int, members: int) -> Figures:
                 books = history.tip
             one = Window(world, books, folder, stack)
             draft = asyncio.run(one.run())
+            check_us = asyncio.run(per_check(hosts.ports))
         with before.stage("deliveries"):
             deliveries(books, WINDOW)
+        with before.stage("one event more"):
+            history.extend(logged([licenses.BondedSet(FIRST_NODE, True)], 2), 2)
+            _ = history.tip
         targets = targets_of(books, books, WINDOW)
         answered = sum(int(found["answered"]) for found in hosts.figures)
         if answered != nodes:
@@ -335,6 +363,7 @@ def window(nodes: int, placements: int, members: int) -> Figures:
             "evidence_bytes_per_answer": _evidence_bytes(one),
             "books": before.figures(),
             "per_answer_us": per_answer(one, targets),
+            "per_check_us": check_us,
             "per_proof_us": per_proof(draft),
             "simulated_nodes": _crowd_figures(hosts.figures),
         }

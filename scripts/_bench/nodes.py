@@ -76,7 +76,9 @@ class Crowd:
         return [one.getsockname()[1] for one in self.sockets]
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        """Answer a probe as the node whose port it came to."""
+        """Answer a probe as the node whose port it came to; a GET as a workload that is well."""
+        if request.method == "GET":
+            return web.Response()
         assert request.transport is not None  # noqa: S101 - the request was just read from it
         node = self._nodes[request.transport.get_extra_info("sockname")[1]]
         body = node.answer(Probe.parse(await request.read())).to_json()

@@ -5,7 +5,7 @@ Oracle and simulated nodes are processes of their own; both derive it from the s
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from scripts._bench.process import BenchError
@@ -104,21 +104,8 @@ class World:
 
     def history(self, ports: list[int]) -> History:
         """Return what the chain logged before window 1, each node announced at one of `ports`."""
-        block, timestamp = 1, CLOCK.genesis - 1
-        events = [
-            LoggedEvent(
-                event=event,
-                address=ESCROW,
-                block=block,
-                block_hash=keccak(b"bench block"),
-                timestamp=timestamp,
-                tx_hash=keccak(b"bench transaction"),
-                log_index=index,
-            )
-            for index, event in enumerate(self._events(ports))
-        ]
         history = History(ESCROW, 0)
-        history.extend(events, block)
+        history.extend(logged(self._events(ports), 1), 1)
         return history
 
     def _events(self, ports: list[int]) -> Iterator[Event]:
@@ -154,3 +141,19 @@ class World:
             deposit=PRICE * SLOTS * windows,
         )
         yield escrow.Placed(job_id, 0, 0, 0, 1 + windows, (), self.licenses_of(job_id))
+
+
+def logged(events: Iterable[Event], block: int) -> list[LoggedEvent]:
+    """Return events as the logs of one block before window 1."""
+    return [
+        LoggedEvent(
+            event=event,
+            address=ESCROW,
+            block=block,
+            block_hash=keccak(b"bench block %d" % block),
+            timestamp=CLOCK.genesis - 1,
+            tx_hash=keccak(b"bench transaction"),
+            log_index=index,
+        )
+        for index, event in enumerate(events)
+    ]
