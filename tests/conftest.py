@@ -7,9 +7,9 @@ import os
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.postgres import database, postgres, postgres_server
+from tests.postgres import database, databases, postgres, postgres_server
 
-__all__ = ["database", "postgres", "postgres_server"]
+__all__ = ["database", "databases", "postgres", "postgres_server"]
 
 SLOW_DRAWS = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
 """A step of the chain machines deploys and signs: slow by nature, not by a fault of the draws."""

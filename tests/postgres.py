@@ -1,6 +1,6 @@
 """A PostgreSQL server of the tests' own: in a folder of its own, behind a socket that only it has.
 
-It is started and ended by process id, and serves any number of databases.
+It is started and ended by process id, and serves any number of tests.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psycopg
@@ -41,17 +41,20 @@ class PostgresServer:
     def _data(self) -> str:
         return str(self._folder / "data")
 
-    def url(self, database: str) -> str:
-        """Return the address of a database of this server."""
-        return f"postgresql://keeper@/{database}?host={self._folder}"
+    @property
+    def _url(self) -> str:
+        return f"postgresql://keeper@/postgres?host={self._folder}"
 
     def new_database(self) -> str:
-        """Make an empty database and return its address."""
+        """Return the address of what is an empty database to whoever opens it.
+
+        It is a schema of its own: a hundred times cheaper to make and to drop.
+        """
         self._count += 1
         name = f"test{self._count}"
-        with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {name}")
-        return self.url(name)
+        with psycopg.connect(self._url, autocommit=True) as connection:
+            connection.execute(f"CREATE SCHEMA {name}")
+        return f"{self._url}&options=-csearch_path%3D{name}"
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
@@ -65,7 +68,7 @@ class PostgresServer:
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline and self._process.poll() is None:
             try:
-                psycopg.connect(self.url("postgres")).close()
+                psycopg.connect(self._url).close()
             except psycopg.OperationalError:
                 time.sleep(0.05)
             else:
@@ -132,11 +135,19 @@ def postgres(postgres_server: PostgresServer) -> str:
 
 
 @pytest.fixture(
-    params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)],
+    scope="module", params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)]
 )
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The address of an empty database, of each kind in turn."""
+def databases(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[], str]:
+    """Make an empty database at each call, and return its address; of each kind in turn."""
     if request.param == "sqlite":
-        return str(tmp_path / "test.sqlite")
-    address: str = request.getfixturevalue("postgres")
-    return address
+        return lambda: str(tmp_path_factory.mktemp("database") / "test.sqlite")
+    server: PostgresServer = request.getfixturevalue("postgres_server")
+    return server.new_database
+
+
+@pytest.fixture
+def database(databases: Callable[[], str]) -> str:
+    """The address of an empty database, of each kind in turn."""
+    return databases()

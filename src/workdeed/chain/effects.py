@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from workdeed.chain.bindings.codec import Call
 from workdeed.chain.errors import ChainError
 from workdeed.chain.fees import Fees
+from workdeed.chain.leases import Fence
 from workdeed.chain.store import Store
 from workdeed.chain.tables import AttemptRow, EffectRow
 from workdeed.chain.transactions import Intent
@@ -119,9 +120,15 @@ class OutboxEntry:
 
 
 class EffectBook:
-    """The effects of one sender on one chain."""
+    """The effects of one sender on one chain.
+
+    Attributes:
+        fence: what every write has to pass; None where a file's lock keeps other writers away.
+
+    """
 
     def __init__(self, store: Store, *, chain_id: int, sender: str) -> None:
+        self.fence: Fence | None = None
         self._store = store
         self._chain_id = chain_id
         self._sender = sender
@@ -138,7 +145,7 @@ class EffectBook:
         """
         if not 0 < len(effect.key) <= MAX_KEY:
             raise EffectError(f"key: it must have 1 to {MAX_KEY} characters")
-        return await self._store.transaction(lambda session: self._put(session, effect))
+        return await self._write(lambda session: self._put(session, effect))
 
     async def entry(self, key: str) -> OutboxEntry | None:
         """Return the effect that a key names."""
@@ -166,7 +173,7 @@ class EffectBook:
                 setattr(row, name, value)
             return _entry(session, row)
 
-        return await self._store.transaction(work)
+        return await self._write(work)
 
     async def add_attempt(self, key: str, attempt: Attempt) -> OutboxEntry:
         """Store a signed transaction, before any node sees it."""
@@ -178,7 +185,7 @@ class EffectBook:
             session.flush()
             return _entry(session, row)
 
-        return await self._store.transaction(work)
+        return await self._write(work)
 
     async def mark_sent(self, key: str, tx_hash: bytes, head: int) -> OutboxEntry:
         """Note that a node took a transaction while `head` was its latest block."""
@@ -194,7 +201,7 @@ class EffectBook:
             )
             return _entry(session, row)
 
-        return await self._store.transaction(work)
+        return await self._write(work)
 
     async def resume(self, key: str) -> OutboxEntry:
         """Follow the transactions of a settled effect again, after a reorg undid them."""
@@ -211,7 +218,22 @@ class EffectBook:
             row.reason = reason
             return _entry(session, row)
 
-        return await self._store.transaction(work)
+        return await self._write(work)
+
+    async def confirm(self) -> None:
+        """Raise `LeaseLostError` if a write would be refused this moment."""
+        if self.fence is not None:
+            await self._store.transaction(self.fence)
+
+    async def _write(self, work: Callable[[Session], OutboxEntry]) -> OutboxEntry:
+        fence = self.fence
+
+        def fenced(session: Session) -> OutboxEntry:
+            if fence is not None:
+                fence(session)
+            return work(session)
+
+        return await self._store.transaction(fenced)
 
     async def _entries(self, states: Sequence[EffectState], order: Any) -> tuple[OutboxEntry, ...]:
         def work(session: Session) -> tuple[OutboxEntry, ...]:

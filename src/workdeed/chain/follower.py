@@ -3,16 +3,23 @@
 What a page is, and when one is believed, is up to the source.
 """
 
+import contextlib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from workdeed.chain.bindings.codec import LoggedEvent
 from workdeed.chain.bindings.suite import Suite
+from workdeed.chain.errors import ChainError
+from workdeed.chain.leases import Fence, Lease, LeaseLostError
 from workdeed.chain.logbook import Cursor, LogBook, RawLog
 from workdeed.chain.rpc import Head, Rpc, RpcError, RpcUnavailable
 from workdeed.chain.sources import LogSource, OneRpc
 from workdeed.chain.store import Store
+
+
+class FollowerBehindError(ChainError):
+    """Another process reads this chain and is far behind: nothing may rest on what it read yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +35,8 @@ class FollowerSettings:
             they shrink.
         checkpoints: for how many blocks below the cursor hashes of blocks without logs are kept,
             so that a short reorg is undone by a short way.
+        max_behind: blocks by which the process that reads may be behind for one that stands by to
+            rest on what it reads.
 
     """
 
@@ -37,6 +46,7 @@ class FollowerSettings:
     max_logs: int = 5_000
     target_seconds: float = 1.0
     checkpoints: int = 256
+    max_behind: int = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +93,8 @@ class Follower:
         start_block: no log of the contracts is older.
         settings: how logs are read.
         timer: seconds of a clock that never goes back.
+        lease: the lease on the chain's cursor, where several processes share the database: one of
+            them reads the chain, the others read what it stored. Whoever made it enters it.
 
     """
 
@@ -96,12 +108,14 @@ class Follower:
         start_block: int,
         settings: FollowerSettings | None = None,
         timer: Callable[[], float] = time.perf_counter,
+        lease: Lease | None = None,
     ) -> None:
         self._source = source if isinstance(source, LogSource) else OneRpc(source)
         self._suite = suite
         self._book = LogBook(store, suite, chain_id=chain_id, start_block=start_block)
         self._settings = settings or FollowerSettings()
         self._timer = timer
+        self._lease = lease
         self._page_size = self._settings.first_page
         self._addresses = [contract.address for contract in suite.followed]
 
@@ -122,20 +136,50 @@ class Follower:
             RpcUnavailable: if the node lags, contradicts itself or does not answer; poll again.
             RpcError: if it refuses even a page of one block.
             CursorMovedError: if another process was faster; poll again.
+            FollowerBehindError: if this process stands by and the one that reads is far behind.
             UnknownEventError, CodecError: if a contract logged what this package does not know.
-            StoreError: if the database is of another deployment.
+            StoreError: if the database is of another deployment, or does not answer.
 
         """
+        if self._lease is None:
+            return await self._advance(None)
+        with contextlib.suppress(LeaseLostError):
+            return await self._advance(self._lease.fence())
+        return await self._look_on()
+
+    async def _look_on(self) -> FollowerUpdate:
+        """Return how far the process that reads the chain has come."""
+        cursor = await self._book.cursor()
+        head = await self._source.head()
+        behind = head.number - self._settings.confirmations - cursor.number
+        if behind > self._settings.max_behind:
+            raise FollowerBehindError(
+                f"follower: the keeper that reads this chain is {behind} blocks behind; wait, or"
+                " stop it, and another takes over"
+            )
+        return FollowerUpdate(
+            head=head,
+            from_block=cursor.number + 1,
+            to_block=cursor.number,
+            events=(),
+            rewound_to=None,
+            generation=cursor.generation,
+            caught_up=True,
+        )
+
+    async def _advance(self, fence: Fence | None) -> FollowerUpdate:
         cursor = await self._book.cursor()
         head = await self._source.head()
         if not await self._stands(cursor, head):
-            return await self._rewind(cursor, head)
+            return await self._rewind(cursor, head, fence)
         target = head.number - self._settings.confirmations
         page = await self._next_page(cursor, target)
         moved, events = cursor, tuple[LoggedEvent, ...]()
         if page is not None:
             keep_from = page.blocks[-1].number - self._settings.checkpoints
-            moved = await self._book.append(cursor, page.blocks, page.logs, keep_from=keep_from)
+            moved = await self._book.append(
+                cursor, page.blocks, page.logs, keep_from=keep_from, fence=fence
+            )
             events = page.events
         return FollowerUpdate(
             head=head,
@@ -156,7 +200,7 @@ class Follower:
             probe = stored[-1] if stored else self._book.base
         return not probe.hash or await self._source.hash_at(probe.number) == probe.hash
 
-    async def _rewind(self, cursor: Cursor, head: Head) -> FollowerUpdate:
+    async def _rewind(self, cursor: Cursor, head: Head, fence: Fence | None) -> FollowerUpdate:
         stored = await self._book.stored_blocks(min(cursor.number, head.number))
         low, high = 0, len(stored)  # those before `low` are common, those from `high` on are not
         while low < high:
@@ -166,7 +210,7 @@ class Follower:
             else:
                 high = middle
         common = stored[low - 1] if low else self._book.base
-        moved = await self._book.rewind(cursor, common)
+        moved = await self._book.rewind(cursor, common, fence=fence)
         return FollowerUpdate(
             head=head,
             from_block=moved.number + 1,

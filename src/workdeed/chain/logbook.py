@@ -7,13 +7,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Final
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, insert, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from workdeed.chain.bindings.codec import LoggedEvent
 from workdeed.chain.bindings.suite import Suite
 from workdeed.chain.errors import ChainError, StoreError
+from workdeed.chain.leases import Fence
 from workdeed.chain.rpc import Head
 from workdeed.chain.store import Store
 from workdeed.chain.tables import BlockRow, CursorRow, LogRow
@@ -115,7 +116,13 @@ class LogBook:
         return await self._store.transaction(work)
 
     async def append(
-        self, cursor: Cursor, blocks: Sequence[Head], logs: Sequence[RawLog], *, keep_from: int
+        self,
+        cursor: Cursor,
+        blocks: Sequence[Head],
+        logs: Sequence[RawLog],
+        *,
+        keep_from: int,
+        fence: Fence | None = None,
     ) -> Cursor:
         """Store logs and move the cursor to the last of `blocks`.
 
@@ -124,27 +131,29 @@ class LogBook:
             blocks: the blocks that carry them and, last, the one up to which they were read.
             logs: the logs.
             keep_from: below this block, blocks without logs are forgotten.
+            fence: what the write has to pass, where a lease says who may.
 
         Raises:
             CursorMovedError: if the cursor is elsewhere by now; nothing is written.
+            LeaseLostError: if another process reads this chain by now; likewise.
 
         """
         moved = replace(cursor, number=blocks[-1].number, hash=blocks[-1].hash)
 
         def work(session: Session) -> Cursor:
-            self._move(session, cursor, moved)
+            self._move(session, cursor, moved, fence)
             self._insert(session, blocks, logs)
             self._forget(session, keep_from)
             return moved
 
         return await self._store.transaction(work)
 
-    async def rewind(self, cursor: Cursor, common: Cursor) -> Cursor:
+    async def rewind(self, cursor: Cursor, common: Cursor, *, fence: Fence | None = None) -> Cursor:
         """Delete what is above `common` and move the cursor back there; raises as `append`."""
         moved = replace(common, generation=cursor.generation + 1)
 
         def work(session: Session) -> Cursor:
-            self._move(session, cursor, moved)
+            self._move(session, cursor, moved, fence)
             session.execute(
                 delete(LogRow).where(LogRow.chain_id == self._chain_id, LogRow.block > moved.number)
             )
@@ -175,34 +184,23 @@ class LogBook:
     def _cursor(self, session: Session) -> Cursor:
         row = session.get(CursorRow, self._chain_id)
         if row is None:
-            row = CursorRow(
-                chain_id=self._chain_id,
-                scope=self._scope,
-                number=self.base.number,
-                hash=self.base.hash,
-                generation=0,
-            )
-            session.add(row)
+            return self.base
         if row.scope != self._scope:
             raise StoreError(
                 "database: it holds the logs of another deployment; name another file, or delete it"
             )
         return Cursor(number=row.number, hash=row.hash, generation=row.generation)
 
-    def _move(self, session: Session, old: Cursor, new: Cursor) -> None:
-        moved = session.execute(
-            update(CursorRow)
-            .where(
-                CursorRow.chain_id == self._chain_id,
-                CursorRow.number == old.number,
-                CursorRow.hash == old.hash,
-                CursorRow.generation == old.generation,
-            )
-            .values(number=new.number, hash=new.hash, generation=new.generation)
-            .returning(CursorRow.chain_id)
-        )
-        if moved.first() is None:
+    def _move(self, session: Session, old: Cursor, new: Cursor, fence: Fence | None) -> None:
+        if fence is not None:
+            fence(session)
+        if self._cursor(session) != old:
             raise CursorMovedError("cursor: another process moved it; poll again")
+        row = session.get(CursorRow, self._chain_id)
+        if row is None:
+            row = CursorRow(chain_id=self._chain_id, scope=self._scope)
+            session.add(row)
+        row.number, row.hash, row.generation = new.number, new.hash, new.generation
 
     def _insert(self, session: Session, blocks: Iterable[Head], logs: Sequence[RawLog]) -> None:
         carrying = {log.block for log in logs}

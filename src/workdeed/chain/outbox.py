@@ -5,11 +5,13 @@ r"""Brings effects about on chain: each once, whatever crashes, reorgs and other
        \-> failed | superseded
 
 An effect is stored before anything else, a transaction is stored before it is sent, and what became
-of it is looked up on chain before anything is sent again. One process owns the sender's nonces.
+of it is looked up on chain before anything is sent again. One process owns the sender's nonces: on
+SQLite by a lock beside the file, on PostgreSQL by a lease, without which nothing is stored or sent.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Self
@@ -25,6 +27,7 @@ from workdeed.chain.effects import (
 )
 from workdeed.chain.fees import Fees, FeeSettings, bump, quote, with_margin
 from workdeed.chain.keys import Signer
+from workdeed.chain.leases import Lease, new_holder, sender_lease
 from workdeed.chain.lock import SenderLock
 from workdeed.chain.rpc import Head, RevertError, Rpc, RpcError
 from workdeed.chain.store import Store
@@ -85,6 +88,7 @@ class Outbox:
         settings: how effects are brought about.
         observer: told each stage that an effect has passed: "stored", "signed", "broadcast",
             "sent", "mined", "settled", "reopened", with its key. What it raises stops the step.
+        lease: the lease on the sender, on PostgreSQL; made here if it is not given.
 
     """
 
@@ -97,6 +101,7 @@ class Outbox:
         chain_id: int,
         settings: OutboxSettings | None = None,
         observer: Callable[[str, str], None] = _unobserved,
+        lease: Lease | None = None,
     ) -> None:
         self._rpc = rpc
         self._signer = signer
@@ -105,22 +110,42 @@ class Outbox:
         self._observe = observer
         self._book = EffectBook(store, chain_id=chain_id, sender=signer.address)
         self._effects: dict[str, Effect] = {}
-        self._turn = asyncio.Lock()
+        self._busy = asyncio.Lock()
         self._lock = _lock_beside(store.path, chain_id, signer.address)
+        self._lease = lease or _lease_in(store, chain_id, signer.address)
 
     @property
     def sender(self) -> str:
         """The account that sends."""
         return self._signer.address
 
+    @property
+    def token(self) -> int | None:
+        """Under which token of its lease it sends; None while another process sends instead.
+
+        Without a lease it is 0 and stays so.
+        """
+        return 0 if self._lease is None else self._lease.token
+
     async def __aenter__(self) -> Self:
-        """Take the sender's nonces; raises `SenderLockedError` if another process has them."""
+        """Take the sender's nonces, or stand by until its lease can be had.
+
+        Raises:
+            SenderLockedError: if another process has them on this machine, on SQLite.
+            StoreUnavailableError: if the database does not answer.
+
+        """
         if self._lock is not None:
             self._lock.acquire()
+        if self._lease is not None:
+            await self._lease.__aenter__()
         return self
 
     async def __aexit__(self, *_: object) -> None:
         """Give the sender's nonces back; what is under way goes on at the next start."""
+        if self._lease is not None:
+            async with self._busy:
+                await self._lease.__aexit__()
         if self._lock is not None:
             self._lock.release()
 
@@ -133,13 +158,13 @@ class Outbox:
 
         Raises:
             EffectError: if the key is empty, too long or reserved.
+            LeaseLostError: if another process sends.
             RpcUnavailable, RpcError: if the chain has to be asked and does not answer.
 
         """
-        self._check_open()
         if effect.key.startswith(_OWN):
             raise EffectError(f"key: {_OWN!r} begins the keys of the outbox itself; choose another")
-        async with self._turn:
+        async with self._turn():
             self._effects[effect.key] = effect
             entry = await self._book.put(effect)
             self._observe("stored", effect.key)
@@ -157,10 +182,10 @@ class Outbox:
 
         Raises:
             EffectError: if no effect has this key.
+            LeaseLostError: if another process sends.
 
         """
-        self._check_open()
-        async with self._turn:
+        async with self._turn():
             entry = await self._book.entry(key)
             if entry is None:
                 raise EffectError(f"effect {key}: there is none; submit it first")
@@ -180,12 +205,12 @@ class Outbox:
         """Look at what is under way, send what is due, and return the effects that settled.
 
         Raises:
+            LeaseLostError: if another process sends; what was signed and not stored is discarded.
             RpcUnavailable, RpcError: if the node does not answer, or refuses to tell how things
                 stand; the next step goes on from there.
 
         """
-        self._check_open()
-        async with self._turn:
+        async with self._turn():
             head = await self._rpc.head()
             settled = await self._watch(head)
             settled += await self._launch(head)
@@ -384,7 +409,12 @@ class Outbox:
         return await self._send(entry, attempt, head)
 
     async def _send(self, entry: OutboxEntry, attempt: Attempt, head: Head) -> OutboxEntry:
-        """Send a stored transaction; where a node refuses it, the next step looks on chain."""
+        """Send a stored transaction; where a node refuses it, the next step looks on chain.
+
+        A process that loses its lease right after it is confirmed doubles nothing either: the next
+        holder finds this very transaction stored, and of its nonce the chain takes one.
+        """
+        await self._book.confirm()
         try:
             await broadcast(self._rpc, attempt.raw)
         except RpcError as error:
@@ -426,12 +456,28 @@ class Outbox:
             return await receipt_of(self._rpc, entry.mined_tx) is not None
         return effect.is_done is None
 
-    def _check_open(self) -> None:
-        if self._lock is not None and not self._lock.held:
-            raise EffectError("outbox: enter it first, to be the one that owns the sender's nonces")
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        """Let one act at a time, all of it under one token of the lease."""
+        async with self._busy:
+            owned = self._lock is None or self._lock.held
+            if not owned or not (self._lease is None or self._lease.entered):
+                raise EffectError(
+                    "outbox: enter it first, to be the one that owns the sender's nonces"
+                )
+            if self._lease is not None:
+                self._book.fence = self._lease.fence()
+                await self._book.confirm()
+            yield
 
 
 def _lock_beside(database: Path | None, chain_id: int, sender: str) -> SenderLock | None:
     if database is None:
         return None
     return SenderLock(database.with_name(f"{database.name}.{chain_id}-{sender}.lock"))
+
+
+def _lease_in(store: Store, chain_id: int, sender: str) -> Lease | None:
+    if not store.is_shared:
+        return None
+    return Lease(store, sender_lease(chain_id, sender), holder=new_holder())

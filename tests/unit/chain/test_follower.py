@@ -2,8 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
-from pathlib import Path
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
@@ -58,8 +57,8 @@ def rpc(chain: FakeChain) -> FakeRpc:
 
 
 @pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    made = Store.open(str(tmp_path / "follower.sqlite"))
+async def store(database: str) -> AsyncIterator[Store]:
+    made = Store.open(database)
     yield made
     await made.close()
 
@@ -136,11 +135,11 @@ async def test_a_young_chain_has_nothing_to_read(store: Store) -> None:
 
 
 async def test_after_a_kill_reading_goes_on_where_it_was(
-    chain: FakeChain, rpc: FakeRpc, tmp_path: Path
+    chain: FakeChain, rpc: FakeRpc, database: str
 ) -> None:
     read: list[LoggedEvent] = []
     for _ in range(30):
-        store = Store.open(str(tmp_path / "killed.sqlite"))
+        store = Store.open(database)
         update = await follow(rpc, store).poll()
         read += update.events
         await store.close()
@@ -434,9 +433,9 @@ async def test_a_database_of_another_deployment_is_refused(rpc: FakeRpc, store: 
 
 
 async def test_two_processes_on_one_database_store_everything_once(
-    chain: FakeChain, rpc: FakeRpc, tmp_path: Path
+    chain: FakeChain, rpc: FakeRpc, database: str
 ) -> None:
-    stores = [Store.open(str(tmp_path / "shared.sqlite")) for _ in range(2)]
+    stores = [Store.open(database) for _ in range(2)]
     followers = [follow(rpc, item) for item in stores]
 
     async def run(follower: Follower) -> None:
@@ -454,10 +453,10 @@ async def test_two_processes_on_one_database_store_everything_once(
 
 
 async def test_a_cursor_that_moved_is_never_written_over(
-    chain: FakeChain, rpc: FakeRpc, tmp_path: Path
+    chain: FakeChain, rpc: FakeRpc, database: str
 ) -> None:
     """A slow process must not put its page over the rewind of another."""
-    stores = [Store.open(str(tmp_path / "shared.sqlite")) for _ in range(2)]
+    stores = [Store.open(database) for _ in range(2)]
     slow, fast = (follow(rpc, item) for item in stores)
     await catch_up(slow)
     chain.mine(revised(800))
@@ -475,14 +474,14 @@ async def test_a_cursor_that_moved_is_never_written_over(
 
 @given(data=st.data())
 def test_the_database_equals_a_fresh_rebuild(
-    data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
+    data: st.DataObject, databases: Callable[[], str]
 ) -> None:
     """Invariant 30, whatever reorgs, lagging nodes, refusals and kills came before."""
-    asyncio.run(_wander(data, tmp_path_factory.mktemp("wander")))
+    asyncio.run(_wander(data, databases()))
 
 
-async def _wander(data: st.DataObject, directory: Path) -> None:
-    wanderer = Wanderer(data, str(directory / "a.sqlite"))
+async def _wander(data: st.DataObject, database: str) -> None:
+    wanderer = Wanderer(data, database)
     for _ in range(data.draw(st.integers(1, 25))):
         act = data.draw(st.sampled_from(("mine", "mine", "poll", "poll", "reorg", "node", "kill")))
         await getattr(wanderer, act)()
@@ -492,9 +491,9 @@ async def _wander(data: st.DataObject, directory: Path) -> None:
 class Wanderer:
     """A follower, its node, its chain and its process, each of which something may happen to."""
 
-    def __init__(self, data: st.DataObject, path: str) -> None:
+    def __init__(self, data: st.DataObject, database: str) -> None:
         self.data = data
-        self.path = path
+        self.database = database
         self.chain = FakeChain()
         self.rpc = FakeRpc(self.chain)
         self.confirmations = data.draw(st.integers(0, 2))
@@ -505,7 +504,7 @@ class Wanderer:
         settings = FollowerSettings(
             confirmations=self.confirmations, first_page=4, max_page=6, checkpoints=3
         )
-        self.store = Store.open(self.path)
+        self.store = Store.open(self.database)
         self.follower = follow(self.rpc, self.store, settings=settings)
 
     def contents(self) -> list[ClassSet]:

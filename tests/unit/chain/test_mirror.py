@@ -1,7 +1,6 @@
 """The mirror: its books are those of the database, whoever moves it and whatever fails."""
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 from chain_support import SUITE, FakeChain, FakeRpc
@@ -34,8 +33,8 @@ def rpc(chain: FakeChain) -> FakeRpc:
 
 
 @pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    made = Store.open(str(tmp_path / "mirror.sqlite"))
+async def store(database: str) -> AsyncIterator[Store]:
+    made = Store.open(database)
     yield made
     await made.close()
 
@@ -135,9 +134,9 @@ async def test_what_a_failed_refresh_found_and_a_reorg_undid_is_not_told(
 
 
 async def test_a_poll_by_another_process_is_caught_up_with(
-    chain: FakeChain, rpc: FakeRpc, tmp_path: Path
+    chain: FakeChain, rpc: FakeRpc, database: str
 ) -> None:
-    stores = [Store.open(str(tmp_path / "shared.sqlite")) for _ in range(2)]
+    stores = [Store.open(database) for _ in range(2)]
     ours, theirs = (Mirror(follow(rpc, store), ESCROW) for store in stores)
     await ours.refresh()
     chain.mine(price(50))

@@ -52,16 +52,16 @@ class Crasher:
 class Process:
     """An outbox that can be killed and started again on the same database."""
 
-    def __init__(self, node: FakeNode, path: Path, settings: OutboxSettings = SETTINGS) -> None:
+    def __init__(self, node: FakeNode, database: str, settings: OutboxSettings = SETTINGS) -> None:
         self.node = node
-        self.path = path
+        self.database = database
         self.settings = settings
         self.crasher = Crasher()
         self.outbox: Outbox
         self.store: Store
 
     async def start(self) -> None:
-        self.store = Store.open(str(self.path))
+        self.store = Store.open(self.database)
         self.outbox = Outbox(
             self.node,
             self.store,
@@ -98,8 +98,8 @@ def node() -> FakeNode:
 
 
 @pytest.fixture
-async def process(node: FakeNode, tmp_path: Path) -> AsyncIterator[Process]:
-    made = Process(node, tmp_path / "outbox.sqlite")
+async def process(node: FakeNode, database: str) -> AsyncIterator[Process]:
+    made = Process(node, database)
     await made.start()
     yield made
     await made.stop()
@@ -224,9 +224,9 @@ async def test_a_nonce_that_no_node_knows_of_yet_is_not_given_twice(
     assert node.executed() == {"pay": 1, "refund": 1}
 
 
-async def test_no_more_than_the_limit_is_under_way(node: FakeNode, tmp_path: Path) -> None:
+async def test_no_more_than_the_limit_is_under_way(node: FakeNode, database: str) -> None:
     settings = OutboxSettings(fees=FEES, max_in_flight=2)
-    process = Process(node, tmp_path / "outbox.sqlite", settings)
+    process = Process(node, database, settings)
     await process.start()
     for n in range(5):
         await process.outbox.submit(effect(f"pay {n}"))
@@ -687,8 +687,10 @@ async def test_a_node_that_is_down_stops_nothing_for_good(process: Process, node
     assert node.executed() == {"pay": 1}
 
 
-async def test_one_process_owns_the_nonces_of_a_sender(process: Process, node: FakeNode) -> None:
-    other = Process(node, process.path)
+async def test_one_process_owns_the_nonces_of_a_sender(node: FakeNode, tmp_path: Path) -> None:
+    """On PostgreSQL a lease takes the place of the lock: see `test_leases`."""
+    process, other = (Process(node, str(tmp_path / "outbox.sqlite")) for _ in range(2))
+    await process.start()
     with pytest.raises(SenderLockedError, match="another process"):
         await other.start()
     await other.store.close()
@@ -699,10 +701,11 @@ async def test_one_process_owns_the_nonces_of_a_sender(process: Process, node: F
     await process.store.close()
     await other.stop()
     await process.start()
+    await process.stop()
 
 
-async def test_an_outbox_that_was_not_entered_does_nothing(node: FakeNode, tmp_path: Path) -> None:
-    store = Store.open(str(tmp_path / "outbox.sqlite"))
+async def test_an_outbox_that_was_not_entered_does_nothing(node: FakeNode, database: str) -> None:
+    store = Store.open(database)
     outbox = Outbox(node, store, StubSigner(), chain_id=CHAIN_ID)
     for act in (outbox.step(), outbox.submit(effect("pay")), outbox.retry("pay")):
         with pytest.raises(EffectError, match="enter"):
@@ -719,10 +722,10 @@ async def test_a_key_must_fit(process: Process, key: str) -> None:
 class Campaign:
     """Effects that must each happen once, and a world that does what it can against it."""
 
-    def __init__(self, data: st.DataObject, path: Path) -> None:
+    def __init__(self, data: st.DataObject, database: str) -> None:
         self.data = data
         self.node = FakeNode(FakeChain())
-        self.process = Process(self.node, path)
+        self.process = Process(self.node, database)
         self.names: list[str] = []
 
     def wanted(self, name: str) -> Effect:
@@ -793,10 +796,10 @@ async def _campaign(campaign: Campaign, acts: tuple[str, ...]) -> None:
 
 @given(data=st.data())
 def test_no_crash_and_no_fault_loses_or_doubles_an_effect(
-    data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
+    data: st.DataObject, databases: Callable[[], str]
 ) -> None:
     """Invariant 29, on a contract that would do everything as often as it is told to."""
-    campaign = Campaign(data, tmp_path_factory.mktemp("campaign") / "outbox.sqlite")
+    campaign = Campaign(data, databases())
     acts = ("submit", "step", "step", "block", "crash", "fault", "fees", "forget")
     asyncio.run(_campaign(campaign, acts))
 
@@ -804,8 +807,8 @@ def test_no_crash_and_no_fault_loses_or_doubles_an_effect(
 class HostileCampaign(Campaign):
     """With reorgs and another user of the key as well, on a contract that is idempotent."""
 
-    def __init__(self, data: st.DataObject, path: Path) -> None:
-        super().__init__(data, path)
+    def __init__(self, data: st.DataObject, database: str) -> None:
+        super().__init__(data, database)
         self.node.rule = lambda name, counts: "done before" if name in counts else None
         self.strangers = 0
 
@@ -827,10 +830,9 @@ class HostileCampaign(Campaign):
 
 @given(data=st.data())
 def test_no_reorg_and_no_other_sender_loses_or_doubles_an_effect(
-    data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
+    data: st.DataObject, databases: Callable[[], str]
 ) -> None:
-    path = tmp_path_factory.mktemp("campaign") / "outbox.sqlite"
-    campaign = HostileCampaign(data, path)
+    campaign = HostileCampaign(data, databases())
     acts = ("submit", "step", "step", "block", "crash", "fault", "fees", "forget")
     asyncio.run(_campaign(campaign, (*acts, "reorg", "reorg", "stranger", "rival")))
 
