@@ -50,6 +50,7 @@ BUILTINS = {
     "unsafe_div": "unsafe_mul",
 }
 COMMUTATIVE = {"min", "max", "unsafe_add", "unsafe_mul"}
+COMMUTATIVE_SIGNS = (vy_ast.Add, vy_ast.Mult, vy_ast.BitAnd, vy_ast.BitOr, vy_ast.BitXor)
 DELETED = (
     vy_ast.Assert,
     vy_ast.Assign,
@@ -213,8 +214,8 @@ def _arguments(source: Source, node: Node) -> Iterator[Edit]:
     """Swap two arguments, and give a field the value of another: both of one type."""
     if not isinstance(node, vy_ast.Call):
         return
-    if getattr(node.func, "id", None) not in COMMUTATIVE:
-        for left, right in _alike(source, node.args):
+    for left, right in _alike(source, node.args):
+        if not _commutes(node, left, right):
             between = source.data[source.span(left)[1] : source.span(right)[0]].decode()
             text = source.text(right) + between + source.text(left)
             yield Edit("swap-arguments", source.span(left)[0], source.span(right)[1], text)
@@ -222,6 +223,37 @@ def _arguments(source: Source, node: Node) -> Iterator[Edit]:
     for left, right in _alike(source, values):
         yield source.edit("swap-field", left, source.text(right))
         yield source.edit("swap-field", right, source.text(left))
+
+
+def _commutes(call: Node, left: Node, right: Node) -> bool:
+    """Say whether a call is known to give the same with two of its arguments swapped."""
+    if getattr(call.func, "id", None) in COMMUTATIVE:
+        return True
+    function = getattr(_type(call.func), "ast_def", None)
+    if not isinstance(function, vy_ast.FunctionDef):
+        return False
+    (statement, *more), parameters = function.body, function.args.args
+    if more or not isinstance(statement, vy_ast.Return):
+        return False
+    one, other = (parameters[call.args.index(node)].arg for node in (left, right))
+    return _form(statement.value, one, other) == _form(statement.value, other, one)
+
+
+def _form(node: Node, one: str, other: str) -> str:
+    """Return an expression with its commutative operands sorted and two names numbered."""
+    if isinstance(node, vy_ast.Name):
+        return {one: "$1", other: "$2"}.get(node.id, node.id)
+    if isinstance(node, vy_ast.BinOp):
+        name, operands = type(node.op).__name__, [node.left, node.right]
+        commutes = isinstance(node.op, COMMUTATIVE_SIGNS)
+    elif isinstance(node, vy_ast.Call) and isinstance(node.func, vy_ast.Name):
+        name, operands, commutes = node.func.id, node.args, node.func.id in COMMUTATIVE
+    else:
+        text = str(node.node_source_code)
+        names = {name.id for name in node.get_descendants(vy_ast.Name)}
+        return f"{text} of {one}, {other}" if names & {one, other} else text
+    forms = [_form(operand, one, other) for operand in operands]
+    return f"{name}({', '.join(sorted(forms) if commutes else forms)})"
 
 
 def _alike(source: Source, nodes: list[Node]) -> Iterator[tuple[Node, Node]]:

@@ -174,6 +174,41 @@ def test_value_that_a_tuple_overwrites_stays(tmp_path: Path) -> None:
     assert ("constant", "x: uint256 = 1") in read
 
 
+@pytest.mark.parametrize(
+    ("body", "commutes"),
+    [
+        ("return x * y", True),
+        ("return unsafe_div(unsafe_mul(x, y), LOW)", True),
+        ("return max(x, 3) | (max(3, y) & 7)", False),
+        ("return (x ^ 3) + (3 ^ y)", True),
+        ("return unsafe_mul(unsafe_add(y, x), min(x, y))", True),
+        ("return x - y", False),
+        ("return unsafe_div(x, y)", False),
+        ("return x << y", False),
+        ("return x * 2 + y * 3", False),
+        ("return self.kept[x] + y", False),
+        ("return self.kept[x] + self.kept[y]", False),
+        ("x_: uint256 = x + 1\n    return x_ * y", False),
+    ],
+)
+def test_arguments_of_a_function_that_is_known_to_commute_are_not_swapped(
+    tmp_path: Path, body: str, commutes: bool
+) -> None:
+    text = (
+        "LOW: constant(uint256) = 5\n"
+        "kept: HashMap[uint256, uint256]\n"
+        "@internal\n@view\n"
+        f"def _of(x: uint256, y: uint256) -> uint256:\n    {body}\n"
+        "@external\n@view\n"
+        "def ask(a: uint256, b: uint256) -> uint256:\n    return self._of(a, b)\n"
+    )
+    (tmp_path / "Sample.vy").write_text(text)
+
+    after = {mutant.key.after for mutant in mutants_of(tmp_path, "Sample.vy")}
+
+    assert ("return self._of(b, a)" in after) == (not commutes)
+
+
 def test_types_docstrings_and_pragmas_stay(tmp_path: Path) -> None:
     (tmp_path / "Sample.vy").write_text(HEAD + "    return a\n")
 
