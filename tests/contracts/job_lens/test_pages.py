@@ -58,6 +58,19 @@ def test_page_tells_the_state_of_each_job(system: System, lens: Contract, nodes:
     assert all(view.job == system.desk.job(view.job_id) for view in page)
 
 
+def test_what_was_claimed_is_no_longer_unclaimed(
+    system: System, lens: Contract, nodes: list[int]
+) -> None:
+    job_id = system.start_job(nodes[:1], windows=10)
+    system.advance_windows()
+    system.report({(job_id, nodes[0]): UNIT // 3})
+    system.claim(job_id, nodes[0])
+
+    (view,) = lens.jobs(job_id, 1)
+
+    assert view.unclaimed == 10 * PRICE - gross(UNIT // 3)
+
+
 def test_pages_follow_each_other(system: System, lens: Contract) -> None:
     jobs = [system.open_job() for _ in range(5)]
 
@@ -141,12 +154,15 @@ def test_claimable_knows_terms_and_deposits(
 def test_claimable_of_a_batch_is_bounded_by_its_deposit(
     system: System, lens: Contract, nodes: list[int]
 ) -> None:
-    job_id = system.start_job(nodes[:1], slots=3, kind=BATCH)
+    job_id = system.start_job(nodes[:2], slots=3, kind=BATCH)
     assert lens.claimable(job_id, nodes[0], 9 * UNIT).credited == 0
     system.advance_windows()
-    system.report({(job_id, nodes[0]): 9 * UNIT})
-
+    system.report({(job_id, nodes[0]): 9 * UNIT, (job_id, nodes[1]): UNIT})
     assert lens.claimable(job_id, nodes[0], 9 * UNIT).credited == 3 * UNIT
+
+    system.claim(job_id, nodes[1])
+
+    assert lens.claimable(job_id, nodes[0], 9 * UNIT).credited == 2 * UNIT
 
 
 def test_claimable_says_what_holds_a_payment(
