@@ -24,10 +24,18 @@ MAX_JOBS = 1_000
 
 @dataclass(frozen=True)
 class Readiness:
-    """One thing that has to be in order; `trouble` returns a sentence, "" if it is."""
+    """One thing that has to be in order.
+
+    Attributes:
+        name: what it is.
+        trouble: returns a sentence, "" if it is in order.
+        note: returns what is worth to know of it nevertheless, "" for nothing.
+
+    """
 
     name: str
     trouble: Callable[[], str]
+    note: Callable[[], str] = str
 
 
 @dataclass(frozen=True)
@@ -76,8 +84,10 @@ def _health_routes(parts: AppParts) -> APIRouter:
     @router.get("/readyz")
     async def readyz() -> Response:
         troubles = {one.name: one.trouble() for one in parts.readiness}
+        notes = {one.name: note for one in parts.readiness if (note := one.note())}
         ready = not any(troubles.values())
-        return JSONResponse({"ready": ready, "troubles": troubles}, 200 if ready else 503)
+        content = {"ready": ready, "troubles": troubles, "notes": notes}
+        return JSONResponse(content, 200 if ready else 503)
 
     @router.get("/rules")
     async def rules() -> Response:

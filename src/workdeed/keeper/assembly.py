@@ -1,6 +1,7 @@
 """Opens everything that a keeper needs and joins it; the one place where its parts meet."""
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -14,9 +15,15 @@ from workdeed.chain.books import Books
 from workdeed.chain.clock import ChainClock
 from workdeed.chain.deployment import Deployment, load_deployment
 from workdeed.chain.fees import GWEI, FeeSettings
-from workdeed.chain.follower import Follower, FollowerSettings
+from workdeed.chain.follower import (
+    Follower,
+    FollowerBehindError,
+    FollowerSettings,
+    FollowerUpdate,
+)
 from workdeed.chain.keys import KeySource, LocalSigner, Signer
-from workdeed.chain.mirror import Mirror
+from workdeed.chain.leases import Lease
+from workdeed.chain.mirror import Mirror, MirrorUpdate
 from workdeed.chain.outbox import Outbox, OutboxSettings
 from workdeed.chain.rpc import Rpc, RpcClient
 from workdeed.chain.sources import AgreeingRpcs, LogSource
@@ -29,6 +36,7 @@ from workdeed.keeper.effects import EffectDesk, Sending
 from workdeed.keeper.errors import StartError
 from workdeed.keeper.gas import GasWatch
 from workdeed.keeper.journal import PlacementJournal
+from workdeed.keeper.leases import Leases
 from workdeed.keeper.logs import Log, OnceLog
 from workdeed.keeper.loop import Duty, Loop
 from workdeed.keeper.mesh import Mesh
@@ -79,6 +87,7 @@ class Base:
     suite: Suite
     rpc: Rpc
     store: Store
+    leases: Leases
     mirror: Mirror
     clock: ChainClock
     sender: Signer | None
@@ -124,7 +133,12 @@ async def open_base(
     suite = Suite.of(deployment)
     agree = settings.chain.agreeing
     source = AgreeingRpcs(rpcs, agree, health.odd) if agree > 1 else rpc
-    mirror = Mirror(_follower(settings, deployment, suite, source, store), suite.escrow.address)
+    leases = Leases(store, settings.lease, deployment.chain_id, log, metrics)
+    reading = leases.follower()
+    if reading is not None:
+        await stack.enter_async_context(reading)
+    follower = _follower(settings, deployment, suite, source, store, reading)
+    mirror = Mirror(follower, suite.escrow.address)
     specs = SpecStore(settings.state_dir / "specs")
     endpoints = Endpoints(
         allow_private=settings.allow_private_endpoints,
@@ -133,13 +147,14 @@ async def open_base(
     stack.push_async_callback(endpoints.close)
     clock = ChainClock(deployment.clock, max_drift=DRIFT_BLOCKS * settings.chain.block_seconds)
     with CatchUp(log, deployment.start_block) as on_page:
-        clock.observe((await mirror.refresh(on_page)).head)
+        clock.observe((await _first_look(mirror, on_page, settings, once)).head)
     return Base(
         settings=settings,
         deployment=deployment,
         suite=suite,
         rpc=rpc,
         store=store,
+        leases=leases,
         mirror=mirror,
         clock=clock,
         sender=sender,
@@ -278,6 +293,7 @@ class _Builder:
                     base.sender,
                     chain_id=base.deployment.chain_id,
                     settings=_outbox_settings(base.settings),
+                    lease=base.leases.sender(base.sender.address),
                 )
             )
         return EffectDesk(outbox, lambda: base.mirror.books, base.log, base.once, base.metrics)
@@ -369,7 +385,11 @@ class _Builder:
             rules=Rules.of(base.settings),
             wake=loop.alarm.ring,
             view=self.view,
-            readiness=[Readiness("chain", chain_trouble), *self._readiness],
+            readiness=[
+                Readiness("chain", chain_trouble),
+                *base.leases.readiness,
+                *self._readiness,
+            ],
             routers=self._routers,
         )
         try:
@@ -450,6 +470,7 @@ def _follower(
     suite: Suite,
     source: LogSource | Rpc,
     store: Store,
+    lease: Lease | None,
 ) -> Follower:
     return Follower(
         source,
@@ -458,7 +479,23 @@ def _follower(
         chain_id=deployment.chain_id,
         start_block=deployment.start_block,
         settings=FollowerSettings(confirmations=settings.chain.confirmations),
+        lease=lease,
     )
+
+
+async def _first_look(
+    mirror: Mirror,
+    on_page: Callable[[FollowerUpdate], None],
+    settings: KeeperSettings,
+    once: OnceLog,
+) -> MirrorUpdate:
+    """Read the chain up to its head, or wait until the keeper that reads it is there."""
+    while True:
+        try:
+            return await mirror.refresh(on_page)
+        except FollowerBehindError as error:
+            once.trouble("chain", str(error))
+            await asyncio.sleep(settings.chain.poll_seconds)
 
 
 def _outbox_settings(settings: KeeperSettings) -> OutboxSettings:

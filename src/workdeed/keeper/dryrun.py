@@ -39,6 +39,11 @@ class DryOutbox:
         self._sender = sender
         self._log = log
 
+    @property
+    def token(self) -> int:
+        """It needs no lease, having nothing to send."""
+        return 0
+
     async def submit(self, effect: Effect) -> None:
         """Say what sending an effect would do now.
 

@@ -5,7 +5,7 @@ again where its payload changed while it waited. An effect that failed is tried 
 since what refused it may have passed.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -26,8 +26,12 @@ FINISH_STEPS = 20
 class Sending(Protocol):
     """What a desk asks of an outbox."""
 
-    async def submit(self, effect: Effect) -> object:
-        """Take an effect."""
+    @property
+    def token(self) -> int | None:
+        """Under which token it sends; None while another process does."""
+
+    async def submit(self, effect: Effect) -> OutboxEntry | None:
+        """Take an effect; return how far it is, None if nothing is kept of it."""
 
     async def retry(self, key: str) -> object:
         """Try an effect again that failed."""
@@ -84,6 +88,7 @@ class EffectDesk:
         self._metrics = metrics
         self._passed: dict[str, bytes] = {}
         self._failed: dict[str, int] = {}
+        self._token: int | None = None
         for kind in KINDS:
             metrics.effects_settled.labels(kind=kind, state=EffectState.FAILED.value)
 
@@ -95,27 +100,32 @@ class EffectDesk:
     async def plan(self, view: View, effect: PlannedEffect) -> None:
         """Take an effect; what the books show as done is left alone.
 
+        A keeper that stands by takes none: it is planned again once this one sends.
+
         Raises:
             ChainError: if it cannot be stored, or the chain has to be asked and does not answer.
 
         """
-        if self._outbox is None or effect.done(view.books):
+        if self._outbox is None or not self._is_our_turn(self._outbox) or effect.done(view.books):
             return
         if self._failed.get(effect.key, view.window) < view.window:
             self._failed[effect.key] = view.window
             await self._outbox.retry(effect.key)
         # Until it is signed, the outbox takes over a newer payload: a proof against a later report.
         if self._passed.get(effect.key) != effect.call.data:
-            await self._outbox.submit(self._effect(effect))
+            entry = await self._outbox.submit(self._effect(effect))
             self._passed[effect.key] = effect.call.data
+            if entry is not None and entry.state is EffectState.FAILED:
+                # It failed under another keeper, or before a restart.
+                self._failed.setdefault(effect.key, view.window)
 
     async def step(self, view: View) -> None:
         """Let the outbox work; raises `ChainError` if the chain does not answer."""
-        if self._outbox is None:
+        if self._outbox is None or not self._is_our_turn(self._outbox):
             return
         for entry in await self._outbox.step():
             self._on_settled(entry, view)
-        await self._count(self._outbox)
+        self._tell(await self._outbox.pending())
 
     def forget(self) -> None:
         """Pass everything on again: a reorg may have undone what had been done."""
@@ -123,13 +133,26 @@ class EffectDesk:
 
     async def finish(self) -> None:
         """Hand over what is signed; what is only planned waits for the next start."""
-        if self._outbox is None:
+        if self._outbox is None or not self._is_our_turn(self._outbox):
             return
         for _ in range(FINISH_STEPS):
             pending = await self._outbox.pending()
             if not any(entry.state is EffectState.SIGNED for entry in pending):
                 return
             await self._outbox.step()
+
+    def _is_our_turn(self, outbox: Sending) -> bool:
+        """Tell whether this keeper sends now.
+
+        What it passed on under another token counts no more: whoever sent since may have settled
+        it, and knows nothing of how this keeper tells that it is done.
+        """
+        if outbox.token != self._token:
+            self._token = outbox.token
+            self.forget()
+            if outbox.token is None:
+                self._tell(())
+        return outbox.token is not None
 
     def _effect(self, planned: PlannedEffect) -> Effect:
         async def is_done() -> bool:
@@ -149,8 +172,7 @@ class EffectDesk:
             self._failed.pop(entry.key, None)
             self._log.info("effect_done", key=entry.key, state=entry.state.value)
 
-    async def _count(self, outbox: Sending) -> None:
-        pending = await outbox.pending()
+    def _tell(self, pending: Sequence[OutboxEntry]) -> None:
         for state in EffectState:
             count = sum(entry.state is state for entry in pending)
             self._metrics.effects.labels(state=state.value).set(count)

@@ -27,6 +27,7 @@ class Metrics:
         self._add_probes()
         self._add_reports()
         self._add_storage()
+        self._add_leases()
 
     def text(self) -> bytes:
         """Return all metrics in Prometheus' text format."""
@@ -152,6 +153,17 @@ class Metrics:
         )
         self.state_free = self._gauge(
             "workdeed_state_free_bytes", "Bytes that are free where the state is kept."
+        )
+
+    def _add_leases(self) -> None:
+        self.lease_held = self._gauge(
+            "workdeed_lease_held", "Whether this keeper has a lease.", ["lease"]
+        )
+        self.lease_takeovers = self._counter(
+            "workdeed_lease_takeovers",
+            "Leases taken from a keeper that renewed them no more.",
+            ["lease"],
+            ("sender", "follower"),
         )
 
     def _gauge(self, name: str, text: str, labels: Sequence[str] = ()) -> Gauge:

@@ -193,6 +193,20 @@ class CloseSettings(_Section):
     own_unattested: bool = False
 
 
+class LeaseSettings(_Section):
+    """How keepers that share a PostgreSQL database take turns; without one there are no leases.
+
+    Attributes:
+        ttl_seconds: how long the others wait for a keeper that does not answer any more, by the
+            database's clock; the same for all of them.
+        standby: whether this keeper is in order while another sends with its key.
+
+    """
+
+    ttl_seconds: Annotated[float, Field(ge=1, le=3_600)] = 15.0
+    standby: bool = False
+
+
 class LogSettings(_Section):
     """How the keeper logs: one JSON object a line, or lines for people."""
 
@@ -204,8 +218,8 @@ class KeeperSettings(_Section):
     """Everything that a keeper is told.
 
     Attributes:
-        database: path of an SQLite file, or an SQLAlchemy URL. A cache: it may be deleted while the
-            keeper is down.
+        database: path of an SQLite file, or a URL of PostgreSQL, which several keepers may share. A
+            cache: it may be deleted while they are down.
         state_dir: folder of the specs, the report data and the signing journals; the journals are
             the one thing that must survive.
         allow_private_endpoints: whether nodes and peers may live at private addresses; only for a
@@ -229,6 +243,7 @@ class KeeperSettings(_Section):
     dispatch: DispatchSettings = DispatchSettings()
     claims: ClaimSettings = ClaimSettings()
     closes: CloseSettings = CloseSettings()
+    lease: LeaseSettings = LeaseSettings()
     log: LogSettings = LogSettings()
     allow_private_endpoints: bool = False
     peers: dict[int, Endpoint] = {}

@@ -48,7 +48,7 @@ class Surroundings:
                 view=lambda: self.chain.view() if self.chain else None,
                 readiness=[
                     Readiness("rpc", lambda: self.trouble),
-                    Readiness("follower", lambda: ""),
+                    Readiness("follower", lambda: "", lambda: "standby"),
                 ],
                 routers=[router],
             )
@@ -112,6 +112,7 @@ async def test_health_says_alive_and_readiness_says_what_is_wrong(
     assert (await client.get("/readyz")).json() == {
         "ready": True,
         "troubles": {"rpc": "", "follower": ""},
+        "notes": {"follower": "standby"},
     }
     around.trouble = "no answer"
     answer = await client.get("/readyz")

@@ -29,6 +29,7 @@ class FakeOutbox:
     entries: dict[str, OutboxEntry] = field(default_factory=dict)
     settles: list[OutboxEntry] = field(default_factory=list)
     steps: int = 0
+    token: int | None = 1
 
     async def submit(self, effect: Effect) -> OutboxEntry:
         self.submitted.append(effect.key)
@@ -212,3 +213,52 @@ def test_every_key_begins_with_a_kind_that_is_counted() -> None:
     )
     begins = set(re.findall(r'key ?= ?f"([a-z-]+):', source))
     assert begins == set(KINDS)
+
+
+async def test_a_standby_passes_nothing_on_until_it_is_its_turn(
+    desk: EffectDesk, outbox: FakeOutbox, opened: Chain
+) -> None:
+    outbox.token = None
+    outbox.entries["close:1"] = entry("close:1", EffectState.SIGNED)
+    await desk.plan(opened.view(), planned())
+    await desk.step(opened.view())
+    await desk.finish()
+    assert (outbox.submitted, outbox.steps) == ([], 0)
+    outbox.token = 2
+    await desk.plan(opened.view(), planned())
+    await desk.step(opened.view())
+    assert (outbox.submitted, outbox.steps) == (["close:1"], 1)
+
+
+async def test_what_was_passed_on_is_passed_on_again_after_another_sent(
+    desk: EffectDesk, outbox: FakeOutbox, opened: Chain
+) -> None:
+    await desk.plan(opened.view(), planned())
+    outbox.token = 3  # lost and won again between two rounds
+    for _ in range(2):
+        await desk.plan(opened.view(), planned())
+    assert outbox.submitted == ["close:1", "close:1"]
+
+
+async def test_a_keeper_that_loses_its_turn_counts_nothing_as_under_way(
+    desk: EffectDesk, outbox: FakeOutbox, opened: Chain, metrics: Metrics
+) -> None:
+    await desk.plan(opened.view(), planned())
+    await desk.step(opened.view())
+    sample = "workdeed_effects", {"state": "intent"}
+    assert metrics.registry.get_sample_value(*sample) == 1
+    outbox.token = None
+    await desk.step(opened.view())
+    assert metrics.registry.get_sample_value(*sample) == 0
+
+
+async def test_what_failed_before_a_restart_is_tried_again_in_the_next_window(
+    desk: EffectDesk, outbox: FakeOutbox, opened: Chain
+) -> None:
+    """It used to stay failed for good: only failures of the same process were remembered."""
+    outbox.entries["close:1"] = entry("close:1", EffectState.FAILED, "escrow: close grace")
+    await desk.plan(opened.view(), planned())
+    assert outbox.retried == []
+    opened.to_window(2)
+    await desk.plan(opened.view(), planned())
+    assert outbox.retried == ["close:1"]
