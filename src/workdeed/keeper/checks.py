@@ -3,6 +3,7 @@
 Each check stands for itself: one that fails stops only those that need what it looked for.
 """
 
+import asyncio
 import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -13,13 +14,14 @@ from workdeed.chain.bindings.codec import read
 from workdeed.chain.bindings.committee import MAX_SEATS
 from workdeed.chain.bindings.suite import Suite
 from workdeed.chain.deployment import Deployment, load_deployment
-from workdeed.chain.errors import ChainError
+from workdeed.chain.errors import ChainError, StoreError
 from workdeed.chain.keys import KeySource, LocalSigner
+from workdeed.chain.leases import LeaseState
 from workdeed.chain.rpc import Rpc, RpcClient
-from workdeed.chain.store import Store
+from workdeed.chain.survey import Survey, missing_file, survey
 from workdeed.keeper.errors import KeeperError
 from workdeed.keeper.gas import LOW_BALANCE, balance_of
-from workdeed.keeper.settings import KeeperSettings
+from workdeed.keeper.settings import KeeperSettings, LeaseSettings
 from workdeed.sdk.endpoints import Endpoints
 from workdeed.sdk.errors import EndpointError, SdkError
 from workdeed.sdk.session import check_chain
@@ -76,7 +78,8 @@ async def check_keeper(settings: KeeperSettings) -> AsyncIterator[Finding]:
 async def _check_own(
     settings: KeeperSettings, deployment: Deployment, rpc: Rpc | None
 ) -> AsyncIterator[Finding]:
-    yield await _finding("database", lambda: _database(settings.database))
+    async for finding in _check_database(settings):
+        yield finding
     yield await _finding("state_dir", lambda: _writable(settings.state_dir))
     sender, finding = _key("keys.sender", settings.keys.sender, required=False)
     yield finding
@@ -156,10 +159,36 @@ async def _calendar(rpc: Rpc, deployment: Deployment) -> str:
     return f"window {window}, {deployment.window} s each"
 
 
-async def _database(database: str) -> str:
-    store = Store.open(database)
-    await store.close()
-    return store.dialect
+async def _check_database(settings: KeeperSettings) -> AsyncIterator[Finding]:
+    """Look at the database, without changing it, and tell who has its leases."""
+    try:
+        missing = missing_file(settings.database)
+        if missing is not None:
+            _touch(missing.parent)
+            yield Finding("database", note="SQLite, made at the next start")
+            return
+        found = await asyncio.to_thread(survey, settings.database)
+    except (StoreError, KeeperError) as error:
+        yield Finding("database", str(error))
+        return
+    yield Finding("database", note=_tables(found))
+    for lease in found.leases:
+        yield Finding(f"lease {lease.name}", note=_holder(lease, settings.lease))
+
+
+def _tables(found: Survey) -> str:
+    if found.revision is None:
+        return f"{found.product}, empty; its tables are made at the next start"
+    later = "; brought to the newest at the next start" if found.is_behind else ""
+    return f"{found.product}, tables of revision {found.revision}{later}"
+
+
+def _holder(lease: LeaseState, settings: LeaseSettings) -> str:
+    if lease.is_free:
+        return "free"
+    # It may be this very keeper, at work while it is checked: no problem, then.
+    alone = "" if settings.standby else "; a second keeper with this key needs lease.standby = true"
+    return f"held by {lease.holder} for {lease.seconds:.0f} s more{alone}"
 
 
 def _touch(folder: Path) -> None:
