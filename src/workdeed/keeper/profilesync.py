@@ -11,6 +11,7 @@ from workdeed.keeper.pauses import Pauses
 from workdeed.keeper.peers import AddressBook
 from workdeed.keeper.view import View
 from workdeed.placement import PlacementError, Profiles
+from workdeed.protocol.messages import NodeProfile
 from workdeed.sdk.endpoints import Endpoints
 from workdeed.sdk.errors import EndpointError
 from workdeed.sdk.keepers import get_profile
@@ -80,7 +81,16 @@ class ProfileSync:
         address = self._addresses.of_license(books, item.license_id)
         if address is None:
             raise EndpointError("it announces no endpoint")
-        profile = await get_profile(self._endpoints, address)
-        if profile.profile_hash != item.profile_hash:
+        found = await get_profile(self._endpoints, address)
+        is_named = found.profile_hash == item.profile_hash
+        profile = found if is_named else await self._draining(address)
+        if profile is None or profile.profile_hash != item.profile_hash:
             raise EndpointError(f"{address} serves another profile than the chain names")
         self._profiles.add(profile)
+
+    async def _draining(self, address: str) -> NodeProfile | None:
+        """Return the profile with which a node takes no new work, None if it has none."""
+        try:
+            return await get_profile(self._endpoints, address, draining=True)
+        except EndpointError:
+            return None

@@ -36,10 +36,18 @@ class _RequestError(NodeError):
         self.field = field
 
 
-def create_app(agent: Agent, profile: NodeProfile) -> FastAPI:
-    """Return the application that speaks for `agent`; all bodies and errors are JSON."""
+def create_app(agent: Agent, profile: NodeProfile, draining: NodeProfile) -> FastAPI:
+    """Return the application that speaks for `agent`; all bodies and errors are JSON.
+
+    Args:
+        agent: who runs what the chain wants.
+        profile: what the node offers.
+        draining: the profile with which it takes no new work. Which of both counts, says the chain.
+
+    """
     app = FastAPI(title="Workdeed node", openapi_url=None, docs_url=None, redoc_url=None)
     _add_errors(app)
+    _add_profiles(app, profile, draining)
 
     @app.get("/healthz")
     async def healthz() -> Response:
@@ -63,11 +71,6 @@ def create_app(agent: Agent, profile: NodeProfile) -> FastAPI:
     async def status() -> Response:
         return _body(_status(agent))
 
-    @app.get("/profile")
-    async def own_profile() -> Response:
-        # Exactly the bytes whose hash stands on chain.
-        return Response(profile.canonical(), media_type=_JSON)
-
     @app.get("/proofs/{window}")
     async def proofs(window: str) -> Response:
         if not _NUMBER.fullmatch(window):
@@ -78,6 +81,18 @@ def create_app(agent: Agent, profile: NodeProfile) -> FastAPI:
         return _body(kept)
 
     return app
+
+
+def _add_profiles(app: FastAPI, profile: NodeProfile, draining: NodeProfile) -> None:
+    """Serve exactly the bytes whose hash stands on chain, or may be put there."""
+
+    @app.get("/profile")
+    async def usual() -> Response:
+        return Response(profile.canonical(), media_type=_JSON)
+
+    @app.get("/profile/draining")
+    async def without_offer() -> Response:
+        return Response(draining.canonical(), media_type=_JSON)
 
 
 def _add_errors(app: FastAPI) -> None:

@@ -45,7 +45,10 @@ class NodeIdentity:
     def profile(
         self, resources: Resources, tags: tuple[str, ...], runners: tuple[str, ...]
     ) -> NodeProfile:
-        """Return the signed profile. Signatures are deterministic, and so is its hash."""
+        """Return the signed profile. Signatures are deterministic, and so is its hash.
+
+        One without any resources is that of a node that takes no new work.
+        """
         unsigned = NodeProfile(
             chain_id=self.chain_id,
             license_id=self.license_id,

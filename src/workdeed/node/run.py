@@ -29,6 +29,9 @@ from workdeed.protocol.messages import NodeProfile, Resources
 
 _log = structlog.get_logger(__name__)
 
+NOTHING = Resources(cpu_milli=0, memory_mb=0, storage_mb=0)
+"""What a node offers that takes no new work."""
+
 
 class Node:
     """A whole agent: state lock, reconcile loop and HTTP server."""
@@ -47,8 +50,9 @@ class Node:
         try:
             self._parts = _parts(settings, self._state)
             self.agent = Agent(_options(settings), self._parts)
-            self.profile = _profile(settings, self._parts)
-            app = create_app(self.agent, self.profile)
+            self.profile = _profile(settings, self._parts, _resources(settings))
+            draining = _profile(settings, self._parts, NOTHING)
+            app = create_app(self.agent, self.profile, draining)
             self._server = HttpServer(app, settings.host, settings.port)
         except BaseException:
             self._lock.release()
@@ -135,7 +139,7 @@ def profile_of(settings: NodeSettings) -> NodeProfile:
 
     """
     state = private_directory(settings.state_dir).resolve()
-    return _profile(settings, _parts(settings, state))
+    return _profile(settings, _parts(settings, state), _resources(settings))
 
 
 def _parts(settings: NodeSettings, state: Path) -> Parts:
@@ -191,11 +195,9 @@ def _options(settings: NodeSettings) -> AgentOptions:
     )
 
 
-def _profile(settings: NodeSettings, parts: Parts) -> NodeProfile:
+def _profile(settings: NodeSettings, parts: Parts, offer: Resources) -> NodeProfile:
     try:
-        return parts.identity.profile(
-            _resources(settings), settings.tags, tuple(sorted(parts.runners))
-        )
+        return parts.identity.profile(offer, settings.tags, tuple(sorted(parts.runners)))
     except ValueError as error:
         raise SettingsError(f"tags: the profile can't be made ({error}); correct them") from error
 

@@ -14,6 +14,7 @@ from workdeed.intent import Spec
 from workdeed.placement.rules import (
     ELIGIBLE,
     View,
+    is_draining,
     lost,
     obstacle,
     preference,
@@ -47,6 +48,9 @@ class _Candidate(NamedTuple):
 def choose(view: View, job_id: int, *, skipped: Collection[int] = frozenset()) -> Placement | None:
     """Return the placement of a job that is due, None if there is nothing to change.
 
+    Free slots come first. What candidates are left then take the place of licenses that drain; one
+    without a replacement stays, so that no slot is empty for its sake.
+
     Args:
         view: what it follows from.
         job_id: the job.
@@ -60,11 +64,16 @@ def choose(view: View, job_id: int, *, skipped: Collection[int] = frozenset()) -
     if not view.is_placeable(job):
         return None
     release = tuple(sorted(releases(view, job_id)))[:MAX_PLACEMENT]
-    free = min(job.slots - job.active + len(release), MAX_PLACEMENT)
-    staying = [one for one in view.books.placed(job_id) if one not in release]
-    assign = tuple(_pick(view, job, staying, set(skipped), free)) if free > 0 else ()
+    free = max(0, min(job.slots - job.active + len(release), MAX_PLACEMENT))
+    others = [one for one in view.books.placed(job_id) if one not in release]
+    leaving = [one for one in others if is_draining(view, one)]
+    staying = [one for one in others if one not in leaving]
+    most = min(free + len(leaving), free + MAX_PLACEMENT - len(release), MAX_PLACEMENT)
+    assign = tuple(_pick(view, job, staying, set(skipped), most)) if most > 0 else ()
     if job.start == 0 and len(assign) < job.min_slots:
         return None
+    replaced = leaving[: max(0, len(assign) - free)]
+    release = tuple(sorted((*release, *replaced)))
     return Placement(release, assign) if release or assign else None
 
 

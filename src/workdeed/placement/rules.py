@@ -100,6 +100,12 @@ def lost(view: View, job_id: int, license_id: int) -> str:
         return ELIGIBLE  # a payer's slip of the pen is no reason to stop the service
 
 
+def is_draining(view: View, license_id: int) -> bool:
+    """Tell whether a license wants to be replaced; raises `PlacementError` if there is none."""
+    profile = view.profiles.of(_license(view.books, license_id))
+    return profile is not None and profile.draining
+
+
 def preference(spec: Spec, profile: NodeProfile) -> int:
     """Return the tier of a candidate: how many preferred tags it lacks, 0 for the best."""
     preferred = spec.placement.prefer
@@ -154,6 +160,8 @@ def _fit_obstacle(view: View, job: JobState, item: LicenseState) -> str:
         return "the spec of the job is not held"
     if profile is None:
         return "its profile on chain is not held"
+    if profile.draining:
+        return "it takes no new work"
     try:
         wish = _wish_obstacle(spec, profile)
     except TagError as error:

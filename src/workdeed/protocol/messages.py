@@ -255,6 +255,8 @@ class Resources(Body):
 class NodeProfile(EnvelopeMessage):
     """What a node offers; the keccak of its canonical JSON is the license's `profile_hash`.
 
+    One that offers nothing at all says that the node takes no new work and wants to be replaced.
+
     Attributes:
         tags, runners: strictly ascending text.
         public_key: the node key's compressed point, to which secrets are sealed.
@@ -288,6 +290,12 @@ class NodeProfile(EnvelopeMessage):
     def profile_hash(self) -> bytes:
         """The keccak of the signed profile, as it stands on chain."""
         return keccak(self.canonical())
+
+    @property
+    def draining(self) -> bool:
+        """Whether the node takes no new work, and leaves what it has once others take it."""
+        offer = self.resources
+        return not (offer.cpu_milli or offer.memory_mb or offer.storage_mb)
 
 
 class ProvenLeaf(Body):

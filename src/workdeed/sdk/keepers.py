@@ -112,14 +112,19 @@ async def fetch_report(
         raise NoProofError(f"report of window {window}: no keeper has it ({error})") from error
 
 
-async def get_profile(endpoints: Endpoints, node: str) -> NodeProfile:
+async def get_profile(endpoints: Endpoints, node: str, *, draining: bool = False) -> NodeProfile:
     """Return the profile that the node at the address `node` serves; its signature is not checked.
+
+    Args:
+        endpoints: the HTTP client.
+        node: where the node answers.
+        draining: ask for the one with which it takes no new work.
 
     Raises:
         EndpointError: if it does not answer with one.
 
     """
-    data = await endpoints.get(node, "/profile")
+    data = await endpoints.get(node, "/profile/draining" if draining else "/profile")
     try:
         return NodeProfile.parse(data)
     except ProtocolError as error:

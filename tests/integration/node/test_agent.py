@@ -314,6 +314,13 @@ async def test_the_profile_is_signed_and_always_the_same(launch: Launch):
     assert (profile.tags, profile.runners) == (("eu",), ("war",))
     assert profile.resources.memory_mb == 1024
     assert profile.profile_hash == client.node.profile.profile_hash
+    _, body = await client.get("/profile/draining")
+    draining = NodeProfile.parse(json.dumps(body).encode())
+    assert draining.verify(DOMAIN) == address_of(NODE_KEY)
+    assert (draining.draining, profile.draining) == (True, False)
+    # Tags and runners stay: without them a node would be released at once, not when replaced.
+    same = {"resources", "signature"}
+    assert draining.model_dump(exclude=same) == profile.model_dump(exclude=same)
 
 
 async def test_a_spec_that_is_not_on_chain_is_refused(

@@ -18,6 +18,7 @@ from workdeed.protocol.signing import address_of, public_key_of
 
 DOMAIN = Domain(COMMITTEE_DOMAIN, 31_337, ESCROW)
 KEY = keccak(b"node")
+DRAINING = "http://node/profile/draining"
 
 
 class Clock:
@@ -27,12 +28,12 @@ class Clock:
         return self.now
 
 
-def profile(cpu_milli: int = 1_000) -> NodeProfile:
+def profile(cpu_milli: int = 1_000, memory_mb: int = 1, storage_mb: int = 1) -> NodeProfile:
     unsigned = NodeProfile(
         chain_id=31_337,
         license_id=1,
         node=address_of(KEY),
-        resources=Resources(cpu_milli=cpu_milli, memory_mb=1, storage_mb=1),
+        resources=Resources(cpu_milli=cpu_milli, memory_mb=memory_mb, storage_mb=storage_mb),
         tags=(),
         runners=("war",),
         public_key=public_key_of(KEY),
@@ -71,10 +72,26 @@ async def test_another_profile_is_not_taken_and_asked_for_with_pauses(
     for _ in range(2):
         await sync.run(linked.view())
     assert len(profiles) == 0
-    assert len(endpoints.asked) == 1
+    assert [url for _, url in endpoints.asked] == ["http://node/profile", DRAINING]
     assert "another profile" in str(log_lines[-1]["reason"])
     clock.now += 1
     endpoints.on("GET", "http://node/profile", profile().to_json())
     await sync.run(linked.view())
     assert len(profiles) == 1
     assert log_lines[-1]["event"] == "trouble_over"
+
+
+async def test_the_profile_of_a_node_that_drains_is_taken_once_the_chain_names_it(
+    linked: Chain, once: OnceLog
+) -> None:
+    endpoints, profiles = FakeEndpoints(), Profiles(DOMAIN)
+    endpoints.on("GET", "http://node/profile", profile().to_json())
+    without_offer = profile(cpu_milli=0, memory_mb=0, storage_mb=0)
+    endpoints.on("GET", DRAINING, without_offer.to_json())
+    sync = ProfileSync(profiles, AddressBook({}), endpoints, once)
+    await sync.run(linked.view())
+    assert profiles.of(linked.books.licenses[1]) == profile()
+    linked.log(licenses.ProfileSet(1, without_offer.profile_hash, "http://node"))
+    await sync.run(linked.view())
+    assert profiles.of(linked.books.licenses[1]) == without_offer
+    assert [url for _, url in endpoints.asked].count(DRAINING) == 1

@@ -54,6 +54,14 @@ def test_a_profile_has_one_hash_whatever_the_order():
     assert first.tags == ("eu", "gpu")
 
 
+def test_a_profile_without_any_resources_says_that_the_node_takes_no_new_work():
+    nothing = Resources(cpu_milli=0, memory_mb=0, storage_mb=0)
+    assert IDENTITY.profile(nothing, ("eu",), ("war",)).draining
+    assert not IDENTITY.profile(
+        nothing.model_copy(update={"storage_mb": 1}), ("eu",), ("war",)
+    ).draining
+
+
 def test_the_key_is_not_shown():
     assert KEY.hex() not in repr(IDENTITY)
 

@@ -125,6 +125,103 @@ class TestLaterPlacements:
         assert chosen(world).release == tuple(range(10, 10 + MAX_PLACEMENT))
 
 
+class TestDraining:
+    """A license that takes no new work leaves when another takes its place, and not before."""
+
+    def placed(self, nodes: int, slots: int = 3, *, operators: int = 3) -> World:
+        world = world_of(nodes, slots=slots, operators=operators)
+        world.place([10, 11, 12])
+        world.window = 4
+        world.report(3)
+        return world
+
+    def drain(self, world: World, *licenses: int) -> None:
+        for one in licenses:
+            world.announce(one, cpu=0, memory=0, storage=0)
+
+    def test_it_is_not_chosen(self) -> None:
+        world = world_of(4, slots=4)
+        self.drain(world, 12)
+        assert set(chosen(world).assign) == {10, 11, 13}
+        assert obstacle(world.view(), 1, 12) == "it takes no new work"
+
+    def test_it_is_released_with_its_replacement(self) -> None:
+        world = self.placed(4)
+        self.drain(world, 11)
+        assert chosen(world) == Placement((11,), (13,))
+
+    def test_without_a_replacement_it_stays(self) -> None:
+        world = self.placed(3)
+        self.drain(world, 11)
+        assert choose(world.view(), 1) is None
+        assert releases(world.view(), 1) == {}
+
+    def test_one_whose_replacement_cannot_be_reached_stays(self) -> None:
+        world = self.placed(4)
+        self.drain(world, 11)
+        assert choose(world.view(), 1, skipped={13}) is None
+
+    def test_free_slots_come_first(self) -> None:
+        world = self.placed(5, slots=4)
+        self.drain(world, 10, 11)
+        found = chosen(world)
+        assert found.release == (10,)
+        assert set(found.assign) == {13, 14}
+
+    def test_those_that_must_go_are_replaced_first(self) -> None:
+        world = self.placed(4)
+        self.drain(world, 10)
+        world.strikes[1, 12] = 2
+        assert chosen(world) == Placement((12,), (13,))
+
+    def test_one_that_drains_and_earns_nothing_goes_without_a_replacement(self) -> None:
+        world = self.placed(3)
+        self.drain(world, 11)
+        world.strikes[1, 11] = 2
+        assert chosen(world) == Placement((11,), ())
+
+    def test_what_it_leaves_does_not_weigh_on_its_operator(self) -> None:
+        """Operator 1 has the license that leaves alone, operators 0 and 2 one each that stays."""
+        world = self.placed(6)  # 13, 14, 15 of operators 0, 1, 2
+        self.drain(world, 11)
+        assert chosen(world) == Placement((11,), (14,))
+
+    def test_many_go_in_several_messages(self) -> None:
+        count = MAX_PLACEMENT + 3
+        world = world_of(2 * count, operators=9, slots=count)
+        world.place(list(range(10, 10 + MAX_PLACEMENT)))
+        world.place(list(range(10 + MAX_PLACEMENT, 10 + count)))
+        self.drain(world, *range(10, 10 + count))
+        world.strikes[1, 10 + count - 1] = 2
+        found = chosen(world)
+        assert len(found.release) == len(found.assign) == MAX_PLACEMENT
+        assert 10 + count - 1 in found.release
+        assert list(found.release) == sorted(found.release)
+
+    @given(
+        nodes=st.integers(3, 8),
+        slots=st.integers(3, 6),
+        drained=st.sets(st.integers(0, 7)),
+        struck=st.sets(st.integers(0, 2)),
+    )
+    def test_no_slot_is_emptied_for_its_sake(
+        self, nodes: int, slots: int, drained: set[int], struck: set[int]
+    ) -> None:
+        world = self.placed(nodes, slots)
+        without = choose(world.view(strikes={(1, 10 + one): 2 for one in struck}), 1)
+        self.drain(world, *(10 + one for one in drained if one < nodes))
+        found = choose(world.view(strikes={(1, 10 + one): 2 for one in struck}), 1)
+        release, assign = found or Placement((), ())
+        forced = {10 + one for one in struck}
+        assert forced <= set(release)
+        assert len(set(release) - forced) <= len(assign)
+        active = 3 - len(release) + len(assign)
+        assert 3 - len(forced) <= active <= slots
+        assert not {10 + one for one in drained} & set(assign)
+        if not drained:
+            assert found == without
+
+
 class TestNotPlaceable:
     def test_before_the_end_the_next_window_must_still_be_the_jobs(self) -> None:
         world = world_of(slots=4)
