@@ -20,8 +20,11 @@ from workdeed.cli.network import (
 from workdeed.cli.output import emit_fields, emit_json, note
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from workdeed.chain.keys import LocalSigner
     from workdeed.sdk.client import Client
+    from workdeed.sdk.draining import DrainState
     from workdeed.sdk.licenses import LinkConsent
 
 LICENSE_ID = click.IntRange(min=1)
@@ -164,6 +167,38 @@ def unlink(license_id: int, network: Network, key: Key) -> None:
 
 @license_.command()
 @click.argument("license_id", type=LICENSE_ID)
+@click.option(
+    "--windows",
+    type=click.IntRange(min=0),
+    help="Unlink it after so many windows, even if jobs are left. Default: wait for all of them.",
+)
+@click.option("--no-wait", is_flag=True, help="Only announce it; do not wait and unlink.")
+@network_options
+@key_options
+def drain(license_id: int, windows: int | None, no_wait: bool, network: Network, key: Key) -> None:
+    """Take the node of LICENSE_ID out of service without losing a paid window.
+
+    Announces that it takes no new work, waits until others have taken its jobs over and its last
+    window is done, then unlinks it. Keep the node running until then. To stay after all, interrupt
+    it and announce the usual profile: `license profile`.
+    """
+    if no_wait and windows is not None:
+        raise Failure("--windows, --no-wait: give one of them")
+
+    async def work(client: "Client") -> None:
+        if no_wait:
+            await client.announce_drain(license_id)
+            click.echo(f"license {license_id} takes no new work")
+            return
+        left = (await client.drain(license_id, windows=windows, told=_tell_drain)).jobs
+        lost = f", and loses the rest of jobs {_numbers(left)}" if left else ""
+        click.echo(f"license {license_id} has no node{lost}")
+
+    with_client(network, work, key)
+
+
+@license_.command()
+@click.argument("license_id", type=LICENSE_ID)
 @click.argument("endpoint")
 @click.option("--hash", "profile_hash", help="Hash of the profile. Default: asked of the node.")
 @click.option("--no-profile", is_flag=True, help="Announce no profile, as oracles do.")
@@ -264,6 +299,15 @@ def withdraw(license_id: int, network: Network, key: Key) -> None:
         click.echo(f"license {license_id} withdrawn {shown}")
 
     with_client(network, work, key)
+
+
+def _tell_drain(state: "DrainState") -> None:
+    what = f"serves jobs {_numbers(state.jobs)}" if state.jobs else "serves nothing; settling"
+    note(f"window {state.window}: {what}")
+
+
+def _numbers(numbers: "Sequence[int]") -> str:
+    return ", ".join(map(str, numbers))
 
 
 def _node(license_id: int, consent_text: str | None, key: Key) -> "LocalSigner | LinkConsent":

@@ -11,16 +11,16 @@ from workdeed.chain.transactor import TransactorSettings
 from workdeed.sdk.auction import Auction
 from workdeed.sdk.bonds import Bonds
 from workdeed.sdk.delegates import Delegates
+from workdeed.sdk.draining import Draining
 from workdeed.sdk.earnings import Earnings
 from workdeed.sdk.fees import Fees
 from workdeed.sdk.governance import Governance
 from workdeed.sdk.jobs import Jobs
-from workdeed.sdk.licenses import Licenses
 from workdeed.sdk.session import Session, open_session
 from workdeed.sdk.trust import Trust
 
 
-class Client(Jobs, Delegates, Licenses, Bonds, Earnings, Fees, Auction, Trust):
+class Client(Jobs, Delegates, Draining, Bonds, Earnings, Fees, Auction, Trust):
     """One deployment, seen with one key.
 
         async with await Client.connect(rpc, deployment, signer) as client:

@@ -264,14 +264,21 @@ class Licenses:
             self.session.suite.licenses.set_profile(license_id, endpoint, profile_hash)
         )
 
-    async def fetch_profile(self, license_id: int, endpoint: str) -> NodeProfile:
+    async def fetch_profile(
+        self, license_id: int, endpoint: str, *, draining: bool = False
+    ) -> NodeProfile:
         """Return the profile that the node at `endpoint` serves for a license.
+
+        Args:
+            license_id: the license.
+            endpoint: where the node answers.
+            draining: the profile with which it takes no new work, in place of its usual one.
 
         Raises:
             SdkError: if it does not answer, or its profile is of another license, chain or node.
 
         """
-        profile = await get_profile(self.session.endpoints, endpoint)
+        profile = await get_profile(self.session.endpoints, endpoint, draining=draining)
         node = await self.session.read(self.session.suite.licenses.node_of(license_id))
         expected = (self.session.deployment.chain_id, license_id, node)
         if (profile.chain_id, profile.license_id, profile.node) != expected:

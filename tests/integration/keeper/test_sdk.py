@@ -7,6 +7,8 @@ import time
 from collections.abc import AsyncIterator
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 from keeper_support import (
     BOND,
     DELEGATE,
@@ -25,11 +27,15 @@ from keeper_support import (
 )
 
 from workdeed.chain.bindings.committee import MIN_REPORTS
+from workdeed.chain.bindings.licenses import ZERO_ADDRESS
 from workdeed.chain.keys import LocalSigner
 from workdeed.chain.rpc import RpcClient
 from workdeed.intent import load_spec
+from workdeed.node.identity import NodeIdentity
 from workdeed.protocol.hashing import keccak
+from workdeed.protocol.messages import Resources
 from workdeed.sdk.client import Client
+from workdeed.sdk.draining import DrainState
 from workdeed.sdk.errors import MissingKeyError, RefusedError, SdkError
 
 pytestmark = pytest.mark.anvil
@@ -239,6 +245,59 @@ async def test_a_grant_that_says_nothing_is_refused(calm: Clients) -> None:
         await payer.grant(account, ["open", "fly"], 1, FOREVER - 1)
     with pytest.raises(SdkError, match="expires_at: it has passed"):
         await payer.grant(account, ["open"], 1, 1)
+
+
+async def announce(client: Client, license_id: int, seed: bytes) -> TestServer:
+    """Serve both profiles of a node, and announce the usual one."""
+    deployment = client.session.deployment
+    committee = deployment.address("OracleCommittee")
+    identity = NodeIdentity(keccak(seed), deployment.chain_id, committee, license_id, b"i" * 16)
+    usual = identity.profile(Resources(cpu_milli=1, memory_mb=1, storage_mb=1), (), ("war",))
+    nothing = identity.profile(Resources(cpu_milli=0, memory_mb=0, storage_mb=0), (), ("war",))
+    app = web.Application()
+    for path, profile in (("/profile", usual), ("/profile/draining", nothing)):
+
+        async def serve(_: web.Request, body: bytes = profile.canonical()) -> web.Response:
+            return web.Response(body=body)
+
+        app.router.add_get(path, serve)
+    server = TestServer(app)
+    await server.start_server()
+    await client.set_profile(license_id, str(server.make_url("")).rstrip("/"), usual.profile_hash)
+    return server
+
+
+async def test_a_node_drains_without_losing_a_paid_window(calm: Clients, quorum: Quorum) -> None:
+    """It is unlinked once the window is over in which it was replaced, and not before."""
+    payer, operator = await calm.of(PAYER), await calm.of(OPERATOR)
+    leaving, other = [await add_node(calm, b"node %d" % one) for one in range(2)]
+    server = await announce(operator, leaving, b"node 0")
+    await payer.faucet(100 * PRICE)
+    job_id = await payer.open_job(load_spec(SPEC), slots=1, windows=10)
+    finished = await payer.open_job(load_spec(SPEC), slots=1, windows=1)
+    for one in (job_id, finished):
+        await quorum.place(one, [leaving])
+    told: list[DrainState] = []
+
+    async def sleep(_: float) -> None:
+        """Let a window pass; in the third the committee replaces the node."""
+        assert (await operator.license(leaving)).node != ZERO_ADDRESS
+        if len(told) == 3:
+            await quorum.place(job_id, [other], [leaving])
+        await quorum.to_next_window()
+
+    began = await quorum.window()
+    last = await operator.drain(leaving, told=told.append, sleep=sleep)
+    await server.close()
+    assert told == [
+        DrainState(began, (job_id, finished)),
+        DrainState(began + 1, (job_id, finished)),
+        DrainState(began + 2, (job_id,)),
+    ]
+    assert last == DrainState(began + 3, ())
+    view = await operator.license(leaving)
+    assert view.node == ZERO_ADDRESS
+    assert (await payer.job(job_id)).job.active == 1
 
 
 async def test_an_operator_posts_and_withdraws_a_bond(calm: Clients, quorum: Quorum) -> None:
