@@ -1,0 +1,318 @@
+"""Campaigns: worlds in which victims work while faults are done to them, and the judge's sum."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import shutil
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from tests.chaos.crash import POINTS, Crash
+from tests.chaos.judge import Judge, Verdict
+from tests.chaos.victim import SENDER, Beat, Order
+from tests.chaos.victims import Victims
+from tests.chaos.world import World, open_world
+
+ROUNDS_A_BLOCK = 3
+"""Rounds that a victim gets from one block to the next, however busy the machine is."""
+
+PACE_SECONDS, MAX_PACE_SECONDS = 0.03, 0.5
+"""The least time from one block to the next, and the time after which no victim is waited for."""
+
+PATIENCE_BLOCKS = 600
+"""Blocks without faults after which what is still missing counts as lost: 60 windows."""
+
+LOOK_BLOCKS = 10
+MAX_ROUNDS = 60
+"""Rounds after which a victim that did not come to its crash point is killed all the same."""
+
+POINT_SHARE = 0.7
+"""Share of the kills that are meant for a crash point; not all come to theirs."""
+
+DEEPEST = 6
+"""Blocks that a reorg replaces at most: thrice the confirmations."""
+
+
+Say = Callable[[str], None]
+
+
+@dataclass
+class Tally:
+    """What a campaign did, and what came of it.
+
+    Attributes:
+        faults: how many faults of each kind.
+        points: how many processes died at each crash point; "random" at any other moment.
+        depths: how many reorgs replaced so many blocks.
+        wanted: effects that had to happen.
+        lost, doubled, differences, broken: a sentence for each that went wrong.
+
+    """
+
+    faults: Counter[str] = field(default_factory=Counter)
+    points: Counter[str] = field(default_factory=Counter)
+    depths: Counter[int] = field(default_factory=Counter)
+    wanted: int = 0
+    lost: list[str] = field(default_factory=list)
+    doubled: list[str] = field(default_factory=list)
+    differences: list[str] = field(default_factory=list)
+    broken: list[str] = field(default_factory=list)
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether nothing went wrong."""
+        return not (self.lost or self.doubled or self.differences or self.broken)
+
+    def add(self, other: Tally) -> None:
+        """Add what another world came to."""
+        self.faults += other.faults
+        self.points += other.points
+        self.depths += other.depths
+        self.wanted += other.wanted
+        self.lost += other.lost
+        self.doubled += other.doubled
+        self.differences += other.differences
+        self.broken += other.broken
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what `build/chaos.json` holds."""
+        return {
+            "faults": dict(sorted(self.faults.items())),
+            "lost": len(self.lost),
+            "doubled": len(self.doubled),
+            "books_balance": not self.differences,
+            "wanted": self.wanted,
+            "points": dict(sorted(self.points.items())),
+            "depths": {str(depth): count for depth, count in sorted(self.depths.items())},
+            "complaints": [*self.lost, *self.doubled, *self.differences, *self.broken],
+        }
+
+
+@dataclass
+class Episode:
+    """One world: jobs are opened and served while faults happen; then everything must finish.
+
+    Attributes:
+        seed: all chance follows from it.
+        world: the chain.
+        victims: starts the processes under test.
+        folder: holds what they leave on disk.
+        tally: what was done.
+
+    """
+
+    seed: int
+    world: World
+    victims: Victims
+    folder: Path
+    tally: Tally = field(default_factory=Tally)
+    rpc_url: str = ""
+    counted: int = 0
+
+    def __post_init__(self) -> None:
+        self.luck = random.Random(self.seed)
+
+    async def play(self, faults: Callable[[Episode], Any]) -> Tally:
+        """Let `faults` happen, then wait until all is done, and judge."""
+        self.order = Order(
+            seed=self.seed,
+            rpc_url=self.rpc_url or self.world.url,
+            database=str(self.folder / "keeper.db"),
+            folder=str(self.folder),
+            counted=self.counted,
+            counted_from=await self.world.height(),
+            first_window=self.world.first_window,
+        )
+        mining = asyncio.create_task(self._mine())
+        try:
+            await self._open_jobs(1)
+            await faults(self)
+            with self.victims.running(self.order):
+                verdict = await self._finish()
+        finally:
+            mining.cancel()
+            await asyncio.gather(mining, return_exceptions=True)
+        self._conclude(verdict)
+        return self.tally
+
+    async def reorg(self, reorgs: int) -> None:
+        """Replace blocks so many times while the victim works, and kill it now and then."""
+        for index in range(reorgs):
+            if index % 8 == 4:
+                await self._open_jobs(1)
+            with self.victims.running(self.order):
+                await self.world.pass_blocks(self.luck.randint(4, 10))
+                if self.luck.random() < 0.7:
+                    await self._replace_blocks()
+                    await self.world.pass_blocks(self.luck.randint(1, 6))
+            self.tally.faults["kill"] += 1
+            self.tally.points["random"] += 1
+            if self.luck.random() < 0.3:
+                await self._replace_blocks()
+
+    async def _replace_blocks(self) -> None:
+        depth = self._depth()
+        keep = self.luck.choice((0.0, 0.5, 1.0))
+        await self.world.reorg(depth, keep, [SENDER.address], self.luck)
+        self.tally.faults["reorg"] += 1
+        self.tally.depths[depth] += 1
+
+    def _depth(self) -> int:
+        """Draw a depth: half of the reorgs stay within the confirmations."""
+        within = self.order.confirmations
+        if self.luck.random() < 0.5:
+            return self.luck.randint(1, within)
+        return self.luck.randint(within + 1, DEEPEST)
+
+    async def kill(self, kills: int) -> None:
+        """Kill the victim so many times, half of them at points; jobs come in meanwhile."""
+        for index in range(kills):
+            if index % 8 == 4:
+                await self._open_jobs(1)
+            if index == kills // 2:
+                await self._blacklist()
+            crash = self._crash() if self.luck.random() < POINT_SHARE else None
+            rounds = MAX_ROUNDS if crash else self.luck.choice((0, 1, 10, 20))
+            life = self.luck.uniform(0.0, 0.3)
+            ending = await self.victims.sacrifice(self.with_crash(crash), rounds, life)
+            if ending != "broken":
+                self.tally.faults["kill"] += 1
+                at = crash.point if crash and ending == "point" else "random"
+                self.tally.points[at] += 1
+
+    def with_crash(self, crash: Crash | None) -> Order:
+        """Return the order with a place to die."""
+        return Order(**(vars(self.order) | {"crash": crash}))
+
+    def _crash(self) -> Crash:
+        return Crash(self.luck.choice(POINTS), self.luck.choice((1, 1, 1, 2, 3, 5)))
+
+    async def _mine(self) -> None:
+        """Make blocks for ever, each once the victim had time to act on the one before."""
+        beat = Beat(self.folder)
+        try:
+            while True:
+                await self.world.mine()
+                await self._until_acted(beat)
+        finally:
+            beat.close()
+
+    async def _until_acted(self, beat: Beat) -> None:
+        began, seen = time.monotonic(), beat.count
+        await asyncio.sleep(PACE_SECONDS)
+        while beat.count < seen + ROUNDS_A_BLOCK:
+            if time.monotonic() > began + MAX_PACE_SECONDS:
+                return
+            await asyncio.sleep(PACE_SECONDS / 3)
+
+    async def _open_jobs(self, count: int) -> None:
+        for _ in range(count):
+            slots, windows = self.luck.randint(1, 3), self.luck.randint(2, 5)
+            await self.world.open_job(slots, windows)
+
+    async def _blacklist(self) -> None:
+        await self.world.blacklist(self.luck.choice(self.world.scene.licenses))
+
+    async def _finish(self) -> Verdict:
+        """Wait until nothing is missing, and a while longer: a doubled effect may come late."""
+        judge = Judge(self.world.rpc, self.world.scene, [self.folder])
+        stop = await self.world.height() + PATIENCE_BLOCKS
+        while True:
+            verdict = await judge.judge(self.world.jobs, self.counted)
+            if not verdict.lost or await self.world.height() > stop:
+                break
+            await self.world.pass_blocks(LOOK_BLOCKS)
+        await self.world.pass_blocks(LOOK_BLOCKS)
+        return await judge.judge(self.world.jobs, self.counted)
+
+    def _conclude(self, verdict: Verdict) -> None:
+        name = f"seed {self.seed}"
+        tally = self.tally
+        tally.wanted = verdict.wanted
+        tally.lost = [f"{name}: {text}" for text in verdict.lost]
+        tally.doubled = [f"{name}: {text}" for text in verdict.doubled]
+        tally.differences = [f"{name}: {text}" for text in verdict.differences]
+        tally.broken = [f"{name}: {text}" for text in self.victims.broken]
+
+
+@dataclass(frozen=True)
+class Part:
+    """A kind of world, and how many faults are done to it.
+
+    Attributes:
+        name: what the table calls it.
+        faults: does so many faults to a world.
+        count: how many, over all worlds of the kind.
+        most: how many in one world at most.
+        counted: how often the counter is moved in a world.
+
+    """
+
+    name: str
+    faults: Callable[[Episode, int], Awaitable[None]]
+    count: int
+    most: int
+    counted: int = 30
+
+
+PARTS: tuple[Part, ...] = (
+    Part("kills", Episode.kill, 1_000, 25),
+    Part("reorgs", Episode.reorg, 100, 20),
+)
+"""The long campaign."""
+
+
+def quick(parts: Sequence[Part], share: float) -> tuple[Part, ...]:
+    """Return a shorter campaign with a share of the faults, each part in one world at least."""
+    return tuple(replace(part, count=max(4, round(part.count * share))) for part in parts)
+
+
+async def run(parts: Sequence[Part], seed: int, folder: Path, say: Say) -> Tally:
+    """Run a campaign.
+
+    Args:
+        parts: what to do.
+        seed: of the first world; each further one has the next.
+        folder: is emptied, and holds what the worlds leave on disk.
+        say: told how each world ended.
+
+    """
+    shutil.rmtree(folder, ignore_errors=True)
+    total = Tally()
+    for part in parts:
+        left = part.count
+        while left > 0:
+            faults = min(left, part.most)
+            left -= faults
+            tally = await play(part, faults, seed, folder)
+            total.add(tally)
+            say(_line(part, faults, seed, tally, total))
+            seed += 1
+    return total
+
+
+async def play(part: Part, faults: int, seed: int, folder: Path) -> Tally:
+    """Play one world and return what it came to; its files are kept if something went wrong."""
+    own = folder / f"{part.name}-{seed}"
+    own.mkdir(parents=True)
+    async with open_world() as world:
+        victims = Victims(world.scene, own)
+        victims.warm_up()
+        episode = Episode(seed, world, victims, own, counted=part.counted)
+        tally = await episode.play(lambda one: part.faults(one, faults))
+    if tally.is_clean:
+        shutil.rmtree(own)
+    return tally
+
+
+def _line(part: Part, faults: int, seed: int, tally: Tally, total: Tally) -> str:
+    state = "clean" if tally.is_clean else "WRONG"
+    done = ", ".join(f"{count} {name}" for name, count in sorted(total.faults.items()))
+    return (
+        f"{part.name} seed {seed}: {faults} faults, {tally.wanted} effects, {state}; so far {done}"
+    )
