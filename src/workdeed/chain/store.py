@@ -24,11 +24,11 @@ from workdeed.chain.migrations import upgrade
 
 T = TypeVar("T")
 
-MAX_TRIES: Final = 12
+MAX_TRIES: Final = 8
 """Runs of a transaction that others get in the way of, before it is given up for now."""
 
 FIRST_PAUSE: Final = 0.005
-"""Seconds before the second run, at most; twice that before each further one."""
+"""Seconds before the second run, at most; twice that before each further one: 0.6 s in all."""
 
 
 class Store:
@@ -121,7 +121,8 @@ class Store:
             except DBAPIError as error:
                 if not is_conflict(error):
                     self._raise(error)
-            time.sleep(random.uniform(0, FIRST_PAUSE * 2**turn))
+            if turn + 1 < MAX_TRIES:
+                time.sleep(random.uniform(0, FIRST_PAUSE * 2**turn))
         raise StoreUnavailableError(
             f"database: others wrote the same rows {MAX_TRIES} times in a row; it is tried again"
         )
