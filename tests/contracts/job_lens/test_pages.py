@@ -58,6 +58,18 @@ def test_page_tells_the_state_of_each_job(system: System, lens: Contract, nodes:
     assert all(view.job == system.desk.job(view.job_id) for view in page)
 
 
+def test_job_has_ended_from_the_first_window_after_it_on(
+    system: System, lens: Contract, nodes: list[int]
+) -> None:
+    job_id = system.start_job(nodes[:1], windows=2)
+    states = []
+    for _ in range(3):
+        states.append(lens.jobs(job_id, 1)[0].state)
+        system.advance_windows()
+
+    assert states == [RUNNING, RUNNING, ENDED]
+
+
 def test_what_was_claimed_is_no_longer_unclaimed(
     system: System, lens: Contract, nodes: list[int]
 ) -> None:

@@ -63,17 +63,26 @@ def test_field_that_does_not_fit_is_refused(
         words.service_pack(tuple(values.values()))
 
 
+@pytest.mark.parametrize("base", [0, OPEN_END - 40])
 @settings(deadline=None)
 @given(
     first=WINDOWS,
-    until=st.one_of(WINDOWS, st.just(OPEN_END)),
+    until=st.one_of(WINDOWS, st.none()),
     earlier=WINDOWS,
     end=WINDOWS,
     reported=WINDOWS,
 )
 def test_windows_are_those_of_the_term_within_the_job_that_are_reported(
-    words: Contract, first: int, until: int, earlier: int, end: int, reported: int
+    words: Contract,
+    base: int,
+    first: int,
+    until: int | None,
+    earlier: int,
+    end: int,
+    reported: int,
 ) -> None:
+    first, end, reported = base + first, base + end, base + reported
+    until = OPEN_END if until is None else base + until
     packed = words.service_pack((first, until, earlier, 2**56 - 1))
     last = min(until - 1, end - 1, reported)
 

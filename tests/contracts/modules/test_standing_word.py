@@ -59,7 +59,7 @@ def test_field_that_does_not_fit_is_refused(
         words.standing_pack(tuple(values.values()))
 
 
-@pytest.mark.parametrize("standing", [1, 2, 3])
+@pytest.mark.parametrize("standing", [1, 2, 3, 255])
 @pytest.mark.parametrize(
     ("ahead", "in_force"), [(1, True), (10**6, True), (2**63, True), (0, False), (-1, False)]
 )
