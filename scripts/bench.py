@@ -21,7 +21,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from scripts._bench import chain, dispatch, follower, merkle, scale
+from scripts._bench import chain, dispatch, evidence, follower, merkle, scale
 from scripts._bench.process import ROOT, BenchError, Figures, measure
 
 OUTPUT = ROOT / "build" / "bench.json"
@@ -92,11 +92,13 @@ def measure_network(sizes: Sizes) -> Figures:
         measure("network", nodes=sizes.nodes, placements=sizes.placements, members=sizes.members)
         for _ in range(sizes.repeat)
     ]
+    found_evidence = measure("evidence", answers=sizes.nodes * evidence.A_DAY)
     seconds = median(one["window_seconds"] for one in found)
     middle = min(found, key=lambda one: abs(one["window_seconds"] - seconds))
     return middle | {
         "rss_mb": max(one["rss_mb"] for one in found),
         "runs": [one["window_seconds"] for one in found],
+        "evidence_of_a_day": found_evidence,
     }
 
 
@@ -155,6 +157,9 @@ def _network_rows(found: Mapping[str, Any]) -> Iterator[Row]:
     for stage, spent in found["stages"].items():
         yield Row(f"  {stage}", f"{spent['seconds']:.2f} s, CPU {spent['cpu_seconds']:.2f} s")
     yield Row("a follower's check of the report", f"{found['follow_seconds']:.2f} s")
+    day = found["evidence_of_a_day"]
+    name = f"evidence root of a day, {day['answers']:,} answers"
+    yield Row(name, f"{day['seconds']:.1f} s, CPU {day['root_cpu_seconds']:.1f} s")
     yield Row("CPU of the simulated nodes", f"{found['simulated_nodes']['cpu_seconds']:.1f} s")
 
 

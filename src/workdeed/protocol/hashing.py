@@ -14,7 +14,7 @@ class Digest(Protocol):
         """Return the 32-byte hash."""
 
 
-keccak_256 = cast("Callable[[bytes], Digest]", sha3.keccak_256)
+keccak_256 = cast("Callable[[bytes | bytearray], Digest]", sha3.keccak_256)
 """The hash constructor, for loops in which the cost of one more Python call shows."""
 
 

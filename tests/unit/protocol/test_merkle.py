@@ -7,7 +7,14 @@ from hypothesis import strategies as st
 
 from workdeed.protocol.errors import EncodingError, MerkleError, SignatureError
 from workdeed.protocol.hashing import keccak
-from workdeed.protocol.merkle import EMPTY_ROOT, MerkleTree, leaf_hash, leaf_hashes, verify
+from workdeed.protocol.merkle import (
+    EMPTY_ROOT,
+    MerkleTree,
+    leaf_hash,
+    leaf_hashes,
+    root_of,
+    verify,
+)
 from workdeed.protocol.signing import to_checksum
 
 HASH = st.binary(min_size=32, max_size=32).filter(lambda value: value != EMPTY_ROOT)
@@ -112,3 +119,25 @@ def test_a_large_tree_proves_all_its_leaves(size: int) -> None:
     leaves = [keccak(number.to_bytes(8, "big")) for number in range(size)]
     tree = MerkleTree(leaves)
     assert sum(verify(tree.root, leaf, proof) for leaf, proof in tree.proofs()) == size
+
+
+@given(HASHES)
+def test_the_root_alone_is_that_of_the_tree(hashes: list[bytes]) -> None:
+    assert root_of(b"".join(hashes)) == MerkleTree(hashes).root
+
+
+@pytest.mark.parametrize("size", [*range(1, 34), 63, 64, 65, 127, 128, 129, 1_000])
+def test_the_root_alone_is_that_of_a_tree_of_any_size(size: int) -> None:
+    hashes = [keccak(b"%d" % index) for index in range(size)]
+    assert root_of(b"".join(hashes)) == MerkleTree(hashes).root
+
+
+def test_the_root_alone_counts_a_leaf_once() -> None:
+    once = keccak(b"a") + keccak(b"b") + keccak(b"c")
+    assert root_of(once + keccak(b"a") + keccak(b"c")) == root_of(once)
+    assert root_of(keccak(b"a") * 5) == keccak(b"a")
+
+
+def test_the_root_alone_needs_whole_leaves() -> None:
+    with pytest.raises(MerkleError, match="32 bytes"):
+        root_of(bytes(33))
