@@ -14,9 +14,11 @@ from typing import Any
 
 from tests.chaos.crash import POINTS, Crash
 from tests.chaos.judge import Judge, Verdict
+from tests.chaos.proxy import Proxy, open_proxy
 from tests.chaos.victim import SENDER, Beat, Order
 from tests.chaos.victims import Victims
 from tests.chaos.world import World, open_world
+from workdeed.chain.fees import GWEI
 
 ROUNDS_A_BLOCK = 3
 """Rounds that a victim gets from one block to the next, however busy the machine is."""
@@ -30,6 +32,12 @@ PATIENCE_BLOCKS = 600
 LOOK_BLOCKS = 10
 MAX_ROUNDS = 60
 """Rounds after which a victim that did not come to its crash point is killed all the same."""
+
+BAD_SHARE = 0.1
+"""Share of its requests that a bad node spoils."""
+
+RATES = (0.0, 0.2, 5.0, 100.0)
+"""How fast a clock runs that is wrong."""
 
 POINT_SHARE = 0.7
 """Share of the kills that are meant for a crash point; not all come to theirs."""
@@ -49,6 +57,8 @@ class Tally:
         faults: how many faults of each kind.
         points: how many processes died at each crash point; "random" at any other moment.
         depths: how many reorgs replaced so many blocks.
+        requests: how many requests a bad node spoiled, by how.
+        nonces: what was done to the sender's transactions, by kind.
         wanted: effects that had to happen.
         lost, doubled, differences, broken: a sentence for each that went wrong.
 
@@ -57,6 +67,8 @@ class Tally:
     faults: Counter[str] = field(default_factory=Counter)
     points: Counter[str] = field(default_factory=Counter)
     depths: Counter[int] = field(default_factory=Counter)
+    requests: Counter[str] = field(default_factory=Counter)
+    nonces: Counter[str] = field(default_factory=Counter)
     wanted: int = 0
     lost: list[str] = field(default_factory=list)
     doubled: list[str] = field(default_factory=list)
@@ -73,6 +85,8 @@ class Tally:
         self.faults += other.faults
         self.points += other.points
         self.depths += other.depths
+        self.requests += other.requests
+        self.nonces += other.nonces
         self.wanted += other.wanted
         self.lost += other.lost
         self.doubled += other.doubled
@@ -89,6 +103,8 @@ class Tally:
             "wanted": self.wanted,
             "points": dict(sorted(self.points.items())),
             "depths": {str(depth): count for depth, count in sorted(self.depths.items())},
+            "requests": dict(sorted(self.requests.items())),
+            "nonces": dict(sorted(self.nonces.items())),
             "complaints": [*self.lost, *self.doubled, *self.differences, *self.broken],
         }
 
@@ -101,6 +117,7 @@ class Episode:
         seed: all chance follows from it.
         world: the chain.
         victims: starts the processes under test.
+        proxy: what the victims know as their node.
         folder: holds what they leave on disk.
         tally: what was done.
 
@@ -109,9 +126,9 @@ class Episode:
     seed: int
     world: World
     victims: Victims
+    proxy: Proxy
     folder: Path
     tally: Tally = field(default_factory=Tally)
-    rpc_url: str = ""
     counted: int = 0
 
     def __post_init__(self) -> None:
@@ -121,7 +138,7 @@ class Episode:
         """Let `faults` happen, then wait until all is done, and judge."""
         self.order = Order(
             seed=self.seed,
-            rpc_url=self.rpc_url or self.world.url,
+            rpc_url=self.proxy.url,
             database=str(self.folder / "keeper.db"),
             folder=str(self.folder),
             counted=self.counted,
@@ -155,6 +172,85 @@ class Episode:
             if self.luck.random() < 0.3:
                 await self._replace_blocks()
 
+    async def bad_node(self, faults: int) -> None:
+        """Let the victim's node spoil so many requests, and kill the victim meanwhile."""
+        proxy, first = self.proxy, len(self.world.jobs)
+        proxy.share = BAD_SHARE
+        self.order = replace(self.order, witness=self.world.url)
+        while sum(proxy.done.values()) < faults:
+            if len(self.world.jobs) < first + 4:
+                await self._open_jobs(1)
+            with self.victims.running(self.order):
+                await self.world.pass_blocks(self.luck.randint(10, 40))
+            self.tally.faults["kill"] += 1
+            self.tally.points["random"] += 1
+        proxy.share = 0.0
+        self.tally.faults["rpc"] += sum(proxy.done.values())
+        self.tally.requests += proxy.done
+
+    async def nonces(self, faults: int) -> None:
+        """Raise fees, drop what the pool holds, and use the sender's nonces for something else."""
+        for index in range(faults):
+            if index % 8 == 4:
+                await self._open_jobs(1)
+            with self.victims.running(self.order):
+                await self.world.pass_blocks(self.luck.randint(2, 8))
+                kind = self.luck.choice(("fee_above_cap", "fee_raised", "dropped", "nonce_taken"))
+                await self._disturb(kind)
+                await self.world.pass_blocks(self.luck.randint(2, 8))
+            self.tally.faults["nonce"] += 1
+            self.tally.nonces[kind] += 1
+            self.tally.faults["kill"] += 1
+            self.tally.points["random"] += 1
+
+    async def _disturb(self, kind: str) -> None:
+        world, cap = self.world, self.order.max_fee_gwei * GWEI
+        if kind == "dropped":
+            await world.drop_pending(SENDER.address)
+        elif kind == "nonce_taken":
+            await world.take_nonce(SENDER.address)
+        else:
+            world.base_fee = 2 * cap if kind == "fee_above_cap" else cap // 2
+            await world.pass_blocks(self.luck.randint(2, 12))
+            world.base_fee = 0
+            await world.settle_fee()
+
+    async def twins(self, faults: int) -> None:
+        """Run a second keeper with the same sender on a database of its own."""
+        folder = self.folder / "twin"
+        twin = replace(
+            self.order,
+            database=str(folder / "keeper.db"),
+            folder=str(folder),
+            twin_of=str(self.folder),
+            counted=0,
+        )
+        for _ in range(faults):
+            await self._open_jobs(1)
+            with self.victims.running(self.order), self.victims.running(twin):
+                await self.world.pass_blocks(self.luck.randint(20, 60))
+            self.tally.faults["twin"] += 1
+            self.tally.faults["kill"] += 2
+            self.tally.points["random"] += 2
+        with self.victims.running(self.order), self.victims.running(twin):
+            await self._finish()
+
+    async def machine(self, faults: int) -> None:
+        """Let disks be full and clocks run wrong."""
+        for index in range(faults):
+            if index % 6 == 2:
+                await self._open_jobs(1)
+            if index % 2:
+                kind, order = "clock", replace(self.order, clock_rate=self.luck.choice(RATES))
+            else:
+                limit = self.luck.choice((100, 1_000, 10_000, 50_000, 200_000))
+                kind, order = "disk", replace(self.order, file_limit=limit)
+            with self.victims.running(order):
+                await self.world.pass_blocks(self.luck.randint(8, 24))
+            self.tally.faults[kind] += 1
+            self.tally.faults["kill"] += 1
+            self.tally.points["random"] += 1
+
     async def _replace_blocks(self) -> None:
         depth = self._depth()
         keep = self.luck.choice((0.0, 0.5, 1.0))
@@ -187,7 +283,7 @@ class Episode:
 
     def with_crash(self, crash: Crash | None) -> Order:
         """Return the order with a place to die."""
-        return Order(**(vars(self.order) | {"crash": crash}))
+        return replace(self.order, crash=crash)
 
     def _crash(self) -> Crash:
         return Crash(self.luck.choice(POINTS), self.luck.choice((1, 1, 1, 2, 3, 5)))
@@ -263,6 +359,10 @@ class Part:
 PARTS: tuple[Part, ...] = (
     Part("kills", Episode.kill, 1_000, 25),
     Part("reorgs", Episode.reorg, 100, 20),
+    Part("bad node", Episode.bad_node, 1_000, 250),
+    Part("nonces", Episode.nonces, 60, 15),
+    Part("twins", Episode.twins, 8, 4, counted=0),
+    Part("machine", Episode.machine, 40, 20),
 )
 """The long campaign."""
 
@@ -300,10 +400,10 @@ async def play(part: Part, faults: int, seed: int, folder: Path) -> Tally:
     """Play one world and return what it came to; its files are kept if something went wrong."""
     own = folder / f"{part.name}-{seed}"
     own.mkdir(parents=True)
-    async with open_world() as world:
+    async with open_world() as world, open_proxy(world.url, random.Random(seed)) as proxy:
         victims = Victims(world.scene, own)
         victims.warm_up()
-        episode = Episode(seed, world, victims, own, counted=part.counted)
+        episode = Episode(seed, world, victims, proxy, own, counted=part.counted)
         tally = await episode.play(lambda one: part.faults(one, faults))
     if tally.is_clean:
         shutil.rmtree(own)

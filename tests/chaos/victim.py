@@ -10,8 +10,10 @@ import asyncio
 import json
 import os
 import random
+import resource
 import sys
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -41,7 +43,8 @@ from workdeed.chain.fees import GWEI, FeeSettings
 from workdeed.chain.follower import Follower, FollowerSettings
 from workdeed.chain.mirror import Mirror
 from workdeed.chain.outbox import Outbox, OutboxSettings
-from workdeed.chain.rpc import RpcClient
+from workdeed.chain.rpc import Rpc, RpcClient
+from workdeed.chain.sources import AgreeingRpcs
 from workdeed.intent import Spec, encode_spec, spec_hash
 from workdeed.keeper.claims import ClaimRule
 from workdeed.keeper.effects import EffectDesk
@@ -63,6 +66,7 @@ from workdeed.oracle.prober import Prober
 from workdeed.oracle.service import OracleService, Parts, ServiceSettings
 from workdeed.oracle.settings import RoundRules
 from workdeed.oracle.snapshots import ChainReader
+from workdeed.oracle.store import OracleStore, StoredReport
 from workdeed.oracle.tallies import WindowTally
 from workdeed.placement import Profiles
 from workdeed.protocol.eip712 import COMMITTEE_DOMAIN, ESCROW_DOMAIN
@@ -99,6 +103,11 @@ class Order:
         bump_after_blocks: blocks after which a stuck transaction is replaced.
         max_fee_gwei: cap of the fee.
         first_window: the one from which the plan of what is measured is counted.
+        witness: a second node that has to agree about logs, "" for none.
+        twin_of: folder of another victim; this one then only claims and closes, by what the members
+            there stored.
+        file_limit: bytes that a file may grow to, 0 for no limit: the disk is full there.
+        clock_rate: how fast this process's clock runs.
 
     """
 
@@ -113,6 +122,10 @@ class Order:
     bump_after_blocks: int = 5
     max_fee_gwei: int = 100
     first_window: int = 0
+    witness: str = ""
+    twin_of: str = ""
+    file_limit: int = 0
+    clock_rate: float = 1.0
 
     def to_json(self) -> str:
         """Return it as JSON."""
@@ -236,7 +249,7 @@ class Victim:
         store = WatchedStore.open(order.database)
         stack.push_async_callback(store.close)
         follower = Follower(
-            self._rpc,
+            self._source(),
             store,
             suite,
             chain_id=self._deployment.chain_id,
@@ -244,7 +257,11 @@ class Victim:
             settings=FollowerSettings(confirmations=order.confirmations),
         )
         self._mirror = Mirror(follower, suite.escrow.address)
-        self._clock = ChainClock(self._deployment.clock, max_drift=BLOCK_SECONDS / 2)
+        self._clock = ChainClock(
+            self._deployment.clock,
+            max_drift=BLOCK_SECONDS / 2,
+            monotonic=lambda: time.monotonic() * order.clock_rate,
+        )
         self._clock.observe((await _patient(self._mirror.refresh)).head)
         self._reader = ChainReader(
             self._rpc, self._mirror, self._clock, first_block=self._deployment.start_block
@@ -258,7 +275,7 @@ class Victim:
             self._profiles.add(NodeProfile.parse(text.encode()))
         counting = Counting(outbox, Counter(self._rpc, self._scene.counter), order)
         duties = [Duty("beat", Beat(self._folder).run), Duty("counting", counting.run)]
-        for index in range(len(ORACLES)):
+        for index in range(0 if order.twin_of else len(ORACLES)):
             duties += self._member_duties(index)
         duties.append(Duty("settling", self._settling().run))
 
@@ -277,6 +294,18 @@ class Victim:
             once=self._once,
             metrics=self._metrics,
         )
+
+    def _source(self) -> Rpc | AgreeingRpcs:
+        """Return where logs come from: a node that lies takes a second one to be found out."""
+        if not self._order.witness:
+            return self._rpc
+        witness = RpcClient(self._order.witness, timeout=5)
+        self._stack.push_async_callback(witness.close)
+
+        def odd(rpc: Rpc, what: str) -> None:
+            self._log.warning("odd", rpc=rpc.origin, what=what)
+
+        return AgreeingRpcs([self._rpc, witness], 2, odd)
 
     def _outbox(self, store: WatchedStore) -> Outbox:
         order = self._order
@@ -377,17 +406,27 @@ class Victim:
 
     def _settling(self) -> Settling:
         async def own(window: int) -> Report | None:
-            for service in self._services:
-                found = await service.archive.report(window)
-                if found is not None:
-                    return found
+            for store in stores:
+                for stored in _stored(store, self._mirror.books, window):
+                    return Report(header=stored.header, leaves=stored.leaves)
             return None
+
+        paths = sorted(Path(self._order.twin_of or self._folder).glob("*/oracle.db"))
+        stores = [OracleStore.open(path) for path in paths]
 
         none = AddressBook({})
         source = ReportSource(cast("Endpoints", self._placements), none, own)
         stagger = Stagger(ORACLES[0].address, 0.0)
         rule = ClaimRule("all", 0, stagger)
         return Settling(self._suite.escrow, source, self._desk, rule, stagger)
+
+
+def _stored(store: OracleStore, books: Books, window: int) -> Iterator[StoredReport]:
+    """Yield the data of the accepted report of a window, if a store has it."""
+    report = books.reports.get(window)
+    found = store.report(report.data_hash) if report is not None else None
+    if found is not None:
+        yield found
 
 
 def _spec_source() -> Callable[[bytes], Spec | None]:
@@ -414,9 +453,14 @@ async def _work(order: Order, scene: Scene) -> None:
 
 def main(order: str, scene: str, log: str) -> None:
     """Run a victim to its end; what it logs goes to a file."""
+    told = Order.from_json(order)
+    if told.file_limit:
+        # What it logs must not fail: it is not the log's disk that is full.
+        log = os.devnull
+        resource.setrlimit(resource.RLIMIT_FSIZE, (told.file_limit, resource.RLIM_INFINITY))
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     for stream in (1, 2):
         os.dup2(descriptor, stream)
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
-    asyncio.run(_work(Order.from_json(order), Scene.from_json(json.loads(scene))))
+    asyncio.run(_work(told, Scene.from_json(json.loads(scene))))
     sys.exit(BROKEN)

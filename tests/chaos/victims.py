@@ -94,8 +94,8 @@ class Victims:
 
     def _note(self, process: Any, order: Order) -> bool:
         """Record a victim that ended by an error; return whether it did."""
-        if process.exitcode == -signal.SIGKILL:
-            return False
+        if process.exitcode == -signal.SIGKILL or order.file_limit:
+            return False  # on a full disk, a keeper that cannot start says so and ends
         log = Path(order.folder) / "victim.log"
         last = log.read_text(errors="replace").strip().splitlines()[-1:]
         self.broken.append(f"victim ended with {process.exitcode}: {' '.join(last)}; see {log}")

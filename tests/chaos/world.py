@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import json
 import os
@@ -37,6 +38,7 @@ from tests.integration.chain.contract_support import (  # noqa: E402
 from workdeed.chain.bindings.codec import Call  # noqa: E402
 from workdeed.chain.bindings.registry import license_subject  # noqa: E402
 from workdeed.chain.deployment import Deployment  # noqa: E402
+from workdeed.chain.fees import GWEI  # noqa: E402
 from workdeed.chain.keys import LocalSigner  # noqa: E402
 from workdeed.chain.rpc import RpcClient, RpcError  # noqa: E402
 from workdeed.chain.transactor import Transactor, TransactorSettings  # noqa: E402
@@ -158,6 +160,7 @@ class World:
         network: what the roles do.
         jobs: the jobs that were opened.
         first_window: the one that the campaign begins in.
+        base_fee: of the blocks to come, in wei; 0 where the chain sets it itself.
         time: timestamp of the last block that was made here, in Unix seconds.
 
     """
@@ -169,6 +172,7 @@ class World:
     time: int
     jobs: list[int] = field(default_factory=list)
     first_window: int = 0
+    base_fee: int = 0
     _mining: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def mine(self) -> None:
@@ -178,6 +182,8 @@ class World:
 
     async def _mine(self) -> None:
         await self._set_time(self.time + BLOCK_SECONDS)
+        if self.base_fee:
+            await self.rpc.call("anvil_setNextBlockBaseFeePerGas", [hex(self.base_fee)])
         await self.rpc.call("evm_mine", [])
 
     async def _set_time(self, time: int) -> None:
@@ -230,6 +236,25 @@ class World:
         """Send a call and wait for it."""
         settings = TransactorSettings(poll_seconds=0.01)
         return await Transactor(self.rpc, who, settings=settings).send_and_wait(call)
+
+    async def settle_fee(self) -> None:
+        """Bring the base fee back to where the chain began."""
+        await self.rpc.call("anvil_setNextBlockBaseFeePerGas", [hex(GWEI)])
+
+    async def drop_pending(self, sender: str) -> int:
+        """Let the node forget what it holds of an account; return how much that was."""
+        held = (await self.rpc.call("txpool_content", []))["pending"].get(sender.lower(), {})
+        for item in held.values():
+            await self.rpc.call("anvil_dropTransaction", [item["hash"]])
+        return len(held)
+
+    async def take_nonce(self, sender: str) -> None:
+        """Send something else from an account, with the nonce that is mined next and a high fee."""
+        count = await self.rpc.call("eth_getTransactionCount", [sender, "latest"])
+        fees = {"maxFeePerGas": hex(500 * GWEI), "maxPriorityFeePerGas": hex(50 * GWEI)}
+        transfer = {"from": sender, "to": PAYER.address, "value": "0x1", "nonce": count}
+        with contextlib.suppress(RpcError):  # mined meanwhile
+            await self.rpc.call("eth_sendTransaction", [transfer | fees])
 
     async def reorg(
         self, depth: int, keep: float, victims: Sequence[str], luck: random.Random
