@@ -105,9 +105,12 @@ class Governed:
 
     def send(self, call: Call[Any], by: int) -> None:
         """Send a transaction of a role holder, whose key the node has."""
-        transaction = {"from": account(by), "to": call.to, "data": f"0x{call.data.hex()}"}
-        sent = self.ask("eth_sendTransaction", transaction)
-        assert int(self.ask("eth_getTransactionReceipt", sent)["status"], 16) == 1
+        self.send_raw({"to": call.to, "data": f"0x{call.data.hex()}"}, by)
+
+    def send_raw(self, transaction: dict[str, str], by: int) -> None:
+        """Send a transaction and wait until it is mined, which is soon, but not at once."""
+        sent = self.ask("eth_sendTransaction", {**transaction, "from": account(by)})
+        assert self.chain.web3.eth.wait_for_transaction_receipt(sent)["status"] == 1
 
     def issue(self, kind: str) -> str:
         """Let the issuer make a license of the operator; return its id."""
@@ -372,7 +375,7 @@ def test_a_multisig_sends_what_is_printed(governed: Governed) -> None:
     suspend = ("trust", "suspend", account(OPERATOR), "--days", "1", "--reason", "1")
     printed = json.loads(governed.type(*suspend, "--unsigned"))
     operation = printed.pop("operation_id")
-    governed.ask("eth_sendTransaction", {**printed, "from": account(GOVERNOR)})
+    governed.send_raw(printed, GOVERNOR)
     assert governed.state(operation) == "waiting"
     governed.execute(operation)
     assert governed.json("trust", "show", account(OPERATOR))["standing"] == "suspended"
