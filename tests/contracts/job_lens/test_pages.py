@@ -149,6 +149,23 @@ def test_claimable_is_what_a_claim_pays(system: System, lens: Contract, nodes: l
     assert (again.credited, again.gross) == (2 * UNIT, 0)
 
 
+def test_claimable_is_what_was_not_claimed_before(
+    system: System, lens: Contract, nodes: list[int]
+) -> None:
+    job_id = system.start_job(nodes[:1], windows=10)
+    system.advance_windows()
+    system.report({(job_id, nodes[0]): UNIT // 3})
+    system.claim(job_id, nodes[0])
+    system.advance_windows()
+    system.report({(job_id, nodes[0]): 2 * UNIT - 1})
+
+    more = lens.claimable(job_id, nodes[0], 2 * UNIT - 1)
+    less = lens.claimable(job_id, nodes[0], UNIT // 3 - 1)
+
+    assert (more.credited, more.gross) == (2 * UNIT - 1, gross(2 * UNIT - 1) - gross(UNIT // 3))
+    assert (less.credited, less.gross) == (UNIT // 3, 0)
+
+
 def test_claimable_knows_terms_and_deposits(
     system: System, lens: Contract, nodes: list[int]
 ) -> None:
@@ -161,6 +178,19 @@ def test_claimable_knows_terms_and_deposits(
     system.report({(job_id, nodes[0]): 9 * UNIT, (job_id, JOB_LEAF): UNIT})
 
     assert lens.claimable(job_id, nodes[0], 9 * UNIT).credited == 2 * UNIT
+
+
+def test_claimable_counts_to_the_end_of_the_term_and_of_the_job(
+    system: System, lens: Contract, nodes: list[int]
+) -> None:
+    job_id = system.start_job(nodes[:2], windows=4)
+    system.place(job_id, release=nodes[:1])
+    system.advance_windows(7)
+    system.report({(job_id, license_id): 9 * UNIT for license_id in nodes[:2]})
+
+    credited = [lens.claimable(job_id, license_id, 9 * UNIT).credited for license_id in nodes[:2]]
+
+    assert credited == [UNIT, 4 * UNIT]
 
 
 def test_claimable_of_a_batch_is_bounded_by_its_deposit(

@@ -91,6 +91,10 @@ def test_end_is_set_and_nothing_else(words: Contract, values: Values, end: int) 
     assert ended == values | {"end": end}
 
 
+def test_last_end_fits(words: Contract) -> None:
+    assert words.money_end(words.money_with_end(0, 2**32 - 2)) == 2**32 - 2
+
+
 @pytest.mark.parametrize("end", [2**32 - 1, 2**32, 2**256 - 1])
 def test_end_that_does_not_fit_is_refused(words: Contract, end: int) -> None:
     with evm.reverts("money: end too late"):
