@@ -8,7 +8,7 @@ BENCH := .venv-bench
 
 export PATH := $(CURDIR)/$(BIN):$(CURDIR)/node_modules/.bin:$(PATH)
 
-.PHONY: help setup demo test audit bench gas gas-snapshot lint abi clean
+.PHONY: help setup demo test audit bench gas gas-snapshot chaos lint abi clean
 
 help:
 	@echo "make demo   run the main job on a local chain"
@@ -16,6 +16,7 @@ help:
 	@echo "make audit  run the auditors' checks, with a report in build/audit"
 	@echo "make bench  measure speed and memory beside peers; ARGS=--quick for a glance"
 	@echo "make gas    measure gas and sizes against the snapshot"
+	@echo "make chaos  do a thousand kills and other faults to the keeper, build/chaos.json"
 	@echo "make lint   check style, types, layers and contracts"
 
 setup: $(VENV)/.ready node_modules/.ready
@@ -70,6 +71,9 @@ gas: setup
 
 gas-snapshot: setup
 	$(BIN)/python scripts/gas.py --write-snapshot
+
+chaos: setup .cache/.ready
+	$(BIN)/python -m scripts.chaos
 
 lint: setup $(VYPER_LINT)/.ready
 	$(BIN)/ruff check .

@@ -367,9 +367,9 @@ PARTS: tuple[Part, ...] = (
 """The long campaign."""
 
 
-def quick(parts: Sequence[Part], share: float) -> tuple[Part, ...]:
-    """Return a shorter campaign with a share of the faults, each part in one world at least."""
-    return tuple(replace(part, count=max(4, round(part.count * share))) for part in parts)
+def shortened(parts: Sequence[Part], share: float) -> tuple[Part, ...]:
+    """Return a campaign with a share of the faults, at least one of each part."""
+    return tuple(replace(part, count=max(1, round(part.count * share))) for part in parts)
 
 
 async def run(parts: Sequence[Part], seed: int, folder: Path, say: Say) -> Tally:
@@ -398,7 +398,7 @@ async def run(parts: Sequence[Part], seed: int, folder: Path, say: Say) -> Tally
 
 async def play(part: Part, faults: int, seed: int, folder: Path) -> Tally:
     """Play one world and return what it came to; its files are kept if something went wrong."""
-    own = folder / f"{part.name}-{seed}"
+    own = folder / f"{part.name.replace(' ', '-')}-{seed}"
     own.mkdir(parents=True)
     async with open_world() as world, open_proxy(world.url, random.Random(seed)) as proxy:
         victims = Victims(world.scene, own)

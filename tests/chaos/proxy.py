@@ -70,24 +70,29 @@ class Proxy:
             return _closed(request)
         if kind == "error":
             return web.json_response(_each(calls, lambda call: _error(call["id"])))
-        if kind == "delay":
-            await asyncio.sleep(self.luck.uniform(0, SLOW_SECONDS))
         try:
-            if kind == "old_head":
-                calls = await self._aged(calls)
-            answer = await self._ask(calls)
-            if kind == "repeat":
-                answer = await self._ask(calls)
+            answer = await self._answer(kind, calls)
         except aiohttp.ClientError:
             return _closed(request)  # the chain itself has ended
         if kind == "cut":
             return _closed(request)
         if kind == "garbage":
             return web.Response(text="<html>502</html>", status=502)
+        return web.json_response(answer)
+
+    async def _answer(self, kind: str, calls: Any) -> Any:
+        """Ask the chain as `kind` has it, and return what is left of the answer."""
+        if kind == "delay":
+            await asyncio.sleep(self.luck.uniform(0, SLOW_SECONDS))
+        if kind == "old_head":
+            calls = await self._aged(calls)
+        answer = await self._ask(calls)
+        if kind == "repeat":
+            answer = await self._ask(calls)
         if kind in _EMPTIED and _takes_away(kind, calls, answer):
             self.done[kind] += 1
             answer = _emptied(kind, calls, answer)
-        return web.json_response(answer)
+        return answer
 
     def _draw(self, calls: Any) -> str:
         if self.luck.random() >= self.share:
@@ -154,7 +159,8 @@ def _takes_away(kind: str, calls: Any, answer: Any) -> bool:
 
 def _emptied(kind: str, calls: Any, answer: Any) -> Any:
     """Return the answers without what `kind` keeps back."""
-    ids, nothing = _emptied_ids(kind, calls), [] if kind == "empty_logs" else None
+    ids = _emptied_ids(kind, calls)
+    nothing: list[Any] | None = [] if kind == "empty_logs" else None
     return _each(answer, lambda item: item | {"result": nothing} if item["id"] in ids else item)
 
 

@@ -224,7 +224,7 @@ class World:
         call = escrow.open_job(digest, 1, 0, slots, 1, windows, 10**9)
         receipt = await self.send(PAYER, call)
         opened = receipt.events(self.network.suite)[0]
-        self.jobs.append(int(opened.job_id))  # type: ignore[attr-defined]
+        self.jobs.append(int(opened.job_id))
 
     async def blacklist(self, license_id: int) -> None:
         """Let the governor blacklist a license; somebody has to mine meanwhile."""

@@ -1,0 +1,73 @@
+"""`make chaos`: the fault campaign of the keeper.
+
+Kills it at a thousand places, reorganizes its chain, spoils its node's answers, its fees, nonces,
+disk and clock, and lets a judge count from the chain what was lost or done twice. Writes
+`build/chaos.json`; exit code 0 only if nothing was and the books balance.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+ROOT = Path(__file__).resolve().parent.parent
+OUTPUT = ROOT / "build" / "chaos.json"
+FOLDER = ROOT / "build" / "chaos"
+SHOWN = 10
+"""Complaints that are printed; all are in the file."""
+
+
+@click.command()
+@click.option("--seed", default=1, show_default=True, help="Of the first world; others follow on.")
+@click.option(
+    "--share", default=1.0, show_default=True, help="Share of the long campaign's faults."
+)
+@click.option("--part", "names", multiple=True, help="Only this part; may be repeated.")
+@click.option("--list", "only_list", is_flag=True, help="Name the parts and stop.")
+def main(seed: int, share: float, names: tuple[str, ...], only_list: bool) -> None:
+    """Do faults to the keeper and count what was lost or done twice."""
+    from tests.chaos.campaign import PARTS, run, shortened
+
+    console = Console()
+    known = {part.name: part for part in PARTS}
+    if only_list:
+        for part in PARTS:
+            console.print(f"{part.name}: {part.count}")
+        return
+    for name in names:
+        if name not in known:
+            raise click.BadParameter(
+                f"{name} is none; choose of {', '.join(known)}", param_hint="part"
+            )
+    parts = [part for part in shortened(PARTS, share) if not names or part.name in names]
+    console.print(f"seed {seed}; each line names the seed that plays its world again")
+    tally = asyncio.run(run(parts, seed, FOLDER, console.print))
+    result = {"seed": seed, **tally.to_json()}
+    OUTPUT.parent.mkdir(exist_ok=True)
+    OUTPUT.write_text(json.dumps(result, indent=2) + "\n")
+    show(console, result)
+    sys.exit(0 if tally.is_clean else 1)
+
+
+def show(console: Console, result: Mapping[str, Any]) -> None:
+    """Print what was done and what came of it."""
+    table = Table("fault", "done", title=f"{result['wanted']} effects wanted")
+    for name, count in result["faults"].items():
+        table.add_row(name, str(count))
+    console.print(table)
+    balance = "balance" if result["books_balance"] else "do not balance"
+    console.print(f"lost {result['lost']}, doubled {result['doubled']}, the books {balance}")
+    for text in result["complaints"][:SHOWN]:
+        console.print(text, style="red")
+
+
+if __name__ == "__main__":
+    main()
