@@ -45,9 +45,14 @@ class Chain:
     deployment: Deployment
     path: Path
 
-    def automine(self, enabled: bool) -> None:
-        """Let each transaction make a block, or leave that to `mine`."""
-        self.request("evm_setAutomine", [enabled])
+    @contextmanager
+    def mining_by_hand(self) -> Iterator[None]:
+        """Let blocks come from `mine` alone, instead of one with each transaction."""
+        self.request("evm_setAutomine", [False])
+        try:
+            yield
+        finally:
+            self.request("evm_setAutomine", [True])
 
     def mine(self) -> None:
         """Make a block."""
@@ -62,11 +67,12 @@ class Chain:
 
     def fill(self, logs: int) -> int:
         """Make blocks until the contracts logged so many events more; return how many it made."""
-        return asyncio.run(self._fill(logs))
-
-    async def _fill(self, logs: int) -> int:
         blocks = -(-logs // LOGS_A_BLOCK)
-        self.automine(False)
+        with self.mining_by_hand():
+            asyncio.run(self._fill(blocks))
+        return blocks
+
+    async def _fill(self, blocks: int) -> None:
         async with RpcClient(self.url, timeout=60.0) as rpc:
             for number in range(blocks):
                 for sender, contract, name, arguments in self._calls(number):
@@ -78,8 +84,6 @@ class Chain:
                     }
                     await rpc.call("eth_sendTransaction", [transaction])
                 await rpc.call("evm_mine")
-        self.automine(True)
-        return blocks
 
     def _calls(self, number: int) -> list[tuple[str, Any, str, list[Any]]]:
         bench = self.bench

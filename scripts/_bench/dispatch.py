@@ -179,13 +179,12 @@ def _place_all(chain: Chain, jobs: list[int], licenses: list[int]) -> dict[int, 
     """Place every job in a block of its own; return when each was asked for, Unix seconds."""
     chance = random.Random(1)
     mined: dict[int, float] = {}
-    chain.automine(False)
-    for job_id in jobs:
-        chain.place_later(job_id, licenses)
-        mined[job_id] = time.time()
-        chain.mine()
-        time.sleep(chance.uniform(*PAUSE_SECONDS))
-    chain.automine(True)
+    with chain.mining_by_hand():
+        for job_id in jobs:
+            chain.place_later(job_id, licenses)
+            mined[job_id] = time.time()
+            chain.mine()
+            time.sleep(chance.uniform(*PAUSE_SECONDS))
     return mined
 
 

@@ -14,10 +14,10 @@ import random
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from statistics import median
-from subprocess import PIPE, Popen
+from subprocess import PIPE, Popen, TimeoutExpired
 from tempfile import TemporaryDirectory
 from threading import Thread
 from typing import Any
@@ -168,9 +168,10 @@ def watching(chain: Chain, poll_seconds: float) -> Iterator[Callable[[], list[st
         reader.start()
         try:
             yield lambda: list(lines)
-            stdin.close()
-            process.wait(GRACE_SECONDS)
         finally:
+            stdin.close()
+            with suppress(TimeoutExpired):
+                process.wait(GRACE_SECONDS)
             process.kill()
 
 
@@ -185,13 +186,12 @@ def live(chain: Chain, lines: Callable[[], list[str]], events: int) -> list[floa
     time.sleep(1.0)  # subscriptions of a bot follow its start
     chance = random.Random(1)
     mined: Seen = {}
-    chain.automine(False)
-    for _ in range(events):
-        job_id = chain.open_job_later()
-        mined[job_id] = time.time()
-        chain.mine()
-        time.sleep(chance.uniform(*PAUSE_SECONDS))
-    chain.automine(True)
+    with chain.mining_by_hand():
+        for _ in range(events):
+            job_id = chain.open_job_later()
+            mined[job_id] = time.time()
+            chain.mine()
+            time.sleep(chance.uniform(*PAUSE_SECONDS))
     _until(lambda: mined.keys() <= seen_of(lines()).keys(), "reader: it missed events")
     seen = seen_of(lines())
     return [1_000 * (seen[job_id] - at) for job_id, at in mined.items()]
