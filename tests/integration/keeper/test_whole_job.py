@@ -29,6 +29,7 @@ from keeper_support import (
     key_of,
     signer_of,
 )
+from prometheus_client.parser import text_string_to_metric_families
 
 from workdeed.chain.books import JobState
 from workdeed.chain.errors import ChainError
@@ -43,6 +44,7 @@ from workdeed.node.settings import NodeSettings
 from workdeed.protocol.figures import UNIT
 from workdeed.protocol.hashing import keccak
 from workdeed.sdk.client import Client
+from workdeed.sdk.draining import DrainState
 from workdeed.sdk.errors import NoProofError, SdkError
 from workdeed.sdk.jobs import JobView, gross
 
@@ -51,7 +53,6 @@ pytestmark = pytest.mark.anvil
 PATIENCE = 120
 """Seconds after which a test gives up: many times what it takes."""
 
-NODE_KEY = keccak(b"node key")
 T = TypeVar("T")
 HELLO = ROOT / "examples" / "hello-service" / "server.py"
 
@@ -118,13 +119,14 @@ class World:
         }
         return KeeperSettings.model_validate(content | changes)
 
-    async def start_node(self) -> Node:
+    async def start_node(self, name: str = "node") -> Node:
         """Start a node, link its key to a new license of the operator and announce it."""
         issuer, operator = await self.client(ISSUER), await self.client(OPERATOR)
         self.license_id = await issuer.issue_license(operator.sender)
-        await operator.link_node(self.license_id, LocalSigner(NODE_KEY))
-        key = self.folder / "node.key"
-        key.write_text(NODE_KEY.hex())
+        private_key = keccak(f"{name} key".encode())
+        await operator.link_node(self.license_id, LocalSigner(private_key))
+        key = self.folder / f"{name}.key"
+        key.write_text(private_key.hex())
         settings = NodeSettings(
             chain_id=CHAIN_ID,
             rpc_urls=(self.chain.url,),
@@ -133,7 +135,7 @@ class World:
             license_id=self.license_id,
             key={"private_key_file": key},
             port=0,
-            state_dir=self.folder / "node-state",
+            state_dir=self.folder / f"{name}-state",
             allow_unsandboxed=True,
             allow_private_endpoints=True,
             poll_seconds=0.2,
@@ -169,6 +171,19 @@ class World:
             return view if until(view) else None
 
         return await eventually(found)
+
+    async def metrics(self) -> dict[str, float]:
+        """Return what the keeper counts, by series."""
+        async with (
+            aiohttp.ClientSession() as session,
+            session.get(f"http://127.0.0.1:{self.keeper_port}/metrics") as response,
+        ):
+            families = text_string_to_metric_families(await response.text())
+        return {
+            sample.name + "".join(f" {value}" for value in sample.labels.values()): sample.value
+            for family in families
+            for sample in family.samples
+        }
 
     async def get(self, path: str) -> tuple[int, object]:
         """Ask the keeper."""
@@ -247,7 +262,7 @@ async def test_a_job_is_placed_served_paid_and_closed(world: World, spec: Spec) 
         status, content = await world.get("/readyz")
         assert (status, content) == (
             200,
-            {"ready": True, "troubles": {"chain": "", "committee": ""}},
+            {"ready": True, "troubles": {"chain": "", "committee": ""}, "notes": {}},
         )
         # The keeper sees at its next poll what the chain shows already.
         await eventually(lambda: settled(keeper, job_id))
@@ -281,6 +296,44 @@ async def test_a_keeper_that_lost_its_database_finishes_what_it_began(
     assert job.deposited == 4 * PRICE
     assert job.deposited == job.paid + job.fees + job.refunded
     assert job.round == 1
+
+
+async def test_a_node_that_drains_is_replaced_and_the_keeper_counts_it(
+    world: World, spec: Spec
+) -> None:
+    await world.start_node()
+    leaving = world.license_id
+    payer, operator = await world.client(PAYER), await world.client(OPERATOR)
+    await payer.faucet(20 * PRICE)
+    async with world.keeper() as keeper:
+        payer.session.keepers = (f"http://127.0.0.1:{world.keeper_port}",)
+        job_id = await payer.open_job(spec, slots=1, windows=20)
+        await world.job(job_id, lambda view: view.job.claimed_units > 0)
+        await world.start_node("other node")
+        told: list[DrainState] = []
+        async with asyncio.timeout(PATIENCE):
+            last = await operator.drain(leaving, told=told.append)
+        assert (told[0].jobs, last.jobs) == ((job_id,), ())
+        assert keeper.view is not None
+        books = keeper.view.books
+        assert books.placed(job_id) == (world.license_id,)
+        # It was linked for as long as it served.
+        assert books.assignments[job_id, leaving].until <= last.window
+        counted = await world.metrics()
+    assert counted["workdeed_probes_total valid"] > 0
+    assert counted["workdeed_probe_seconds_count"] > 0
+    assert counted["workdeed_probe_verdicts_total ok"] > 0
+    assert counted["workdeed_evidence_total"] > 0
+    assert counted["workdeed_observations_total measured"] > 0
+    assert counted["workdeed_turns_total report"] > 0
+    assert counted["workdeed_reports_signed_total"] > 0
+    assert counted["workdeed_effects_settled_total place final"] == 2
+    assert counted["workdeed_effects_settled_total claim final"] > 0
+    assert counted["workdeed_job_base_units deposited"] == 20 * PRICE
+    assert counted["workdeed_job_base_units paid"] > 0
+    assert counted["workdeed_state_free_bytes"] > 0
+    assert counted[f"workdeed_rpc_seconds_count {world.chain.url}"] > 0
+    assert counted["workdeed_storage_errors_total disk"] == 0
 
 
 async def test_a_process_starts_by_its_file_and_stops_at_a_signal(world: World) -> None:
