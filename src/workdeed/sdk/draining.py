@@ -8,6 +8,7 @@ from typing import Final
 from workdeed.chain.bindings.escrow import JobEscrow, Placed
 from workdeed.chain.bindings.licenses import ZERO_ADDRESS
 from workdeed.chain.logs import find_events, topic_of
+from workdeed.chain.rpc import RpcUnavailable
 from workdeed.sdk.errors import SdkError
 from workdeed.sdk.licenses import Licenses
 from workdeed.sdk.session import Session
@@ -18,6 +19,9 @@ chosen in a window is chosen at a block that may be of the window before."""
 
 REREAD_BLOCKS: Final = 64
 """Blocks below the head that are read again at the next look."""
+
+MISSED_LOOKS: Final = 10
+"""Looks in a row that an RPC may leave unanswered: the wait takes hours, and most pass by."""
 
 LOOK_SECONDS: Final = 60.0
 """Most seconds between two looks at the chain."""
@@ -87,21 +91,26 @@ class Draining(Licenses):
             How far it was when it was unlinked.
 
         Raises:
-            SdkError: as `announce_drain`, and if the RPC does not show all placements.
-            ChainError: if the chain does not answer.
+            SdkError: as `announce_drain`.
+            ChainError: if the chain does not answer, later on several times in a row.
 
         """
         await self.announce_drain(license_id)
         services = Services(self.session, license_id)
-        clock, seen = self.session.deployment.clock, None
+        pause = min(LOOK_SECONDS, self.session.deployment.clock.window / 4)
         state = await services.look()
-        begin = state.window
+        begin, seen, missed = state.window, None, 0
         while not _is_over(state, begin, windows):
             if state != seen:
                 told(state)
                 seen = state
-            await sleep(min(LOOK_SECONDS, clock.window / 4))
-            state = await services.look()
+            await sleep(pause)
+            try:
+                state, missed = await services.look(), 0
+            except RpcUnavailable:
+                missed += 1
+                if missed > MISSED_LOOKS:
+                    raise
         await self.unlink_node(license_id)
         return state
 

@@ -9,9 +9,10 @@ from typing import Any, cast
 import pytest
 
 from workdeed.chain.bindings.licenses import ZERO_ADDRESS
+from workdeed.chain.rpc import RpcUnavailable
 from workdeed.protocol.windows import WindowClock
 from workdeed.sdk import draining
-from workdeed.sdk.draining import LOOK_SECONDS, Draining, DrainState
+from workdeed.sdk.draining import LOOK_SECONDS, MISSED_LOOKS, Draining, DrainState
 from workdeed.sdk.errors import SdkError
 from workdeed.sdk.session import Session
 
@@ -54,7 +55,7 @@ def license_view(
 class Course:
     """What each look shows."""
 
-    def __init__(self, *states: DrainState) -> None:
+    def __init__(self, *states: DrainState | None) -> None:
         self._states = list(states)
         self.slept: list[float] = []
 
@@ -62,7 +63,10 @@ class Course:
         return self
 
     async def look(self) -> DrainState:
-        return self._states.pop(0)
+        found = self._states.pop(0)
+        if found is None:
+            raise RpcUnavailable("http://node")
+        return found
 
     async def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
@@ -75,7 +79,7 @@ def state(window: int, *jobs: int) -> DrainState:
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch) -> Any:
     async def drain(
-        operator: Operator, *states: DrainState, windows: int | None = None
+        operator: Operator, *states: DrainState | None, windows: int | None = None
     ) -> tuple[DrainState, list[DrainState], list[float]]:
         course, told = Course(*states), list[DrainState]()
         monkeypatch.setattr(draining, "Services", course.services)
@@ -107,6 +111,15 @@ async def test_it_waits_no_longer_than_it_is_told(run: Any) -> None:
     last, _, _ = await run(operator, state(10, 1), state(11, 1), state(12, 1), windows=2)
     assert last == state(12, 1)
     assert operator.done[-1] == "unlinked"
+
+
+async def test_an_rpc_that_is_away_for_a_while_does_not_end_the_wait(run: Any) -> None:
+    operator = Operator()
+    away = [None] * MISSED_LOOKS
+    last, _, _ = await run(operator, state(10, 1), *away, state(11, 1), *away, state(12))
+    assert last == state(12)
+    with pytest.raises(RpcUnavailable):
+        await run(Operator(), state(10, 1), *away, None)
 
 
 async def test_short_windows_are_looked_at_more_often(run: Any) -> None:
