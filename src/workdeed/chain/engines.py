@@ -13,16 +13,16 @@ from sqlalchemy.engine import URL, Engine, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.pool import StaticPool
 
-from workdeed.chain.errors import StoreError
+from workdeed.chain.errors import StoreError, StoreUnavailableError
 
 BUSY_SECONDS: Final = 5.0
-"""How long a transaction waits for a lock of another process."""
+"""How long a transaction waits for another process that is at work."""
 
 CONNECT_SECONDS: Final = 5
 
-IDLE_SECONDS: Final = 5
+IDLE_SECONDS: Final = 10.0
 """Time after which PostgreSQL ends a transaction whose process does nothing: a keeper that is
-stopped in the middle of one would otherwise hold the lease's row for as long as it likes."""
+paused in the middle of one would otherwise keep the row of its lease locked against all others."""
 
 _DRIVERS: Final = {"postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg"}
 _CONFLICTS: Final = ("40001", "40P01")  # serialization failure, deadlock
@@ -82,7 +82,23 @@ def is_outage(error: DBAPIError) -> bool:
     return lost or isinstance(error, OperationalError | InterfaceError)
 
 
-def reason_of(error: BaseException, url: URL) -> str:
+def refusal(error: BaseException, url: URL) -> StoreError:
+    """Return the error of a database that cannot be opened, with the remedy."""
+    is_file = url.get_backend_name() == "sqlite"
+    remedy = "mend it, or name another file" if is_file else "start it, or mend `database`"
+    return StoreError(f"database: it cannot be used ({_reason(error, url)}); {remedy}")
+
+
+def outage(error: DBAPIError, url: URL) -> StoreUnavailableError:
+    """Return the error of a database that was opened and cannot work now."""
+    is_file = url.get_backend_name() == "sqlite"
+    what = "it cannot be used now" if is_file else "it does not answer"
+    return StoreUnavailableError(
+        f"database: {what} ({_reason(error, url)}); mend that, and work goes on by itself"
+    )
+
+
+def _reason(error: BaseException, url: URL) -> str:
     """Return what a driver said, in one line and without the password."""
     said = str(getattr(error, "orig", None) or type(error).__name__)
     line = " ".join(said.split())[:_MAX_REASON]
@@ -131,8 +147,9 @@ def _begin_immediate(connection: Any) -> None:
 
 def _set_up_postgresql(connection: Any, _: object) -> None:
     with connection.cursor() as cursor:
-        cursor.execute(f"SET idle_in_transaction_session_timeout = '{IDLE_SECONDS}s'")
-        cursor.execute(f"SET lock_timeout = '{2 * BUSY_SECONDS:.0f}s'")
+        cursor.execute(f"SET idle_in_transaction_session_timeout = {IDLE_SECONDS * 1000:.0f}")
+        # Longer than that: who waits for the lock of a paused keeper gets its turn.
+        cursor.execute(f"SET lock_timeout = {1000 * (IDLE_SECONDS + BUSY_SECONDS):.0f}")
         # What the outbox stored before a broadcast must outlast a loss of power; a server that
         # promises even more (remote_apply) keeps doing so.
         cursor.execute(

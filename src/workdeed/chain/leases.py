@@ -109,7 +109,7 @@ class Lease:
     Args:
         store: the PostgreSQL database.
         name: what it is for.
-        holder: who takes it, see `new_holder`.
+        holder: who takes it: a name that nobody else has, see `new_holder`.
         ttl: seconds after which others may take it from a holder that renews it no more.
         observer: told when it was taken or lost.
 
@@ -239,21 +239,18 @@ class Lease:
 
     def _take(self, session: Session) -> _Standing:
         row, now = self._locked(session)
-        ours = row.holder == self._holder and row.token == self._standing.token
-        previous = row.holder
-        if ours:
-            standing = _Standing(row.token, self._holder, self._standing.taken_from)
-        elif row.expires_at <= now:
+        taken_from = self._standing.taken_from
+        if row.holder != self._holder:
+            if row.expires_at > now:
+                return _Standing(None, row.holder)
+            taken_from = row.holder or None
             row.holder, row.token = self._holder, row.token + 1
-            standing = _Standing(row.token, self._holder, previous or None)
-        else:
-            return _Standing(None, row.holder)
         row.expires_at = now + self._ttl
-        return standing
+        return _Standing(row.token, self._holder, taken_from)
 
     def _release(self, session: Session) -> None:
         row, now = self._locked(session)
-        if row.holder == self._holder and row.token == self._standing.token:
+        if row.holder == self._holder:
             # The row stays, and its token with it: a token never comes twice.
             row.holder, row.expires_at = _NOBODY, now
 

@@ -5,7 +5,7 @@ Every change is one transaction that also moves the cursor, and only from where 
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import delete, insert, select
 from sqlalchemy.dialects import postgresql, sqlite
@@ -22,6 +22,9 @@ from workdeed.protocol.hashing import keccak
 from workdeed.protocol.signing import address_bytes
 
 TOPIC_BYTES: Final = 32
+CHUNK: Final = 500
+"""Rows that go into the database or come out of it at a time: PostgreSQL would end a transaction
+whose process is busy with all of them at once."""
 
 
 class CursorMovedError(ChainError):
@@ -215,7 +218,8 @@ class LogBook:
             }
             for block in blocks
         ]
-        session.execute(insert(BlockRow), rows)
+        for part in _parts(rows):
+            session.execute(insert(BlockRow), part)
         if logs:
             kind = session.get_bind().dialect.name
             into = postgresql.insert(LogRow) if kind == "postgresql" else sqlite.insert(LogRow)
@@ -223,7 +227,8 @@ class LogBook:
                 {"chain_id": self._chain_id} | {name: getattr(log, name) for name in _COLUMNS}
                 for log in logs
             ]
-            session.execute(into.on_conflict_do_nothing(), values)
+            for part in _parts(values):
+                session.execute(into.on_conflict_do_nothing(), part)
 
     def _forget(self, session: Session, keep_from: int) -> None:
         session.execute(
@@ -243,11 +248,16 @@ class LogBook:
             )
             .where(LogRow.chain_id == self._chain_id, LogRow.block >= first)
             .order_by(LogRow.block, LogRow.log_index)
+            .execution_options(yield_per=CHUNK)
         )
         if last is not None:
             query = query.where(LogRow.block <= last)
         for row, timestamp in session.execute(query):
             yield _raw(row).event(self._suite, timestamp)
+
+
+def _parts(rows: Sequence[dict[str, Any]]) -> Iterable[Sequence[dict[str, Any]]]:
+    return (rows[at : at + CHUNK] for at in range(0, len(rows), CHUNK))
 
 
 def _raw(row: LogRow) -> RawLog:

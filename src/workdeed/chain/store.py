@@ -18,8 +18,8 @@ from sqlalchemy.engine import Engine
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from workdeed.chain.engines import is_conflict, is_outage, make_engine, parse_url, reason_of
-from workdeed.chain.errors import StoreError, StoreUnavailableError
+from workdeed.chain.engines import is_conflict, is_outage, make_engine, outage, parse_url, refusal
+from workdeed.chain.errors import StoreUnavailableError
 from workdeed.chain.migrations import upgrade
 
 T = TypeVar("T")
@@ -59,10 +59,7 @@ class Store:
                 upgrade(connection)
         except (SQLAlchemyError, OSError) as error:
             # The traceback of the cause may hold the URL with its password.
-            raise StoreError(
-                f"database: cannot open it ({reason_of(error, parsed)}); start it, or mend"
-                " `database`"
-            ) from None
+            raise refusal(error, parsed) from None
         return cls(engine)
 
     @property
@@ -130,10 +127,7 @@ class Store:
     def _raise(self, error: DBAPIError) -> NoReturn:
         if not is_outage(error):
             raise error
-        reason = reason_of(error, self._engine.url)
-        raise StoreUnavailableError(
-            f"database: it does not answer ({reason}); start it, then work goes on by itself"
-        ) from None
+        raise outage(error, self._engine.url) from None
 
 
 def _migrating(engine: Engine) -> Connection:

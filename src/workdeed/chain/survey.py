@@ -7,7 +7,7 @@ from sqlalchemy import Connection, inspect, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from workdeed.chain.engines import make_engine, parse_url, reason_of
+from workdeed.chain.engines import make_engine, parse_url, refusal
 from workdeed.chain.errors import StoreError
 from workdeed.chain.leases import LeaseState, lease_states
 from workdeed.chain.migrations import known_revisions, revision_of
@@ -66,10 +66,7 @@ def survey(url: str) -> Survey:
                 _check_rights(connection, found)
             return found
     except SQLAlchemyError as error:
-        raise StoreError(
-            f"database: it cannot be used ({reason_of(error, parsed)}); start it, or mend"
-            " `database`"
-        ) from None
+        raise refusal(error, parsed) from None
     finally:
         engine.dispose()
 

@@ -13,20 +13,23 @@ import pytest
 from chain_support import BASE_FEE, SUITE, FakeChain, FakeNode, FakeRpc, StubSigner, address
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import Engine, event, select
+from sqlalchemy import Engine, event, insert, select
+from sqlalchemy.orm import Session
 
 from tests.postgres import PostgresServer
+from workdeed.chain import engines
 from workdeed.chain.bindings.codec import Call
 from workdeed.chain.bindings.desk import JobRevised
 from workdeed.chain.effects import Effect, EffectState, OutboxEntry
 from workdeed.chain.fees import FeeSettings
 from workdeed.chain.follower import Follower, FollowerBehindError, FollowerSettings
 from workdeed.chain.leases import Lease, LeaseLostError, follower_lease, lease_states, new_holder
+from workdeed.chain.logbook import RawLog
 from workdeed.chain.mirror import Mirror
 from workdeed.chain.outbox import Outbox, OutboxSettings
 from workdeed.chain.rpc import RpcUnavailable
 from workdeed.chain.store import Store, StoreUnavailableError
-from workdeed.chain.tables import LeaseRow
+from workdeed.chain.tables import LeaseRow, LogRow
 
 pytestmark = pytest.mark.postgres
 
@@ -621,6 +624,47 @@ async def test_a_standby_takes_over_the_reading(chain: FakeChain, stores: list[S
             assert await one.lease.keep()
             assert await one.events() == chain.events()
         assert await other.events() == chain.events()
+
+
+async def test_a_long_reading_is_not_ended_as_idle(
+    stores: list[Store], postgres: str, chain: FakeChain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server ends a transaction that rests; one that decodes many logs does not rest."""
+    writer = Reader(chain, stores[0])
+    async with writer.lease:
+        await writer.mirror.refresh()
+
+    def multiply(session: Session) -> None:
+        row = session.scalars(select(LogRow).limit(1)).one()
+        names = ("chain_id", "block", "block_hash", "tx_hash", "address", "topics", "data")
+        common = {name: getattr(row, name) for name in names}
+        session.execute(insert(LogRow), [common | {"log_index": n} for n in range(10, 3_010)])
+
+    await stores[0].transaction(multiply)
+    monkeypatch.setattr(engines, "IDLE_SECONDS", 1.0)
+    store = Store.open(postgres)
+    decode = RawLog.event
+
+    def slow(*arguments: object) -> object:
+        time.sleep(0.0005)
+        return decode(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(RawLog, "event", slow)
+    _, events = await Reader(chain, store).follower.book.events()
+    assert len(events) == 3_000 + len(chain.events())
+    await store.close()
+
+
+async def test_a_lease_that_was_taken_without_an_answer_is_known_again(
+    stores: list[Store], postgres: str
+) -> None:
+    """The server went away in the middle of the commit; nobody has to wait until it expires."""
+    one = lease(stores[0])
+    await stores[0].transaction(lambda session: one._take(session) and None)
+    assert not one.held
+    assert await one.keep()
+    assert one.token == 1
+    await stores[0].transaction(one.fence())
 
 
 async def test_a_page_read_under_a_lost_lease_is_not_stored(

@@ -140,7 +140,7 @@ def test_a_migration_that_fails_leaves_the_database_as_it_was(
 
     with monkeypatch.context() as patch:
         patch.setattr(Operations, "create_table", fail)
-        with pytest.raises(StoreError, match="cannot open"):
+        with pytest.raises(StoreError, match="cannot be used"):
             Store.open(database)
     with engine.connect() as connection:
         assert inspect(connection).get_table_names() == []

@@ -107,7 +107,7 @@ async def test_a_database_in_memory_works_for_one_process() -> None:
 def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.sqlite"
     path.write_text("this is no database, but it is long enough to look like one" * 20)
-    with pytest.raises(StoreError, match="cannot open"):
+    with pytest.raises(StoreError, match="cannot be used"):
         Store.open(str(path))
 
 

@@ -106,7 +106,7 @@ def test_a_user_that_may_make_no_tables_is_a_problem(
     url = postgres.replace("//keeper@", f"//guest_{schema}@")
     with pytest.raises(StoreError, match=f'GRANT CREATE ON SCHEMA "{schema}" TO "guest_{schema}"'):
         survey(url)
-    with pytest.raises(StoreError, match="cannot open it"):
+    with pytest.raises(StoreError, match="cannot be used"):
         Store.open(url)
 
 
