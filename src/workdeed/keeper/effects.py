@@ -170,6 +170,9 @@ class EffectDesk:
             self._log.warning("effect_failed", key=entry.key, reason=entry.reason)
         else:
             self._failed.pop(entry.key, None)
+            # Planned again, it is looked up again: a deep reorg may undo it before the books show
+            # it, and then no rewind of theirs tells of it.
+            self._passed.pop(entry.key, None)
             self._log.info("effect_done", key=entry.key, state=entry.state.value)
 
     def _tell(self, pending: Sequence[OutboxEntry]) -> None:

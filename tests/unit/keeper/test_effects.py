@@ -114,6 +114,20 @@ async def test_what_is_done_is_left_alone(
     assert outbox.submitted == ["close:1"]
 
 
+async def test_a_success_that_a_reorg_undid_before_the_books_showed_it_is_passed_on_again(
+    desk: EffectDesk, outbox: FakeOutbox, opened: Chain
+) -> None:
+    """The outbox saw a later head than the books, which then had nothing to rewind."""
+    await desk.plan(opened.view(), planned())
+    outbox.settles = [entry("close:1", EffectState.FINAL)]
+    await desk.step(opened.view())
+    await desk.plan(opened.view(), planned())
+    assert outbox.submitted == ["close:1", "close:1"]
+    opened.close(1, 0)
+    await desk.plan(opened.view(), planned())
+    assert outbox.submitted == ["close:1", "close:1"]
+
+
 async def test_a_failure_is_tried_again_once_a_window(
     desk: EffectDesk,
     outbox: FakeOutbox,
