@@ -24,6 +24,10 @@ WORD = Fields(
 )
 
 
+LATEST, PREVIOUS = 2**32 - 1, 2**31 + 1
+"""Windows that hold the highest and the lowest bit of their fields."""
+
+
 @settings(deadline=None)
 @given(values=WORD.values())
 def test_word_round_trips(words: Contract, values: Values) -> None:
@@ -89,15 +93,15 @@ def test_final_report_is_the_previous_one_while_the_challenge_runs(
 ) -> None:
     evm.env.timestamp = now
     values = WORD.highest() | {
-        "window": 8,
-        "previous": 6,
+        "window": LATEST,
+        "previous": PREVIOUS,
         "accepted_at": now - age,
         "slot": slot,
     }
 
     final = tuple(words.report_final(words.report_pack(tuple(values.values())), 100))
 
-    assert final == ((8, slot) if is_final else (6, 1 - slot))
+    assert final == ((LATEST, slot) if is_final else (PREVIOUS, 1 - slot))
 
 
 def test_restored_report_is_final(words: Contract) -> None:
