@@ -365,9 +365,9 @@ def test_a_batch_that_somebody_else_announced_is_executed(governed: Governed) ->
         calls = [TimelockCall(call.to, 0, call.data) for call in wanted[:size]]
         columns = [[call[column] for call in calls] for column in range(3)]
         salt = size.to_bytes(32, "big")
-        contract.functions.schedule_batch(*columns, NO_SALT, salt, DELAY).transact(
-            {"from": account(GOVERNOR)}
-        )
+        batch = [*columns, NO_SALT, salt, DELAY]
+        announce = contract.encode_abi("schedule_batch", args=batch)
+        governed.send_raw({"to": timelock.address, "data": announce}, GOVERNOR)
         operation = "0x" + batch_id(calls, NO_SALT, salt).hex()
         assert governed.state(operation) == "waiting"
         done = governed.execute(operation)
@@ -414,10 +414,11 @@ def test_a_lot_is_put_up_and_bought(governed: Governed) -> None:
     assert kicked.endswith("lot 1 amount 2")
     assert "lot 1 is for sale" in governed.type("auction", "kick", by=ANYONE, code=1)
     governed.travel(60)
-    shown = governed.json("auction", "show")
-    # Half of the fall from 100 to 0.1 protocol tokens for each of the two dollars is over.
-    assert abs(int(shown["price"]) - 100_100 * 10**15) < 5 * 10**18
-    assert "price: 10" in governed.type("auction", "buy", "--dry-run")
+    shown = int(governed.json("auction", "show")["price"])
+    told = governed.type("auction", "buy", "--dry-run").partition("price: ")[2].split()[0]
+    # Half of the fall from 100 to 0.1 protocol tokens for each of the two dollars is over, and what
+    # the commands take: the chain's time is that of the machine.
+    assert 80 < float(told) <= shown / 10**18 <= 100.1
     dear = governed.type("auction", "buy", "--max-price", "10", by=TREASURY, code=1)
     assert "max_price: lot 1 costs" in dear
     assert "balance: " in governed.type("auction", "buy", by=OPERATOR, code=1)
