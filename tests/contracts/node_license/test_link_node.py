@@ -51,6 +51,16 @@ def test_owner_links_a_node_that_signed(system: System, license_id: int) -> None
     assert system.licenses.eligible(license_id)
 
 
+def test_node_reads_back_to_its_last_bit(system: System) -> None:
+    keys = [private_key(f"node {index}") for index in range(8)]
+    assert {int(address_of(key), 16) % 2 for key in keys} == {0, 1}
+
+    for key in keys:
+        license_id = system.issue(system.operators[0])
+        system.link(license_id, key)
+        assert system.licenses.node_of(license_id) == address_of(key)
+
+
 def test_oracle_license_is_linked_but_never_placed(system: System) -> None:
     license_id = system.issue(system.operators[0], ORACLE)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.contracts import evm
-from tests.contracts.system import GOOD, ZERO_ADDRESS, System, event
+from tests.contracts.system import GOOD, NODE, ZERO_ADDRESS, System, event
 
 
 def test_owner_sets_a_payout_address_and_takes_it_back(system: System) -> None:
@@ -19,6 +19,8 @@ def test_owner_sets_a_payout_address_and_takes_it_back(system: System) -> None:
     }
     assert tuple(system.licenses.payee_of(license_id)) == (system.stranger, GOOD)
     assert system.licenses.node_of(license_id) == system.node_of(license_id)
+    assert system.licenses.kind_of(license_id) == NODE
+    assert system.licenses.eligible(license_id)
 
     system.licenses.set_payout(license_id, ZERO_ADDRESS, sender=owner)
 

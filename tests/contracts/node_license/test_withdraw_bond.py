@@ -38,7 +38,7 @@ def requested_of_a_seat(system: System) -> str:
 
 
 def test_owner_gets_the_request_exactly_at_the_delay(bonded: System) -> None:
-    license_id = requested(bonded, 5)
+    license_id = requested(bonded, 7)
     owner = bonded.operators[0]
     bonded.licenses.set_payout(license_id, bonded.stranger, sender=owner)
     bonded.wait(DELAY - 1)
@@ -46,16 +46,16 @@ def test_owner_gets_the_request_exactly_at_the_delay(bonded: System) -> None:
         bonded.licenses.withdraw_bond(license_id, sender=owner)
     bonded.wait(1)
 
-    assert bonded.licenses.withdraw_bond(license_id, sender=owner) == 5
+    assert bonded.licenses.withdraw_bond(license_id, sender=owner) == 7
 
     assert event(bonded.licenses, "BondWithdrawn") == {
         "license_id": license_id,
         "owner": owner,
-        "amount": 5,
+        "amount": 7,
     }
-    assert bond_of(bonded, license_id) == Bond(MIN_NODE - 5, 0, 0)
-    assert bonded.licenses.bonds_held() == MIN_NODE - 5 == balance(bonded, bonded.licenses)
-    assert balance(bonded, owner) == 5
+    assert bond_of(bonded, license_id) == Bond(MIN_NODE - 7, 0, 0)
+    assert bonded.licenses.bonds_held() == MIN_NODE - 7 == balance(bonded, bonded.licenses)
+    assert balance(bonded, owner) == 7
     assert balance(bonded, bonded.stranger) == 0
 
 

@@ -102,6 +102,18 @@ def test_cooldown_follows_a_transferred_license(system: System) -> None:
         system.freeze(license_id)
 
 
+def test_cooldown_of_a_node_follows_its_license_to_a_buyer(system: System) -> None:
+    """It is the license's own by then: the buyer was never frozen, and the node is gone."""
+    license_id = system.issue_node()
+    system.freeze(system.node_of(license_id))
+    system.wait(system.freeze_period)
+    owner, buyer = system.operators[:2]
+    system.licenses.transferFrom(owner, buyer, license_id, sender=owner)
+
+    with evm.reverts("trust: freeze cooldown"):
+        system.freeze(license_id)
+
+
 def test_cooldown_follows_a_node_to_another_license(system: System) -> None:
     license_id = system.issue_node()
     node = system.node_of(license_id)
