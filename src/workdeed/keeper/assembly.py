@@ -200,9 +200,9 @@ async def assemble(base: Base, stack: AsyncExitStack) -> Parts:
     oracle = builder.oracle()
     desk = await builder.desk()
     dispatcher = builder.dispatcher()
-    duties = [*builder.oracle_duties(oracle, desk), *await builder.duties(oracle, desk)]
-    if base.settings.duties.dispatch:
-        duties.append(Duty("dispatch", dispatcher.run))
+    # First comes what somebody waits for: duties start in this order.
+    duties = [Duty("dispatch", dispatcher.run)] if base.settings.duties.dispatch else []
+    duties += [*builder.oracle_duties(oracle, desk), *await builder.duties(oracle, desk)]
     loop = Loop(
         base.mirror,
         base.clock,

@@ -51,10 +51,12 @@ class SpecSync:
         self._metrics = metrics
         self._member = member
         self._pauses: Pauses[bytes] = Pauses(now)
+        self._wanted: set[bytes] = set()
+        self._wanted_at: tuple[int, int] | None = None
 
     async def run(self, view: View) -> None:
         """Drop what is not needed and try once to get what is missing."""
-        wanted = specs_on_chain(view.books, view.window)
+        wanted = self._on_chain(view)
         self._specs.keep(wanted)
         missing = self._specs.missing(wanted)
         keepers = self._addresses.keepers(view.books, without=self._member)
@@ -64,6 +66,13 @@ class SpecSync:
                 await self._fetch(spec_hash, keepers)
         self._metrics.specs.set(len(self._specs))
         self._metrics.missing_specs.set(len(self._specs.missing(wanted)))
+
+    def _on_chain(self, view: View) -> set[bytes]:
+        """Return the specs on chain; found anew only when that may have changed."""
+        if self._wanted_at != (view.version, view.window):
+            self._wanted = specs_on_chain(view.books, view.window)
+            self._wanted_at = view.version, view.window
+        return self._wanted
 
     async def _fetch(self, spec_hash: bytes, keepers: list[str]) -> None:
         name = f"spec {to_hex(spec_hash)}"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from books_support import Chain
 from http_support import FakeEndpoints
 
+from workdeed.chain.books import Books
 from workdeed.keeper.logs import OnceLog
 from workdeed.keeper.metrics import Metrics
 from workdeed.keeper.peers import AddressBook
@@ -93,3 +95,24 @@ async def test_an_own_find_needs_no_keeper(
     chain.open_job(1, spec=SPEC)
     await sync.run(chain.view())
     assert endpoints.asked == []
+
+
+async def test_books_that_did_not_change_are_not_searched_again(
+    sync: SpecSync, chain: Chain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With thousands of jobs the search held up a dispatch at every poll."""
+    searched: list[int] = []
+
+    def search(_: Books, window: int) -> set[bytes]:
+        searched.append(window)
+        return set()
+
+    monkeypatch.setattr("workdeed.keeper.specsync.specs_on_chain", search)
+    view = chain.view()
+    for _ in range(3):
+        await sync.run(view)
+    assert searched == [view.window]
+    await sync.run(replace(view, version=view.version + 1))
+    chain.to_window(view.window + 1)
+    await sync.run(chain.view())
+    assert searched == [view.window, view.window, view.window + 1]
