@@ -68,6 +68,18 @@ def test_again_once_a_freeze_is_over(system: System) -> None:
     assert both(system, license_id)
 
 
+def test_again_after_a_relink_however_late(system: System) -> None:
+    """The time of a relink stands beside the flag of the bond: with its highest bit set."""
+    system.wait(2**39)
+    license_id = system.issue_node()
+    system.licenses.unlink_node(license_id, sender=system.operators[0])
+    assert system.licenses.relink_at(license_id) > 2**39
+
+    system.link(license_id, private_key("another node"))
+
+    assert both(system, license_id)
+
+
 def test_not_once_the_owner_is_unverified(system: System) -> None:
     license_id = system.issue_node()
     system.trust.revoke(system.operators[0], sender=system.issuer)
