@@ -15,7 +15,7 @@ from typing import Any
 from tests.chaos.crash import POINTS, Crash
 from tests.chaos.judge import Judge, Verdict
 from tests.chaos.proxy import Proxy, open_proxy
-from tests.chaos.victim import SENDER, Beat, Order
+from tests.chaos.victim import BLOCKS_A_NAME, NO_END, SENDER, Beat, Order
 from tests.chaos.victims import Victims
 from tests.chaos.world import World, open_world
 from workdeed.chain.fees import GWEI
@@ -26,8 +26,11 @@ ROUNDS_A_BLOCK = 3
 PACE_SECONDS, MAX_PACE_SECONDS = 0.03, 0.5
 """The least time from one block to the next, and the time after which no victim is waited for."""
 
-PATIENCE_BLOCKS = 600
-"""Blocks without faults after which what is still missing counts as lost: 60 windows."""
+PATIENCE_BLOCKS = 300
+"""Blocks without faults after which what is still missing counts as lost: 30 windows."""
+
+STILL_SECONDS = 5.0
+"""The same where the chain is to stand still until a victim is up again."""
 
 LOOK_BLOCKS = 10
 MAX_ROUNDS = 60
@@ -38,6 +41,9 @@ BAD_SHARE = 0.1
 
 RATES = (0.0, 0.2, 5.0, 100.0)
 """How fast a clock runs that is wrong."""
+
+SIGNING_POINTS = ("journal:after", "journal:after", "signature:after", "outbox:stored")
+"""Where a process dies that has signed, but whose signature led to nothing yet: met more often."""
 
 POINT_SHARE = 0.7
 """Share of the kills that are meant for a crash point; not all come to theirs."""
@@ -57,6 +63,7 @@ class Tally:
         faults: how many faults of each kind.
         points: how many processes died at each crash point; "random" at any other moment.
         depths: how many reorgs replaced so many blocks.
+        dropped: transactions that reorgs took out of the chain.
         requests: how many requests a bad node spoiled, by how.
         nonces: what was done to the sender's transactions, by kind.
         wanted: effects that had to happen.
@@ -69,6 +76,7 @@ class Tally:
     depths: Counter[int] = field(default_factory=Counter)
     requests: Counter[str] = field(default_factory=Counter)
     nonces: Counter[str] = field(default_factory=Counter)
+    dropped: int = 0
     wanted: int = 0
     lost: list[str] = field(default_factory=list)
     doubled: list[str] = field(default_factory=list)
@@ -87,6 +95,7 @@ class Tally:
         self.depths += other.depths
         self.requests += other.requests
         self.nonces += other.nonces
+        self.dropped += other.dropped
         self.wanted += other.wanted
         self.lost += other.lost
         self.doubled += other.doubled
@@ -103,6 +112,7 @@ class Tally:
             "wanted": self.wanted,
             "points": dict(sorted(self.points.items())),
             "depths": {str(depth): count for depth, count in sorted(self.depths.items())},
+            "dropped": self.dropped,
             "requests": dict(sorted(self.requests.items())),
             "nonces": dict(sorted(self.nonces.items())),
             "complaints": [*self.lost, *self.doubled, *self.differences, *self.broken],
@@ -120,6 +130,8 @@ class Episode:
         proxy: what the victims know as their node.
         folder: holds what they leave on disk.
         tally: what was done.
+        counts: whether the counter is moved meanwhile.
+        longest_block: seconds after which a block is made though no victim has acted.
 
     """
 
@@ -129,7 +141,8 @@ class Episode:
     proxy: Proxy
     folder: Path
     tally: Tally = field(default_factory=Tally)
-    counted: int = 0
+    counts: bool = True
+    longest_block: float = MAX_PACE_SECONDS
 
     def __post_init__(self) -> None:
         self.luck = random.Random(self.seed)
@@ -141,7 +154,7 @@ class Episode:
             rpc_url=self.proxy.url,
             database=str(self.folder / "keeper.db"),
             folder=str(self.folder),
-            counted=self.counted,
+            counted=NO_END if self.counts else 0,
             counted_from=await self.world.height(),
             first_window=self.world.first_window,
         )
@@ -149,6 +162,7 @@ class Episode:
         try:
             await self._open_jobs(1)
             await faults(self)
+            await self._stop_counting()
             with self.victims.running(self.order):
                 verdict = await self._finish()
         finally:
@@ -162,7 +176,7 @@ class Episode:
         for index in range(reorgs):
             if index % 8 == 4:
                 await self._open_jobs(1)
-            with self.victims.running(self.order):
+            with self.victims.running(self.next_order()):
                 await self.world.pass_blocks(self.luck.randint(4, 10))
                 if self.luck.random() < 0.7:
                     await self._replace_blocks()
@@ -180,7 +194,7 @@ class Episode:
         while sum(proxy.done.values()) < faults:
             if len(self.world.jobs) < first + 4:
                 await self._open_jobs(1)
-            with self.victims.running(self.order):
+            with self.victims.running(self.next_order()):
                 await self.world.pass_blocks(self.luck.randint(10, 40))
             self.tally.faults["kill"] += 1
             self.tally.points["random"] += 1
@@ -254,7 +268,8 @@ class Episode:
     async def _replace_blocks(self) -> None:
         depth = self._depth()
         keep = self.luck.choice((0.0, 0.5, 1.0))
-        await self.world.reorg(depth, keep, [SENDER.address], self.luck)
+        lost = await self.world.reorg(depth, keep, [SENDER.address], self.luck)
+        self.tally.dropped += lost
         self.tally.faults["reorg"] += 1
         self.tally.depths[depth] += 1
 
@@ -272,21 +287,28 @@ class Episode:
                 await self._open_jobs(1)
             if index == kills // 2:
                 await self._blacklist()
+            # Half of the victims come back to the turn in which they died, half to a later one.
+            self.longest_block = self.luck.choice((MAX_PACE_SECONDS, STILL_SECONDS))
             crash = self._crash() if self.luck.random() < POINT_SHARE else None
             rounds = MAX_ROUNDS if crash else self.luck.choice((0, 1, 10, 20))
             life = self.luck.uniform(0.0, 0.3)
-            ending = await self.victims.sacrifice(self.with_crash(crash), rounds, life)
+            ending = await self.victims.sacrifice(self.next_order(crash), rounds, life)
             if ending != "broken":
                 self.tally.faults["kill"] += 1
                 at = crash.point if crash and ending == "point" else "random"
                 self.tally.points[at] += 1
+        self.longest_block = MAX_PACE_SECONDS
 
-    def with_crash(self, crash: Crash | None) -> Order:
-        """Return the order with a place to die."""
-        return replace(self.order, crash=crash)
+    def next_order(self, crash: Crash | None = None) -> Order:
+        """Return what the next victim is told: where it dies, and which member is silent."""
+        silent = self.luck.choice((-1, -1, 0, 1, 2, 3))
+        if silent >= 0:
+            self.tally.faults["silent_oracle"] += 1
+        return replace(self.order, crash=crash, silent=silent)
 
     def _crash(self) -> Crash:
-        return Crash(self.luck.choice(POINTS), self.luck.choice((1, 1, 1, 2, 3, 5)))
+        point = self.luck.choice(POINTS if self.luck.random() < 0.6 else SIGNING_POINTS)
+        return Crash(point, self.luck.choice((1, 1, 1, 2, 3, 4, 6)))
 
     async def _mine(self) -> None:
         """Make blocks for ever, each once the victim had time to act on the one before."""
@@ -302,7 +324,7 @@ class Episode:
         began, seen = time.monotonic(), beat.count
         await asyncio.sleep(PACE_SECONDS)
         while beat.count < seen + ROUNDS_A_BLOCK:
-            if time.monotonic() > began + MAX_PACE_SECONDS:
+            if time.monotonic() > began + self.longest_block:
                 return
             await asyncio.sleep(PACE_SECONDS / 3)
 
@@ -314,17 +336,23 @@ class Episode:
     async def _blacklist(self) -> None:
         await self.world.blacklist(self.luck.choice(self.world.scene.licenses))
 
+    async def _stop_counting(self) -> None:
+        """Let no further name come up: those so far are to be counted."""
+        if self.counts:
+            blocks = await self.world.height() - self.order.counted_from
+            self.order = replace(self.order, counted=blocks // BLOCKS_A_NAME)
+
     async def _finish(self) -> Verdict:
         """Wait until nothing is missing, and a while longer: a doubled effect may come late."""
         judge = Judge(self.world.rpc, self.world.scene, [self.folder])
         stop = await self.world.height() + PATIENCE_BLOCKS
         while True:
-            verdict = await judge.judge(self.world.jobs, self.counted)
+            verdict = await judge.judge(self.world.jobs, self.order.counted)
             if not verdict.lost or await self.world.height() > stop:
                 break
             await self.world.pass_blocks(LOOK_BLOCKS)
         await self.world.pass_blocks(LOOK_BLOCKS)
-        return await judge.judge(self.world.jobs, self.counted)
+        return await judge.judge(self.world.jobs, self.order.counted)
 
     def _conclude(self, verdict: Verdict) -> None:
         name = f"seed {self.seed}"
@@ -345,7 +373,7 @@ class Part:
         faults: does so many faults to a world.
         count: how many, over all worlds of the kind.
         most: how many in one world at most.
-        counted: how often the counter is moved in a world.
+        counts: whether the counter is moved, which two keepers at a time would do twice.
 
     """
 
@@ -353,7 +381,7 @@ class Part:
     faults: Callable[[Episode, int], Awaitable[None]]
     count: int
     most: int
-    counted: int = 30
+    counts: bool = True
 
 
 PARTS: tuple[Part, ...] = (
@@ -361,7 +389,7 @@ PARTS: tuple[Part, ...] = (
     Part("reorgs", Episode.reorg, 100, 20),
     Part("bad node", Episode.bad_node, 1_000, 250),
     Part("nonces", Episode.nonces, 60, 15),
-    Part("twins", Episode.twins, 8, 4, counted=0),
+    Part("twins", Episode.twins, 8, 4, counts=False),
     Part("machine", Episode.machine, 40, 20),
 )
 """The long campaign."""
@@ -403,7 +431,7 @@ async def play(part: Part, faults: int, seed: int, folder: Path) -> Tally:
     async with open_world() as world, open_proxy(world.url, random.Random(seed)) as proxy:
         victims = Victims(world.scene, own)
         victims.warm_up()
-        episode = Episode(seed, world, victims, proxy, own, counted=part.counted)
+        episode = Episode(seed, world, victims, proxy, own, counts=part.counts)
         tally = await episode.play(lambda one: part.faults(one, faults))
     if tally.is_clean:
         shutil.rmtree(own)

@@ -62,6 +62,7 @@ from workdeed.keeper.stagger import Stagger
 from workdeed.keeper.view import View
 from workdeed.oracle.errors import OracleError
 from workdeed.oracle.evidence import EvidenceLog
+from workdeed.oracle.gather import Pace
 from workdeed.oracle.prober import Prober
 from workdeed.oracle.service import OracleService, Parts, ServiceSettings
 from workdeed.oracle.settings import RoundRules
@@ -75,10 +76,15 @@ from workdeed.protocol.hashing import keccak
 from workdeed.protocol.messages import NodeProfile, Report
 from workdeed.sdk.endpoints import Endpoints
 
-TURN_SECONDS = 3.0 * BLOCK_SECONDS
+TURN_SECONDS = 4.0 * BLOCK_SECONDS
 RULES = RoundRules(turn_seconds=TURN_SECONDS, open_windows=2)
 STRIKES = 2
 SLA_FLOOR = 5_000
+BLOCKS_A_NAME = 3
+NO_END = 10**6
+SPREAD = 100
+"""By how much the figures of the members differ."""
+
 POLL_SECONDS = 0.02
 SENDER = STRANGER
 """The account that pays gas; anvil funds it."""
@@ -98,8 +104,8 @@ class Order:
         folder: what is to outlive it: journals and stores.
         crash: where it dies by its own hand.
         confirmations: blocks below the head that count as settled.
-        counted: how many times the counter is to be moved, once each.
-        counted_from: the block from which on it is moved, one more every other block.
+        counted: for how many names the counter is moved at most.
+        counted_from: the block from which on it is moved, a name every `BLOCKS_A_NAME` blocks.
         bump_after_blocks: blocks after which a stuck transaction is replaced.
         max_fee_gwei: cap of the fee.
         first_window: the one from which the plan of what is measured is counted.
@@ -107,6 +113,7 @@ class Order:
         twin_of: folder of another victim; this one then only claims and closes, by what the members
             there stored.
         file_limit: bytes that a file may grow to, 0 for no limit: the disk is full there.
+        silent: the member that answers nobody, -1 for none.
         clock_rate: how fast this process's clock runs.
 
     """
@@ -125,6 +132,7 @@ class Order:
     witness: str = ""
     twin_of: str = ""
     file_limit: int = 0
+    silent: int = -1
     clock_rate: float = 1.0
 
     def to_json(self) -> str:
@@ -139,13 +147,18 @@ class Order:
         return cls(**content, crash=Crash(**crash) if crash else None)
 
 
-def measured(seed: int, window: int, pair: Pair) -> int:
-    """Return the figure that every member measures: mostly full service, at times none."""
+def measured(seed: int, member: int, window: int, pair: Pair) -> int:
+    """Return the figure that a member measures: mostly near full service, at times none.
+
+    No two members measure the same, so that what a report says depends on who answered: a turn that
+    is led again after a restart comes to another root, which nobody may sign.
+    """
     word = keccak(f"{seed} {window} {pair.job_id} {pair.license_id}".encode())
     kind, share = word[0] % 8, int.from_bytes(word[1:3], "big")
     if kind == 0:
         return 0
-    return UNIT if kind < 5 else SLA_FLOOR + share % (UNIT - SLA_FLOOR)
+    figure = UNIT if kind < 5 else SLA_FLOOR + SPREAD + share % (UNIT - SLA_FLOOR - SPREAD)
+    return figure - member * SPREAD // len(ORACLES)
 
 
 @dataclass
@@ -153,6 +166,7 @@ class PlannedProber:
     """Measures what the plan says, in windows before a restart too."""
 
     seed: int
+    member: int
     first_window: int
 
     async def run(self) -> None:
@@ -168,7 +182,7 @@ class PlannedProber:
     def close_window(self, window: int, pairs: tuple[Pair, ...]) -> WindowTally:
         """Return what the plan says of a window."""
         since = window - self.first_window
-        figures = tuple(measured(self.seed, since, pair) for pair in pairs)
+        figures = tuple(measured(self.seed, self.member, since, pair) for pair in pairs)
         return WindowTally(figures, keccak(b"an answer"))
 
 
@@ -183,10 +197,14 @@ class Counting:
     counter: Counter
     order: Order
     passed: set[int] = field(default_factory=set)
+    window: int = 0
 
     async def run(self, view: View) -> None:
-        """Hand over what is due by now; after a start and a reorg, all of it again."""
-        due = (view.head.number - self.order.counted_from) // 2
+        """Hand over what is due by now; after a start, a reorg and a window, all of it again."""
+        if view.window != self.window:
+            self.window = view.window
+            self.passed.clear()
+        due = (view.head.number - self.order.counted_from) // BLOCKS_A_NAME
         for name in range(100, 100 + min(due, self.order.counted)):
             if name not in self.passed:
                 await self.outbox.submit(Effect(f"act:{name}", self.counter.act(name)))
@@ -230,6 +248,8 @@ class Victim:
         self._rpc = RpcClient(order.rpc_url, timeout=5)
         self._signatures = SignatureLog(self._folder / "signatures.jsonl")
         self._wire = OracleWire()
+        if order.silent >= 0:
+            self._wire.silent.add(ORACLES[order.silent].address)
         self._placements = PlacementWire(scene.deployment.domain(ESCROW_DOMAIN), self._signatures)
         self._addresses = AddressBook(
             {index + 1: f"http://oracle-{index + 1}.test" for index in range(len(ORACLES))}
@@ -355,12 +375,12 @@ class Victim:
             chain=self._reader,
             member=member,
             store=store,
-            prober=cast("Prober", PlannedProber(self._order.seed, self._order.first_window)),
+            prober=cast("Prober", PlannedProber(self._order.seed, index, self._order.first_window)),
             evidence=EvidenceLog(state / "evidence"),
             peers=WirePeers(signer.address, self._wire),
         )
         settings = ServiceSettings(RULES, domain, max_skew=float("inf"), stagger=BLOCK_SECONDS)
-        service = OracleService(parts, settings)
+        service = OracleService(parts, settings, pace=Pace(self._clock.now, _nap))
         self._wire.services[signer.address] = service
         return service
 
@@ -419,6 +439,11 @@ class Victim:
         stagger = Stagger(ORACLES[0].address, 0.0)
         rule = ClaimRule("all", 0, stagger)
         return Settling(self._suite.escrow, source, self._desk, rule, stagger)
+
+
+async def _nap(_: float) -> None:
+    """Wait a moment: turns are measured by the chain's time, which runs faster than the world's."""
+    await asyncio.sleep(POLL_SECONDS)
 
 
 def _stored(store: OracleStore, books: Books, window: int) -> Iterator[StoredReport]:
