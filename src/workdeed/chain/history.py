@@ -1,6 +1,6 @@
 """The events of a chain, and the books at any block of it."""
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from typing import Final
 
@@ -8,6 +8,9 @@ from workdeed.chain.bindings.codec import LoggedEvent
 from workdeed.chain.books import Books, BooksError
 
 CACHED_BOOKS: Final = 8
+
+DROPPED_AT_ONCE: Final = 10_000
+"""Events that are worth the work of dropping them, which copies the books."""
 
 
 class History:
@@ -98,6 +101,15 @@ class History:
         self._floor = block
         self._kept = {number: kept for number, kept in self._kept.items() if number > block}
         self._kept[block] = books
+
+    def drop_older(self, timestamp: int) -> None:
+        """Forget events from before a time (Unix seconds), once there are many of them.
+
+        Books from that time on can still be had.
+        """
+        count = bisect_left(self._events, timestamp, key=lambda logged: logged.timestamp)
+        if count >= DROPPED_AT_ONCE:
+            self.drop_before(self._events[count - 1].block)
 
     def events(self, first: int, last: int) -> Sequence[LoggedEvent]:
         """Return the events of the blocks `first`..`last`."""

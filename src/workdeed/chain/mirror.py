@@ -38,11 +38,16 @@ class Mirror:
     Args:
         follower: reads the chain.
         escrow_address: the escrow, which pairs and leaves name.
+        keep_seconds: for how long before the head events are kept in memory and books can be had;
+            None for ever.
 
     """
 
-    def __init__(self, follower: Follower, escrow_address: str) -> None:
+    def __init__(
+        self, follower: Follower, escrow_address: str, *, keep_seconds: int | None = None
+    ) -> None:
         self._follower = follower
+        self._keep_seconds = keep_seconds
         self._escrow = escrow_address
         self._history = self._blank()
         self._generation = -1
@@ -79,6 +84,8 @@ class Mirror:
             on_page(update)
             if update.caught_up:
                 break
+        if self._keep_seconds is not None:
+            self._history.drop_older(update.head.timestamp - self._keep_seconds)
         found = MirrorUpdate(update.head, self._history.block, tuple(self._new), self._cut)
         self._new, self._cut = [], None
         return found

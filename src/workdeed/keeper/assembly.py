@@ -68,11 +68,15 @@ from workdeed.oracle.settings import ProbeSettings, RoundRules, max_skew
 from workdeed.oracle.snapshots import ChainReader
 from workdeed.placement import Profiles
 from workdeed.protocol.eip712 import COMMITTEE_DOMAIN, ESCROW_DOMAIN
+from workdeed.protocol.limits import MAX_WINDOWS
 from workdeed.sdk.endpoints import Endpoints
 from workdeed.sdk.session import check_chain
 
 DRIFT_BLOCKS = 3
 """Blocks by which the keeper's idea of the chain's time may run ahead of the head."""
+
+KEPT_WINDOWS = MAX_WINDOWS + 2
+"""Windows of events in memory: no report settles older ones, and none is placed by them."""
 
 MESH_SECONDS = 10.0
 """Time between two looks whether the other members answer."""
@@ -138,7 +142,7 @@ async def open_base(
     if reading is not None:
         await stack.enter_async_context(reading)
     follower = _follower(settings, deployment, suite, source, store, reading)
-    mirror = Mirror(follower, suite.escrow.address)
+    mirror = Mirror(follower, suite.escrow.address, keep_seconds=KEPT_WINDOWS * deployment.window)
     specs = SpecStore(settings.state_dir / "specs")
     endpoints = Endpoints(
         allow_private=settings.allow_private_endpoints,

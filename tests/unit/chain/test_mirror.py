@@ -3,8 +3,9 @@
 from collections.abc import AsyncIterator
 
 import pytest
-from chain_support import SUITE, FakeChain, FakeRpc
+from chain_support import BLOCK_SECONDS, SUITE, FakeChain, FakeRpc
 
+from workdeed.chain import history
 from workdeed.chain.bindings.tariff import ClassSet
 from workdeed.chain.books import Books
 from workdeed.chain.follower import Follower, FollowerSettings
@@ -165,4 +166,31 @@ async def test_a_rewind_below_what_was_dropped_reads_the_database(
     chain.reorg(4, *[[price(90 + n)] for n in range(5)])
     update = await mirror.refresh()
     assert update.rewound_to == -1
+    assert mirror.books == fresh(chain)
+
+
+async def test_old_events_leave_memory_and_not_the_database(
+    chain: FakeChain, rpc: FakeRpc, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A keeper of a long chain kept every event in memory for ever."""
+    monkeypatch.setattr(history, "DROPPED_AT_ONCE", 2)
+    mirror = Mirror(follow(rpc, store), ESCROW, keep_seconds=3 * BLOCK_SECONDS)
+    update = await mirror.refresh()
+    assert list(update.events) == chain.events()
+    assert mirror.books == fresh(chain)
+    kept = mirror.history.events(0, 10)
+    assert 0 < len(kept) < len(chain.events())
+    assert all(one.timestamp >= update.head.timestamp - 3 * BLOCK_SECONDS for one in kept)
+    assert len((await follow(rpc, store).book.events())[1]) == len(chain.events())
+
+
+async def test_a_reorg_below_what_is_in_memory_reads_the_database_anew(
+    chain: FakeChain, rpc: FakeRpc, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(history, "DROPPED_AT_ONCE", 2)
+    mirror = Mirror(follow(rpc, store), ESCROW, keep_seconds=3 * BLOCK_SECONDS)
+    await mirror.refresh()
+    chain.reorg(9, *[[price(50 + number)] for number in range(10)])
+    update = await mirror.refresh()
+    assert update.rewound_to is not None
     assert mirror.books == fresh(chain)
