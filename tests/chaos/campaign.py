@@ -1,367 +1,22 @@
-"""Campaigns: worlds in which victims work while faults are done to them, and the judge's sum."""
+"""Campaigns: worlds in which victims work while faults are done to them, and what they came to."""
 
 from __future__ import annotations
 
-import asyncio
 import random
 import shutil
-import time
-from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from tests.chaos.crash import POINTS, Crash
-from tests.chaos.judge import Judge, Verdict
-from tests.chaos.proxy import Proxy, open_proxy
-from tests.chaos.victim import BLOCKS_A_NAME, NO_END, SENDER, Beat, Order
+from tests.chaos.committees import Committee
+from tests.chaos.episode import Episode
+from tests.chaos.proxy import open_proxy
+from tests.chaos.tally import Tally
 from tests.chaos.victims import Victims
-from tests.chaos.world import World, open_world
-from workdeed.chain.fees import GWEI
-
-ROUNDS_A_BLOCK = 3
-"""Rounds that a victim gets from one block to the next, however busy the machine is."""
-
-PACE_SECONDS, MAX_PACE_SECONDS = 0.03, 0.5
-"""The least time from one block to the next, and the time after which no victim is waited for."""
-
-PATIENCE_BLOCKS = 300
-"""Blocks without faults after which what is still missing counts as lost: 30 windows."""
-
-STILL_SECONDS = 5.0
-"""The same where the chain is to stand still until a victim is up again."""
-
-LOOK_BLOCKS = 10
-MAX_ROUNDS = 60
-"""Rounds after which a victim that did not come to its crash point is killed all the same."""
-
-BAD_SHARE = 0.1
-"""Share of its requests that a bad node spoils."""
-
-RATES = (0.0, 0.2, 5.0, 100.0)
-"""How fast a clock runs that is wrong."""
-
-SIGNING_POINTS = ("journal:after", "journal:after", "signature:after", "outbox:stored")
-"""Where a process dies that has signed, but whose signature led to nothing yet: met more often."""
-
-POINT_SHARE = 0.7
-"""Share of the kills that are meant for a crash point; not all come to theirs."""
-
-DEEPEST = 6
-"""Blocks that a reorg replaces at most: thrice the confirmations."""
-
+from tests.chaos.world import open_world
 
 Say = Callable[[str], None]
-
-
-@dataclass
-class Tally:
-    """What a campaign did, and what came of it.
-
-    Attributes:
-        faults: how many faults of each kind.
-        points: how many processes died at each crash point; "random" at any other moment.
-        depths: how many reorgs replaced so many blocks.
-        dropped: transactions that reorgs took out of the chain.
-        requests: how many requests a bad node spoiled, by how.
-        nonces: what was done to the sender's transactions, by kind.
-        wanted: effects that had to happen.
-        lost, doubled, differences, broken: a sentence for each that went wrong.
-
-    """
-
-    faults: Counter[str] = field(default_factory=Counter)
-    points: Counter[str] = field(default_factory=Counter)
-    depths: Counter[int] = field(default_factory=Counter)
-    requests: Counter[str] = field(default_factory=Counter)
-    nonces: Counter[str] = field(default_factory=Counter)
-    dropped: int = 0
-    wanted: int = 0
-    lost: list[str] = field(default_factory=list)
-    doubled: list[str] = field(default_factory=list)
-    differences: list[str] = field(default_factory=list)
-    broken: list[str] = field(default_factory=list)
-
-    @property
-    def is_clean(self) -> bool:
-        """Whether nothing went wrong."""
-        return not (self.lost or self.doubled or self.differences or self.broken)
-
-    def add(self, other: Tally) -> None:
-        """Add what another world came to."""
-        self.faults += other.faults
-        self.points += other.points
-        self.depths += other.depths
-        self.requests += other.requests
-        self.nonces += other.nonces
-        self.dropped += other.dropped
-        self.wanted += other.wanted
-        self.lost += other.lost
-        self.doubled += other.doubled
-        self.differences += other.differences
-        self.broken += other.broken
-
-    def to_json(self) -> dict[str, Any]:
-        """Return what `build/chaos.json` holds."""
-        return {
-            "faults": dict(sorted(self.faults.items())),
-            "lost": len(self.lost),
-            "doubled": len(self.doubled),
-            "books_balance": not self.differences,
-            "wanted": self.wanted,
-            "points": dict(sorted(self.points.items())),
-            "depths": {str(depth): count for depth, count in sorted(self.depths.items())},
-            "dropped": self.dropped,
-            "requests": dict(sorted(self.requests.items())),
-            "nonces": dict(sorted(self.nonces.items())),
-            "complaints": [*self.lost, *self.doubled, *self.differences, *self.broken],
-        }
-
-
-@dataclass
-class Episode:
-    """One world: jobs are opened and served while faults happen; then everything must finish.
-
-    Attributes:
-        seed: all chance follows from it.
-        world: the chain.
-        victims: starts the processes under test.
-        proxy: what the victims know as their node.
-        folder: holds what they leave on disk.
-        tally: what was done.
-        counts: whether the counter is moved meanwhile.
-        longest_block: seconds after which a block is made though no victim has acted.
-
-    """
-
-    seed: int
-    world: World
-    victims: Victims
-    proxy: Proxy
-    folder: Path
-    tally: Tally = field(default_factory=Tally)
-    counts: bool = True
-    longest_block: float = MAX_PACE_SECONDS
-
-    def __post_init__(self) -> None:
-        self.luck = random.Random(self.seed)
-
-    async def play(self, faults: Callable[[Episode], Any]) -> Tally:
-        """Let `faults` happen, then wait until all is done, and judge."""
-        self.order = Order(
-            seed=self.seed,
-            rpc_url=self.proxy.url,
-            database=str(self.folder / "keeper.db"),
-            folder=str(self.folder),
-            counted=NO_END if self.counts else 0,
-            counted_from=await self.world.height(),
-            first_window=self.world.first_window,
-        )
-        mining = asyncio.create_task(self._mine())
-        try:
-            await self._open_jobs(1)
-            await faults(self)
-            await self._stop_counting()
-            with self.victims.running(self.order):
-                verdict = await self._finish()
-        finally:
-            mining.cancel()
-            await asyncio.gather(mining, return_exceptions=True)
-        self._conclude(verdict)
-        return self.tally
-
-    async def reorg(self, reorgs: int) -> None:
-        """Replace blocks so many times while the victim works, and kill it now and then."""
-        for index in range(reorgs):
-            if index % 8 == 4:
-                await self._open_jobs(1)
-            with self.victims.running(self.next_order()):
-                await self.world.pass_blocks(self.luck.randint(4, 10))
-                if self.luck.random() < 0.7:
-                    await self._replace_blocks()
-                    await self.world.pass_blocks(self.luck.randint(1, 6))
-            self.tally.faults["kill"] += 1
-            self.tally.points["random"] += 1
-            if self.luck.random() < 0.3:
-                await self._replace_blocks()
-
-    async def bad_node(self, faults: int) -> None:
-        """Let the victim's node spoil so many requests, and kill the victim meanwhile."""
-        proxy, first = self.proxy, len(self.world.jobs)
-        proxy.share = BAD_SHARE
-        self.order = replace(self.order, witness=self.world.url)
-        while sum(proxy.done.values()) < faults:
-            if len(self.world.jobs) < first + 4:
-                await self._open_jobs(1)
-            with self.victims.running(self.next_order()):
-                await self.world.pass_blocks(self.luck.randint(10, 40))
-            self.tally.faults["kill"] += 1
-            self.tally.points["random"] += 1
-        proxy.share = 0.0
-        self.tally.faults["rpc"] += sum(proxy.done.values())
-        self.tally.requests += proxy.done
-
-    async def nonces(self, faults: int) -> None:
-        """Raise fees, drop what the pool holds, and use the sender's nonces for something else."""
-        for index in range(faults):
-            if index % 8 == 4:
-                await self._open_jobs(1)
-            with self.victims.running(self.order):
-                await self.world.pass_blocks(self.luck.randint(2, 8))
-                kind = self.luck.choice(("fee_above_cap", "fee_raised", "dropped", "nonce_taken"))
-                await self._disturb(kind)
-                await self.world.pass_blocks(self.luck.randint(2, 8))
-            self.tally.faults["nonce"] += 1
-            self.tally.nonces[kind] += 1
-            self.tally.faults["kill"] += 1
-            self.tally.points["random"] += 1
-
-    async def _disturb(self, kind: str) -> None:
-        world, cap = self.world, self.order.max_fee_gwei * GWEI
-        if kind == "dropped":
-            await world.drop_pending(SENDER.address)
-        elif kind == "nonce_taken":
-            await world.take_nonce(SENDER.address)
-        else:
-            world.base_fee = 2 * cap if kind == "fee_above_cap" else cap // 2
-            await world.pass_blocks(self.luck.randint(2, 12))
-            world.base_fee = 0
-            await world.settle_fee()
-
-    async def twins(self, faults: int) -> None:
-        """Run a second keeper with the same sender on a database of its own."""
-        folder = self.folder / "twin"
-        twin = replace(
-            self.order,
-            database=str(folder / "keeper.db"),
-            folder=str(folder),
-            twin_of=str(self.folder),
-            counted=0,
-        )
-        for _ in range(faults):
-            await self._open_jobs(1)
-            with self.victims.running(self.order), self.victims.running(twin):
-                await self.world.pass_blocks(self.luck.randint(20, 60))
-            self.tally.faults["twin"] += 1
-            self.tally.faults["kill"] += 2
-            self.tally.points["random"] += 2
-        with self.victims.running(self.order), self.victims.running(twin):
-            await self._finish()
-
-    async def machine(self, faults: int) -> None:
-        """Let disks be full and clocks run wrong."""
-        for index in range(faults):
-            if index % 6 == 2:
-                await self._open_jobs(1)
-            if index % 2:
-                kind, order = "clock", replace(self.order, clock_rate=self.luck.choice(RATES))
-            else:
-                limit = self.luck.choice((100, 1_000, 10_000, 50_000, 200_000))
-                kind, order = "disk", replace(self.order, file_limit=limit)
-            with self.victims.running(order):
-                await self.world.pass_blocks(self.luck.randint(8, 24))
-            self.tally.faults[kind] += 1
-            self.tally.faults["kill"] += 1
-            self.tally.points["random"] += 1
-
-    async def _replace_blocks(self) -> None:
-        depth = self._depth()
-        keep = self.luck.choice((0.0, 0.5, 1.0))
-        lost = await self.world.reorg(depth, keep, [SENDER.address], self.luck)
-        self.tally.dropped += lost
-        self.tally.faults["reorg"] += 1
-        self.tally.depths[depth] += 1
-
-    def _depth(self) -> int:
-        """Draw a depth: half of the reorgs stay within the confirmations."""
-        within = self.order.confirmations
-        if self.luck.random() < 0.5:
-            return self.luck.randint(1, within)
-        return self.luck.randint(within + 1, DEEPEST)
-
-    async def kill(self, kills: int) -> None:
-        """Kill the victim so many times, half of them at points; jobs come in meanwhile."""
-        for index in range(kills):
-            if index % 8 == 4:
-                await self._open_jobs(1)
-            if index == kills // 2:
-                await self._blacklist()
-            # Half of the victims come back to the turn in which they died, half to a later one.
-            self.longest_block = self.luck.choice((MAX_PACE_SECONDS, STILL_SECONDS))
-            crash = self._crash() if self.luck.random() < POINT_SHARE else None
-            rounds = MAX_ROUNDS if crash else self.luck.choice((0, 1, 10, 20))
-            life = self.luck.uniform(0.0, 0.3)
-            ending = await self.victims.sacrifice(self.next_order(crash), rounds, life)
-            if ending != "broken":
-                self.tally.faults["kill"] += 1
-                at = crash.point if crash and ending == "point" else "random"
-                self.tally.points[at] += 1
-        self.longest_block = MAX_PACE_SECONDS
-
-    def next_order(self, crash: Crash | None = None) -> Order:
-        """Return what the next victim is told: where it dies, and which member is silent."""
-        silent = self.luck.choice((-1, -1, 0, 1, 2, 3))
-        if silent >= 0:
-            self.tally.faults["silent_oracle"] += 1
-        return replace(self.order, crash=crash, silent=silent)
-
-    def _crash(self) -> Crash:
-        point = self.luck.choice(POINTS if self.luck.random() < 0.6 else SIGNING_POINTS)
-        return Crash(point, self.luck.choice((1, 1, 1, 2, 3, 4, 6)))
-
-    async def _mine(self) -> None:
-        """Make blocks for ever, each once the victim had time to act on the one before."""
-        beat = Beat(self.folder)
-        try:
-            while True:
-                await self.world.mine()
-                await self._until_acted(beat)
-        finally:
-            beat.close()
-
-    async def _until_acted(self, beat: Beat) -> None:
-        began, seen = time.monotonic(), beat.count
-        await asyncio.sleep(PACE_SECONDS)
-        while beat.count < seen + ROUNDS_A_BLOCK:
-            if time.monotonic() > began + self.longest_block:
-                return
-            await asyncio.sleep(PACE_SECONDS / 3)
-
-    async def _open_jobs(self, count: int) -> None:
-        for _ in range(count):
-            slots, windows = self.luck.randint(1, 3), self.luck.randint(2, 5)
-            await self.world.open_job(slots, windows)
-
-    async def _blacklist(self) -> None:
-        await self.world.blacklist(self.luck.choice(self.world.scene.licenses))
-
-    async def _stop_counting(self) -> None:
-        """Let no further name come up: those so far are to be counted."""
-        if self.counts:
-            blocks = await self.world.height() - self.order.counted_from
-            self.order = replace(self.order, counted=blocks // BLOCKS_A_NAME)
-
-    async def _finish(self) -> Verdict:
-        """Wait until nothing is missing, and a while longer: a doubled effect may come late."""
-        judge = Judge(self.world.rpc, self.world.scene, [self.folder])
-        stop = await self.world.height() + PATIENCE_BLOCKS
-        while True:
-            verdict = await judge.judge(self.world.jobs, self.order.counted)
-            if not verdict.lost or await self.world.height() > stop:
-                break
-            await self.world.pass_blocks(LOOK_BLOCKS)
-        await self.world.pass_blocks(LOOK_BLOCKS)
-        return await judge.judge(self.world.jobs, self.order.counted)
-
-    def _conclude(self, verdict: Verdict) -> None:
-        name = f"seed {self.seed}"
-        tally = self.tally
-        tally.wanted = verdict.wanted
-        tally.lost = [f"{name}: {text}" for text in verdict.lost]
-        tally.doubled = [f"{name}: {text}" for text in verdict.doubled]
-        tally.differences = [f"{name}: {text}" for text in verdict.differences]
-        tally.broken = [f"{name}: {text}" for text in self.victims.broken]
+Play = Callable[[int, int, Path], Awaitable[Tally]]
 
 
 @dataclass(frozen=True)
@@ -370,34 +25,60 @@ class Part:
 
     Attributes:
         name: what the table calls it.
-        faults: does so many faults to a world.
-        count: how many, over all worlds of the kind.
+        play: plays one world: its seed, the number of faults, its folder.
+        count: how many faults, over all worlds of the kind.
         most: how many in one world at most.
-        counts: whether the counter is moved, which two keepers at a time would do twice.
 
     """
 
     name: str
-    faults: Callable[[Episode, int], Awaitable[None]]
+    play: Play
     count: int
     most: int
-    counts: bool = True
+
+
+def on_chain(faults: Callable[[Episode, int], Awaitable[None]], *, counts: bool = True) -> Play:
+    """Return what plays a world on a chain of its own.
+
+    Args:
+        faults: does so many faults to it.
+        counts: whether the counter is moved, which two keepers at a time would do twice.
+
+    """
+
+    async def play(seed: int, count: int, folder: Path) -> Tally:
+        async with open_world() as world, open_proxy(world.url, random.Random(seed)) as proxy:
+            victims = Victims(world.scene, folder)
+            victims.warm_up()
+            episode = Episode(seed, world, victims, proxy, folder, counts=counts)
+            return await episode.play(lambda one: faults(one, count))
+
+    return play
+
+
+async def in_committees(seed: int, count: int, folder: Path) -> Tally:
+    """Let so many committees with faulty members settle some windows each."""
+    tally = Tally()
+    for index in range(count):
+        committee = Committee(1_000 * seed + index, folder / f"committee-{index}")
+        await committee.play()
+        tally.faults["lying_oracle"] += sum(committee.done.values())
+        tally.members += committee.done
+        tally.wanted += committee.wanted
+        tally.lost += committee.wrong
+    return tally
 
 
 PARTS: tuple[Part, ...] = (
-    Part("kills", Episode.kill, 1_000, 25),
-    Part("reorgs", Episode.reorg, 100, 20),
-    Part("bad node", Episode.bad_node, 1_000, 250),
-    Part("nonces", Episode.nonces, 60, 15),
-    Part("twins", Episode.twins, 8, 4, counts=False),
-    Part("machine", Episode.machine, 40, 20),
+    Part("kills", on_chain(Episode.kill), 1_000, 25),
+    Part("reorgs", on_chain(Episode.reorg), 100, 20),
+    Part("bad node", on_chain(Episode.bad_node), 1_000, 250),
+    Part("nonces", on_chain(Episode.nonces), 60, 15),
+    Part("twins", on_chain(Episode.twins, counts=False), 8, 4),
+    Part("machine", on_chain(Episode.machine), 40, 20),
+    Part("committees", in_committees, 200, 20),
 )
 """The long campaign."""
-
-
-def shortened(parts: Sequence[Part], share: float) -> tuple[Part, ...]:
-    """Return a campaign with a share of the faults, at least one of each part."""
-    return tuple(replace(part, count=max(1, round(part.count * share))) for part in parts)
 
 
 async def run(parts: Sequence[Part], seed: int, folder: Path, say: Say) -> Tally:
@@ -417,22 +98,18 @@ async def run(parts: Sequence[Part], seed: int, folder: Path, say: Say) -> Tally
         while left > 0:
             faults = min(left, part.most)
             left -= faults
-            tally = await play(part, faults, seed, folder)
+            tally = await play_in(part, faults, seed, folder)
             total.add(tally)
             say(_line(part, faults, seed, tally, total))
             seed += 1
     return total
 
 
-async def play(part: Part, faults: int, seed: int, folder: Path) -> Tally:
+async def play_in(part: Part, faults: int, seed: int, folder: Path) -> Tally:
     """Play one world and return what it came to; its files are kept if something went wrong."""
     own = folder / f"{part.name.replace(' ', '-')}-{seed}"
     own.mkdir(parents=True)
-    async with open_world() as world, open_proxy(world.url, random.Random(seed)) as proxy:
-        victims = Victims(world.scene, own)
-        victims.warm_up()
-        episode = Episode(seed, world, victims, proxy, own, counts=part.counts)
-        tally = await episode.play(lambda one: part.faults(one, faults))
+    tally = await part.play(seed, faults, own)
     if tally.is_clean:
         shutil.rmtree(own)
     return tally

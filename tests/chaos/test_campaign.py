@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,14 +13,20 @@ from tests.chaos.world import WorldError
 
 pytestmark = pytest.mark.anvil
 
-FAULTS = {"kills": 12, "reorgs": 6, "bad node": 60, "nonces": 4, "twins": 1, "machine": 4}
+FAULTS = {
+    "kills": 12,
+    "reorgs": 6,
+    "bad node": 60,
+    "nonces": 4,
+    "twins": 1,
+    "machine": 4,
+    "committees": 4,
+}
 """How many of each: minutes in all. `make chaos` does many more."""
 
 
 @pytest.mark.parametrize("part", PARTS, ids=lambda part: part.name.replace(" ", "-"))
 async def test_nothing_is_lost_or_done_twice(part: Part, tmp_path: Path) -> None:
-    from dataclasses import replace
-
     lines: list[str] = []
     short = replace(part, count=FAULTS[part.name])
     try:
