@@ -1,8 +1,8 @@
 """`make chaos`: the fault campaign of the keeper.
 
 Kills it at a thousand places, reorganizes its chain, spoils its node's answers, its fees, nonces,
-disk and clock, lets oracles lie, and lets a judge count from the chain what was lost or done twice. Writes
-`build/chaos.json`; exit code 0 only if nothing was and the books balance.
+disk and clock, lets oracles lie, and lets a judge count from the chain what was lost or done twice.
+Writes `build/chaos.json`; exit code 0 only if nothing was and the books balance.
 """
 
 from __future__ import annotations

@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from tests.chaos.crash import POINTS, Crash
 from tests.chaos.judge import Judge, Verdict
@@ -79,8 +78,24 @@ class Episode:
     def __post_init__(self) -> None:
         self.luck = random.Random(self.seed)
 
-    async def play(self, faults: Callable[[Episode], Any]) -> Tally:
+    async def play(self, faults: Callable[[Episode], Awaitable[None]]) -> Tally:
         """Let `faults` happen, then wait until all is done, and judge."""
+        await self._begin()
+        working = asyncio.create_task(self._work(faults))
+        mining = asyncio.create_task(self._mine())
+        try:
+            # Without blocks, work would wait for ever.
+            await asyncio.wait((working, mining), return_when=asyncio.FIRST_COMPLETED)
+            if not working.done():
+                mining.result()
+            self._conclude(working.result())
+        finally:
+            for task in (working, mining):
+                task.cancel()
+            await asyncio.gather(working, mining, return_exceptions=True)
+        return self.tally
+
+    async def _begin(self) -> None:
         self.order = Order(
             seed=self.seed,
             rpc_url=self.proxy.url,
@@ -90,31 +105,42 @@ class Episode:
             counted_from=await self.world.height(),
             first_window=self.world.first_window,
         )
-        mining = asyncio.create_task(self._mine())
-        try:
-            await self._open_jobs(1)
-            await faults(self)
-            await self._stop_counting()
-            with self.victims.running(self.order):
-                verdict = await self._finish()
-        finally:
-            mining.cancel()
-            await asyncio.gather(mining, return_exceptions=True)
-        self._conclude(verdict)
-        return self.tally
+
+    async def _work(self, faults: Callable[[Episode], Awaitable[None]]) -> Verdict:
+        await self._open_jobs(1)
+        await faults(self)
+        await self._stop_counting()
+        with self.victims.running(self.order):
+            return await self._finish()
+
+    async def kill(self, kills: int) -> None:
+        """Kill the victim so many times, most of them at points; jobs come in meanwhile."""
+        for index in range(kills):
+            if index % 8 == 4:
+                await self._open_jobs(1)
+            if index == kills // 2:
+                await self._blacklist()
+            # Half of the victims come back to the turn in which they died, half to a later one.
+            self.longest_block = self.luck.choice((MAX_PACE_SECONDS, STILL_SECONDS))
+            crash = self._crash() if self.luck.random() < POINT_SHARE else None
+            rounds = MAX_ROUNDS if crash else self.luck.choice((0, 1, 10, 20))
+            life = self.luck.uniform(0.0, 0.3)
+            ending = await self.victims.sacrifice(self._next_order(crash), rounds, life)
+            if ending != "broken":
+                self._note_kill(crash.point if crash and ending == "point" else "random")
+        self.longest_block = MAX_PACE_SECONDS
 
     async def reorg(self, reorgs: int) -> None:
         """Replace blocks so many times while the victim works, and kill it now and then."""
         for index in range(reorgs):
             if index % 8 == 4:
                 await self._open_jobs(1)
-            with self.victims.running(self.next_order()):
+            with self.victims.running(self._next_order()):
                 await self.world.pass_blocks(self.luck.randint(4, 10))
                 if self.luck.random() < 0.7:
                     await self._replace_blocks()
                     await self.world.pass_blocks(self.luck.randint(1, 6))
-            self.tally.faults["kill"] += 1
-            self.tally.points["random"] += 1
+            self._note_kill("random")
             if self.luck.random() < 0.3:
                 await self._replace_blocks()
 
@@ -126,10 +152,9 @@ class Episode:
         while sum(proxy.done.values()) < faults:
             if len(self.world.jobs) < first + 4:
                 await self._open_jobs(1)
-            with self.victims.running(self.next_order()):
+            with self.victims.running(self._next_order()):
                 await self.world.pass_blocks(self.luck.randint(10, 40))
-            self.tally.faults["kill"] += 1
-            self.tally.points["random"] += 1
+            self._note_kill("random")
         proxy.share = 0.0
         self.tally.faults["rpc"] += sum(proxy.done.values())
         self.tally.requests += proxy.done
@@ -146,8 +171,7 @@ class Episode:
                 await self.world.pass_blocks(self.luck.randint(2, 8))
             self.tally.faults["nonce"] += 1
             self.tally.nonces[kind] += 1
-            self.tally.faults["kill"] += 1
-            self.tally.points["random"] += 1
+            self._note_kill("random")
 
     async def _disturb(self, kind: str) -> None:
         world, cap = self.world, self.order.max_fee_gwei * GWEI
@@ -176,8 +200,8 @@ class Episode:
             with self.victims.running(self.order), self.victims.running(twin):
                 await self.world.pass_blocks(self.luck.randint(20, 60))
             self.tally.faults["twin"] += 1
-            self.tally.faults["kill"] += 2
-            self.tally.points["random"] += 2
+            self._note_kill("random")
+            self._note_kill("random")
         with self.victims.running(self.order), self.victims.running(twin):
             await self._finish()
 
@@ -194,8 +218,7 @@ class Episode:
             with self.victims.running(order):
                 await self.world.pass_blocks(self.luck.randint(8, 24))
             self.tally.faults[kind] += 1
-            self.tally.faults["kill"] += 1
-            self.tally.points["random"] += 1
+            self._note_kill("random")
 
     async def _replace_blocks(self) -> None:
         depth = self._depth()
@@ -212,26 +235,11 @@ class Episode:
             return self.luck.randint(1, within)
         return self.luck.randint(within + 1, DEEPEST)
 
-    async def kill(self, kills: int) -> None:
-        """Kill the victim so many times, half of them at points; jobs come in meanwhile."""
-        for index in range(kills):
-            if index % 8 == 4:
-                await self._open_jobs(1)
-            if index == kills // 2:
-                await self._blacklist()
-            # Half of the victims come back to the turn in which they died, half to a later one.
-            self.longest_block = self.luck.choice((MAX_PACE_SECONDS, STILL_SECONDS))
-            crash = self._crash() if self.luck.random() < POINT_SHARE else None
-            rounds = MAX_ROUNDS if crash else self.luck.choice((0, 1, 10, 20))
-            life = self.luck.uniform(0.0, 0.3)
-            ending = await self.victims.sacrifice(self.next_order(crash), rounds, life)
-            if ending != "broken":
-                self.tally.faults["kill"] += 1
-                at = crash.point if crash and ending == "point" else "random"
-                self.tally.points[at] += 1
-        self.longest_block = MAX_PACE_SECONDS
+    def _note_kill(self, point: str) -> None:
+        self.tally.faults["kill"] += 1
+        self.tally.points[point] += 1
 
-    def next_order(self, crash: Crash | None = None) -> Order:
+    def _next_order(self, crash: Crash | None = None) -> Order:
         """Return what the next victim is told: where it dies, and which member is silent."""
         silent = self.luck.choice((-1, -1, 0, 1, 2, 3))
         if silent >= 0:
