@@ -23,6 +23,7 @@ WORD = Fields(
     ),
 )
 
+SHARES = ("oracle_bps", "burn_bps", "treasury_bps")
 HIGHEST = WORD.highest() | {"oracle_bps": 10_000, "burn_bps": 0, "treasury_bps": 0}
 LEDGERS = WORD.values(oracle_bps=3_000, burn_bps=3_000, treasury_bps=4_000)
 
@@ -35,10 +36,14 @@ def test_word_round_trips(words: Contract, values: Values) -> None:
     assert words.ledger_unpack(packed)._asdict() == values
 
 
-def test_highest_values_fit(words: Contract) -> None:
-    packed = words.ledger_pack(tuple(HIGHEST.values()))
+@pytest.mark.parametrize("share", SHARES)
+def test_highest_values_fit(words: Contract, share: str) -> None:
+    values = HIGHEST | dict.fromkeys(SHARES, 0) | {share: 10_000}
 
-    assert words.ledger_unpack(packed)._asdict() == HIGHEST
+    packed = words.ledger_pack(tuple(values.values()))
+
+    assert words.ledger_unpack(packed)._asdict() == values
+    assert words.ledger_fee_bps(packed) == 10_000
 
 
 @pytest.mark.parametrize(
@@ -91,6 +96,13 @@ def test_fresh_is_a_ledger_with_empty_books(words: Contract, values: Values) -> 
     assert not words.ledger_is_fresh(empty - 1), "a ledger in use has its lowest bit set"
 
 
+@pytest.mark.parametrize("field", ["fees", "liabilities"])
+def test_ledger_of_a_single_base_unit_is_not_fresh(words: Contract, field: str) -> None:
+    values = HIGHEST | {"fees": 0, "liabilities": 0, field: 1}
+
+    assert not words.ledger_is_fresh(words.ledger_pack(tuple(values.values())))
+
+
 def test_no_ledger_is_not_fresh(words: Contract) -> None:
     assert not words.ledger_is_fresh(0)
 
@@ -118,12 +130,13 @@ def test_claim_of_more_than_is_owed_is_refused(words: Contract) -> None:
         words.ledger_with_claim(packed, 10, 0)
 
 
+@pytest.mark.parametrize("room", [0, 1, 4])
 def test_count_of_fees_stops_at_its_bound_instead_of_refusing_a_claim(
-    words: Contract,
+    words: Contract, room: int
 ) -> None:
-    packed = words.ledger_pack(tuple(HIGHEST.values()))
+    packed = words.ledger_pack(tuple((HIGHEST | {"fees": HIGHEST["fees"] - room}).values()))
 
-    booked = words.ledger_unpack(words.ledger_with_claim(packed, 7, 1))._asdict()
+    booked = words.ledger_unpack(words.ledger_with_claim(packed, 7, 5))._asdict()
 
     assert booked == HIGHEST | {"liabilities": HIGHEST["liabilities"] - 7}
 
@@ -147,7 +160,14 @@ def test_deposit_and_refund_change_the_liabilities_alone(
     )
 
     expected = values | {"liabilities": owed + added - removed}
-    assert words.ledger_unpack(packed)._asdict() == expected
+    assert packed == words.ledger_pack(tuple(expected.values()))
+
+
+def test_refund_leaves_the_highest_fees_and_shares_as_they_are(words: Contract) -> None:
+    packed = words.ledger_with_liabilities(words.ledger_pack(tuple(HIGHEST.values())), 0, 7)
+
+    expected = HIGHEST | {"liabilities": HIGHEST["liabilities"] - 7}
+    assert packed == words.ledger_pack(tuple(expected.values()))
 
 
 def test_deposit_that_does_not_fit_is_refused(words: Contract) -> None:

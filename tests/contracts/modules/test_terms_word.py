@@ -81,6 +81,10 @@ def test_single_fields_read_as_the_whole_word_does(words: Contract, values: Valu
     seated=st.integers(0, 2**18 - 1),
     start=st.integers(0, 2**32 - 1),
 )
+@example(values=WORD.highest() | {"round": 2**20 - 2}, seated=0, start=0)
+@example(
+    values=WORD.highest() | {"seated": 0, "start": 0, "round": 0}, seated=2**18 - 1, start=2**32 - 1
+)
 def test_placement_counts_a_round_and_touches_nothing_else(
     words: Contract, values: Values, seated: int, start: int
 ) -> None:

@@ -105,11 +105,13 @@ def test_cooldown_follows_a_transferred_license(system: System) -> None:
 def test_cooldown_of_a_node_follows_its_license_to_a_buyer(system: System) -> None:
     """It is the license's own by then: the buyer was never frozen, and the node is gone."""
     license_id = system.issue_node()
+    again_at = evm.env.timestamp + 4 * system.freeze_period
     system.freeze(system.node_of(license_id))
     system.wait(system.freeze_period)
     owner, buyer = system.operators[:2]
     system.licenses.transferFrom(owner, buyer, license_id, sender=owner)
 
+    assert system.trust.standing_of(subject(license_id))[3] == again_at
     with evm.reverts("trust: freeze cooldown"):
         system.freeze(license_id)
 
