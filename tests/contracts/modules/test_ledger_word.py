@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.contracts import evm
@@ -76,6 +76,7 @@ def test_fee_share_is_the_sum_of_the_three_shares(words: Contract, values: Value
 
 @settings(deadline=None)
 @given(values=LEDGERS)
+@example(values=HIGHEST)
 def test_single_fields_read_as_the_whole_word_does(words: Contract, values: Values) -> None:
     packed = words.ledger_pack(tuple(values.values()))
 

@@ -65,6 +65,7 @@ def test_field_that_does_not_fit_is_refused(
 
 @settings(deadline=None)
 @given(values=WORD.values())
+@example(values=WORD.highest())
 def test_single_fields_read_as_the_whole_word_does(words: Contract, values: Values) -> None:
     packed = words.terms_pack(tuple(values.values()))
 
