@@ -220,6 +220,14 @@ def test_token_that_returns_false_is_refused() -> None:
         buy(system, sale)
 
 
+def test_token_is_not_asked_to_move_nothing() -> None:
+    system, _ = deploy_with("FalseToken")
+    sale = deploy_sale(system, [(1, 0)])
+    system.token.set_failing(True)
+
+    assert system.licenses.ownerOf(buy(system, sale)) == system.operators[0]
+
+
 def test_token_that_returns_nothing_is_taken() -> None:
     system, sale = deploy_with("NoReturnToken")
 
