@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from hypothesis import strategies as st
 
 from tests.contracts import evm
@@ -12,9 +14,18 @@ from workdeed.protocol.signing import address_of
 
 MAX_LICENSES = 6
 
+JUDGING = ["freeze", "suspend", "blacklist", "blacklist", "reinstate", "reinstate"]
+
 
 class LicenseRules(Base):
-    """Calls that change who may work and who is paid."""
+    """Calls that change who may work and who is paid.
+
+    Attributes:
+        judging: the judgments to come.
+
+    """
+
+    judging: Iterator[str]
 
     def issue(self, data: st.DataObject) -> None:
         """Bring another node."""
@@ -131,11 +142,7 @@ class LicenseRules(Base):
         """L22, L23: change a standing; license, owner and node share one freeze cooldown."""
         license_id = self.license(data)
         target = data.draw(st.sampled_from(self.targets(license_id)), label="target")
-        act = data.draw(
-            st.sampled_from(
-                ["freeze", "suspend", "blacklist", "blacklist", "reinstate", "reinstate"]
-            )
-        )
+        act = next(self.judging)
         if act == "freeze":
             self._freeze(license_id, target)
         elif act == "suspend":

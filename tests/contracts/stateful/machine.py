@@ -7,21 +7,29 @@ refusal, and the invariants compare chain and model after every step. Their ids 
 
 from __future__ import annotations
 
+from itertools import cycle
+
 from hypothesis import strategies as st
 from hypothesis.stateful import invariant, precondition, rule
 
 from tests.contracts.stateful.base import CHECKED
 from tests.contracts.stateful.claims import ClaimRules
-from tests.contracts.stateful.licenses import LicenseRules
+from tests.contracts.stateful.licenses import JUDGING, LicenseRules
 from tests.contracts.stateful.model import BATCH, JobModel, Term
 from tests.contracts.stateful.payers import MAX_JOBS, PayerRules
 from tests.contracts.stateful.placements import PlacementRules
 from tests.contracts.stateful.reports import ReportRules
 from tests.contracts.stateful.world import WorldRules
-from tests.contracts.system import BLACKLISTED
+from tests.contracts.system import BLACKLISTED, FOREVER, GOOD
 from workdeed.protocol.signing import address_of
 
 OPEN_END = 2**32 - 1
+
+MANAGING = ["extend", "scale", "scale", "scale", "revise", "cancel"]
+OPERATING = ["transfer", "relink", "payout", "issue", "attest", "bond", "bond"]
+GOVERNING = ["judge", "judge", "punish", "slash", "veto", "price", "retire", "policy", "seats"]
+GOVERNING += ["pause"]
+"""Each example shuffles them once and deals them in turn: drawn by chance, some hardly come."""
 
 
 class WorkdeedMachine(
@@ -31,6 +39,10 @@ class WorkdeedMachine(
 
     def begin(self, data: st.DataObject) -> None:
         """Start with two jobs that run."""
+        self.managing = cycle(data.draw(st.permutations(MANAGING), label="managing"))
+        self.judging = cycle(data.draw(st.permutations(JUDGING), label="judging"))
+        self.operating = cycle(data.draw(st.permutations(OPERATING), label="operating"))
+        self.governing = cycle(data.draw(st.permutations(GOVERNING), label="governing"))
         for payer in self.payers:
             self.grant_all(payer)
         self.open_job(data, slots=2, windows=3)
@@ -68,12 +80,10 @@ class WorkdeedMachine(
             self.place(data)
 
     @precondition(lambda self: self.jobs)
-    @rule(
-        data=st.data(),
-        act=st.sampled_from(["extend", "scale", "scale", "scale", "revise", "cancel"]),
-    )
-    def manage(self, data: st.DataObject, act: str) -> None:
+    @rule(data=st.data())
+    def manage(self, data: st.DataObject) -> None:
         """The payer or its delegate changes a job, or tries to."""
+        act = next(self.managing)
         fit = self.scalable if act == "scale" else self.changeable
         if not any(map(fit, self.jobs.values())) and not self.rarely(data, "in vain"):
             act = "grant"
@@ -153,11 +163,8 @@ class WorkdeedMachine(
         """Somebody hands fees to the vault, or a pot to its receiver."""
         {"flush": self.flush_fees, "pull": self.pull_pot}[act](data)
 
-    @rule(
-        data=st.data(),
-        act=st.sampled_from(["transfer", "relink", "payout", "issue", "attest", "bond", "bond"]),
-    )
-    def operate(self, data: st.DataObject, act: str) -> None:
+    @rule(data=st.data())
+    def operate(self, data: st.DataObject) -> None:
         """An operator changes a license, or an issuer what it says of one."""
         {
             "transfer": self.transfer,
@@ -166,29 +173,14 @@ class WorkdeedMachine(
             "issue": self.issue,
             "attest": self.attest,
             "bond": self.post_bond,
-        }[act](data)
+        }[next(self.operating)](data)
 
-    @rule(
-        data=st.data(),
-        act=st.sampled_from(
-            [
-                "judge",
-                "judge",
-                "judge",
-                "slash",
-                "veto",
-                "price",
-                "retire",
-                "policy",
-                "seats",
-                "pause",
-            ]
-        ),
-    )
-    def govern(self, data: st.DataObject, act: str) -> None:
+    @rule(data=st.data())
+    def govern(self, data: st.DataObject) -> None:
         """Governor and guardian act."""
         {
             "judge": self.judge,
+            "punish": self.punish,
             "slash": self.slash,
             "veto": self.veto,
             "price": self.reprice,
@@ -196,7 +188,22 @@ class WorkdeedMachine(
             "policy": self.add_policy,
             "seats": self.change_seats,
             "pause": self.pause,
-        }[act](data)
+        }[next(self.governing)](data)
+
+    def punish(self, data: st.DataObject) -> None:
+        """L22: blacklist a license that has earned, take what it earned, and perhaps pardon it."""
+        report = self.final()
+        earned = {one for _, one in report.units if one in self.owners} if report else set()
+        if not earned:
+            self.judge(data)
+            return
+        license_id = data.draw(st.sampled_from(sorted(earned)), label="license")
+        self.attempt("blacklist", None, lambda: self.system.blacklist(license_id))
+        self.standings[license_id] = (BLACKLISTED, FOREVER)
+        self.forfeit(data)
+        if data.draw(st.booleans(), label="pardon"):
+            self.attempt("reinstate", None, lambda: self.system.reinstate(license_id))
+            self.standings[license_id] = (GOOD, FOREVER)
 
     @rule(data=st.data())
     def disturb(self, data: st.DataObject) -> None:

@@ -81,17 +81,23 @@ class ReportRules(Base):
             self.floor = self.now()
 
     def change_seats(self, data: st.DataObject) -> None:
-        """O16, O19: remove a member or seat one; signatures of the epoch before stop counting."""
-        system = self.system
-        if len(self.seats) > 1 and data.draw(st.booleans(), label="remove"):
-            seat = data.draw(st.sampled_from(sorted(self.seats)))
-            self.attempt(
-                "remove_seat",
-                None,
-                lambda: system.committee.remove_seat(seat, sender=system.governor),
-            )
-            del self.seats[seat]
+        """O16, O19: remove a member and seat another; signatures of before stop counting."""
+        for act in data.draw(st.permutations([self._remove_seat, self._add_seat]), label="seats"):
+            act(data)
+
+    def _remove_seat(self, data: st.DataObject) -> None:
+        if len(self.seats) == 1:
             return
+        seat = data.draw(st.sampled_from(sorted(self.seats)))
+        self.attempt(
+            "remove_seat",
+            None,
+            lambda: self.system.committee.remove_seat(seat, sender=self.system.governor),
+        )
+        del self.seats[seat]
+
+    def _add_seat(self, _: st.DataObject) -> None:
+        system = self.system
         owner = account("late oracle")
         license_id = system.issue(owner, 2)
         self.keys += 1
