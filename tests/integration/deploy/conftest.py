@@ -62,12 +62,10 @@ class Chain:
         return self.web3.eth.get_transaction_count(Web3.to_checksum_address(account))
 
     def stop(self) -> None:
-        """End the process that this fixture started."""
+        """End the process that this fixture started; whoever reads its output closes that."""
         if self.process.poll() is None:
             self.process.terminate()
             self.process.wait()
-        if self.process.stdout is not None:
-            self.process.stdout.close()
 
 
 StartChain = Callable[..., Chain]
