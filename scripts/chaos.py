@@ -9,19 +9,24 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
 from rich.table import Table
 
+if TYPE_CHECKING:
+    from tests.chaos.tally import Tally
+
 ROOT = Path(__file__).resolve().parent.parent
 OUTPUT = ROOT / "build" / "chaos.json"
 FOLDER = ROOT / "build" / "chaos"
+INTERRUPTED = 130
 SHOWN = 10
 """Complaints that are printed; all are in the file."""
 
@@ -33,6 +38,7 @@ SHOWN = 10
 @click.option("--list", "only_list", is_flag=True, help="Name the parts and stop.")
 def main(seed: int, names: tuple[str, ...], count: int | None, only_list: bool) -> None:
     """Do faults to the keeper and count what was lost or done twice."""
+    # Every victim loads this module, and is to start within moments.
     from tests.chaos.campaign import PARTS, run
 
     console = Console()
@@ -47,12 +53,25 @@ def main(seed: int, names: tuple[str, ...], count: int | None, only_list: bool) 
     chosen = [known[name] for name in names or known]
     parts = [replace(part, count=count or part.count) for part in chosen]
     console.print(f"seed {seed}; each line names the seed that plays its world again")
-    tally = asyncio.run(run(parts, seed, FOLDER, console.print))
+    try:
+        tally = asyncio.run(_interruptible(run(parts, seed, FOLDER, console.print)))
+    except asyncio.CancelledError:
+        console.print("interrupted; every process has ended")
+        sys.exit(INTERRUPTED)
     result = {"seed": seed, **tally.to_json()}
     OUTPUT.parent.mkdir(exist_ok=True)
     OUTPUT.write_text(json.dumps(result, indent=2) + "\n")
     show(console, result)
     sys.exit(0 if tally.is_clean else 1)
+
+
+async def _interruptible(campaign: Coroutine[Any, Any, Tally]) -> Tally:
+    """Run a campaign to its end; Ctrl-C and SIGTERM cancel it, which ends its processes."""
+    task = asyncio.create_task(campaign)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, task.cancel)
+    return await task
 
 
 def show(console: Console, result: Mapping[str, Any]) -> None:

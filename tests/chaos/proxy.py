@@ -36,6 +36,9 @@ KINDS = (
 _EMPTIED = {"empty_logs": "eth_getLogs", "no_receipt": "eth_getTransactionReceipt"}
 """What lies by leaving out, and about which method."""
 
+LIES = 0.3
+"""The chance of a request for logs or receipts to be answered without them."""
+
 OLD_BLOCKS = 4
 SLOW_SECONDS = 0.4
 
@@ -95,12 +98,13 @@ class Proxy:
         return answer
 
     def _draw(self, calls: Any) -> str:
-        if self.luck.random() >= self.share:
-            return ""
+        """Draw what happens to a request; logs are kept back often, as most have none anyway."""
         methods = {call["method"] for call in _listed(calls)}
         lies = [kind for kind, method in _EMPTIED.items() if method in methods]
-        if lies and self.luck.random() < 0.5:
+        if lies and self.share and self.luck.random() < LIES:
             return self.luck.choice(lies)
+        if self.luck.random() >= self.share:
+            return ""
         return self.luck.choice([kind for kind in KINDS if kind not in _EMPTIED])
 
     async def _ask(self, calls: Any) -> Any:
