@@ -39,6 +39,15 @@ def test_counting_adds_one_where_a_bit_is_set_and_never_beyond_255(
     assert list(added.to_bytes(32, "little")) == expected
 
 
+@pytest.mark.parametrize("first", range(0, 256, 32))
+def test_every_count_but_the_last_grows(words: Contract, first: int) -> None:
+    counters = range(first, first + 32)
+
+    added = words.lanes_add(int.from_bytes(bytes(counters), "little"), 2**32 - 1)
+
+    assert list(added.to_bytes(32, "little")) == [min(255, count + 1) for count in counters]
+
+
 def test_full_lanes_stay_full(words: Contract) -> None:
     assert words.lanes_add(2**256 - 1, 2**32 - 1) == 2**256 - 1
 
