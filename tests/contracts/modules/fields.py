@@ -11,8 +11,8 @@ from workdeed.protocol.signing import to_checksum
 
 Values = dict[str, Any]
 
-PACKED = st.integers(0, 2**256 - 1)
-"""Any word, whether or not its fields may hold this."""
+SINGLE_BITS = [bits ^ 1 << bit for bits in (0, 2**256 - 1) for bit in range(256)]
+"""Every word of which a single bit is set, or a single one is not."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,15 @@ class Fields:
             values[name] = _value(packed % 2**bits, kind)
             packed >>= bits
         return values
+
+    def write(self, values: Values) -> int:
+        """Return the word of some values, a bit for a truth value: the reverse of `read`."""
+        packed = shift = 0
+        for name, bits, kind in self.widths:
+            value = values[name]
+            packed |= (int(value, 16) if kind is str else int(value)) << shift
+            shift += bits
+        return packed
 
     def values(self, **limits: int) -> st.SearchStrategy[Values]:
         """Return a strategy of all values that fit; `limits` narrows the largest of a field."""
