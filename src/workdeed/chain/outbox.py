@@ -34,6 +34,7 @@ from workdeed.chain.store import Store
 from workdeed.chain.transactions import (
     Intent,
     Receipt,
+    beside_nonce,
     broadcast,
     parse_receipt,
     prepare,
@@ -44,6 +45,9 @@ from workdeed.protocol.hashing import keccak
 
 _OWN: Final = "outbox:"
 _GAP: Final = f"{_OWN}gap:"
+_KEPT_STATES: Final = 128
+"""States of past blocks that every node keeps."""
+
 _STALE_NONCE: Final = ("nonce too low", "replacement transaction underpriced", "underpriced")
 
 
@@ -294,13 +298,28 @@ class Outbox:
     async def _on_used_nonce(self, entry: OutboxEntry, head: Head) -> None:
         """Sign anew once another transaction has used the nonce for good, never sooner."""
         depth = max(self._settings.confirmations, self._settings.lost_depth)
+        block = max(0, head.number - depth)
         try:
-            count, receipts = await self._look_up((entry,), hex(max(0, head.number - depth)))
+            count, receipts = await self._look_up((entry,), hex(block))
         except RpcError:
             return  # a node that does not know that block is none to rely on
         used = entry.nonce is not None and count > entry.nonce
-        if used and not any(receipts.values()):
+        if used and not any(receipts.values()) and not await self._is_mined(entry, block, head):
             await self._reopen(entry, "its nonce was used by another transaction")
+
+    async def _is_mined(self, entry: OutboxEntry, block: int, head: Head) -> bool:
+        """Tell whether ours used the nonce up to `block`, though the node shows no receipt of it.
+
+        Nothing else tells a node whose index of receipts lags from one where another's transaction
+        took the nonce, and ours signed anew would happen twice.
+        """
+        latest = entry.attempts[-1]
+        try:
+            hashes = await beside_nonce(self._rpc, self.sender, latest.nonce, block)
+        except RpcError:
+            # It has forgotten the states of that time: by then it has the receipts.
+            return head.number - latest.signed_at <= _KEPT_STATES
+        return any(item.tx_hash in hashes for item in entry.attempts)
 
     async def _close_gap(self, first: OutboxEntry, count: int, head: Head) -> None:
         """Fill a nonce below all of ours that the node knows no transaction for.

@@ -132,6 +132,44 @@ async def receipt_of(rpc: Rpc, tx_hash: bytes) -> Receipt | None:
     return parse_receipt(rpc, await rpc.call("eth_getTransactionReceipt", ["0x" + tx_hash.hex()]))
 
 
+async def beside_nonce(rpc: Rpc, sender: str, nonce: int, last: int) -> frozenset[bytes]:
+    """Return the hashes of the transactions in the block in which an account used a nonce.
+
+    A node may show a block for a while before it can find the receipts in it.
+
+    Args:
+        rpc: the chain.
+        sender: the account.
+        nonce: the nonce, which was used by then.
+        last: the last block to look at.
+
+    Raises:
+        RpcUnavailable: as `Rpc.call`, or if the node has no such block any more.
+        RpcError: if the node has forgotten a state that has to be looked at.
+
+    """
+
+    async def is_used(number: int) -> bool:
+        answer = await rpc.call("eth_getTransactionCount", [sender, hex(number)])
+        return rpc.quantity(answer) > nonce
+
+    # Backwards in growing steps: it was used lately, and nodes forget old states.
+    used, unused, step = last, last - 1, 1
+    while unused >= 0 and await is_used(unused):
+        used, unused, step = unused, unused - step, 2 * step
+    unused = max(unused, -1)
+    while used - unused > 1:
+        middle = (used + unused) // 2
+        if await is_used(middle):
+            used = middle
+        else:
+            unused = middle
+    block = await rpc.call("eth_getBlockByNumber", [hex(used), False])
+    if not isinstance(block, Mapping) or not isinstance(block.get("transactions"), list):
+        raise RpcUnavailable(rpc.origin, f"it lacks block {used} below its head")
+    return frozenset(rpc.data(item, 32) for item in block["transactions"])
+
+
 async def reason_of(rpc: Rpc, intent: Intent, receipt: Receipt, gas: int) -> str | None:
     """Return why a mined transaction failed, None if it would have succeeded a block before.
 

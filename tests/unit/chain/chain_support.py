@@ -240,6 +240,8 @@ class FakeNode(FakeRpc):
             often each effect was executed before.
         refuse: the error message with which it refuses transactions, or None.
         silent: it takes a transaction and does not answer.
+        oldest_state: the first block whose state it has.
+        denies_receipts: it has blocks, but cannot find the receipts in them.
     """
 
     def __init__(self, chain: FakeChain) -> None:
@@ -248,6 +250,8 @@ class FakeNode(FakeRpc):
         self.rule: Callable[[str, Mapping[str, int]], str | None] = lambda name, counts: None
         self.refuse: str | None = None
         self.silent = False
+        self.denies_receipts = False
+        self.oldest_state = 0
 
     def executed(self, last: int | None = None) -> dict[str, int]:
         """Return how often each effect was executed, up to a block."""
@@ -294,6 +298,8 @@ class FakeNode(FakeRpc):
             while nonce in self.pool:
                 nonce += 1
             return hex(nonce)
+        if int(tag, 16) < self.oldest_state:
+            raise RpcError(-32000, "missing trie node")
         return hex(self._nonce(blocks[: int(tag, 16) + 1]))
 
     def _eth_call(self, blocks: list[Block], call: Mapping[str, str], tag: str) -> str:
@@ -325,7 +331,7 @@ class FakeNode(FakeRpc):
         return "0x" + transaction.hash.hex()
 
     def _eth_get_transaction_receipt(self, blocks: list[Block], tx_hash: str) -> Any:
-        for block in blocks:
+        for block in () if self.denies_receipts else blocks:
             for transaction in block.transactions:
                 if transaction.hash.hex() == tx_hash[2:]:
                     return self._receipt(block, transaction)
@@ -389,6 +395,7 @@ def _block_json(block: Block) -> dict[str, Any]:
         "parentHash": "0x" + block.parent_hash.hex(),
         "timestamp": hex(block.timestamp),
         "baseFeePerGas": hex(block.base_fee),
+        "transactions": ["0x" + transaction.hash.hex() for transaction in block.transactions],
     }
 
 

@@ -630,6 +630,39 @@ async def test_a_nonce_used_by_another_is_given_up_only_when_that_is_settled(
     assert node.executed() == {"something else": 1, "pay": 1}
 
 
+async def test_a_node_that_denies_receipts_makes_nothing_happen_twice(
+    process: Process, node: FakeNode
+) -> None:
+    """Its index of receipts lags behind its blocks, which show that ours used the nonce."""
+    node.send_elsewhere("something else")
+    node.produce(3)
+    await process.outbox.submit(effect("pay"))
+    await process.outbox.step()
+    node.denies_receipts = True
+    for _ in range(SETTINGS.lost_depth + 4):
+        node.produce()
+        await process.outbox.step()
+    assert (await process.state("pay")).nonce == 1
+    node.denies_receipts = False
+    await process.run()
+    assert node.executed() == {"something else": 1, "pay": 1}
+    assert (await process.state("pay")).state is EffectState.FINAL
+
+
+async def test_a_nonce_used_long_ago_is_given_up_without_the_states_of_that_time(
+    process: Process, node: FakeNode
+) -> None:
+    await process.outbox.submit(effect("pay"))
+    await process.outbox.step()
+    node.pool.clear()
+    node.send_elsewhere("something else")
+    node.produce(140)
+    node.oldest_state = 20
+    await process.run()
+    assert node.executed() == {"something else": 1, "pay": 1}
+    assert (await process.state("pay")).nonce == 1
+
+
 async def test_a_nonce_that_got_lost_below_ours_is_filled(process: Process, node: FakeNode) -> None:
     """Else nothing of ours would ever be mined; signing ours anew could do it twice."""
     node.send_elsewhere("something else")
