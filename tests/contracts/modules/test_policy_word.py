@@ -67,3 +67,12 @@ def test_single_fields_read_as_the_whole_word_does(words: Contract, values: Valu
 
     assert words.policy_flushed(packed) == values["flushed"]
     assert words.policy_is_fresh(packed) == (values["flushed"] == 0)
+
+
+@pytest.mark.parametrize(("flushed", "is_fresh"), [(0, True), (1, False)])
+def test_policy_of_a_single_base_unit_is_not_fresh(
+    words: Contract, flushed: int, is_fresh: bool
+) -> None:
+    packed = words.policy_pack((0, 10_000, flushed))
+
+    assert words.policy_is_fresh(packed) == is_fresh
