@@ -33,7 +33,7 @@ def test_tiers_are_told_in_their_order(system: System) -> None:
 def test_sixteen_tiers_are_taken_and_no_more(system: System) -> None:
     assert deploy_sale(system, [(1, 5)] * 16).supply() == 16
 
-    with evm.reverts(""):
+    with evm.reverts():
         deploy_sale(system, [(1, 5)] * 17)
 
 

@@ -54,7 +54,7 @@ def test_most_first_oracles_that_the_constructor_takes(system: System) -> None:
     arguments = (system.trust, system.vault, 0, 0, BOND_TERMS)
 
     assert deployer("NodeLicense").deploy(*arguments, owners[:32]).totalSupply() == 32
-    with evm.reverts(""):
+    with evm.reverts():
         deployer("NodeLicense").deploy(*arguments, owners)
 
 

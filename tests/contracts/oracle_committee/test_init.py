@@ -120,7 +120,7 @@ def test_committee_of_none_is_refused(system: System) -> None:
 def test_more_first_seats_than_lanes_are_refused(system: System) -> None:
     seats = [(index + 1, account(f"signer {index}")) for index in range(33)]
 
-    with evm.reverts(""):
+    with evm.reverts():
         deploy(system, seats=seats)
 
 

@@ -40,7 +40,7 @@ def test_most_issuers_that_the_constructor_takes(system: System) -> None:
     trust = deployer("TrustRegistry").deploy(*roles, issuers[:8], 1)
 
     assert [trust.is_issuer(one) for one in issuers] == [True] * 8 + [False]
-    with evm.reverts(""):
+    with evm.reverts():
         deployer("TrustRegistry").deploy(*roles, issuers, 1)
 
 
