@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import signal
 import sys
 from collections.abc import Coroutine, Mapping
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+import structlog
 from rich.console import Console
 from rich.table import Table
 
@@ -41,7 +43,8 @@ def main(seed: int, names: tuple[str, ...], count: int | None, only_list: bool) 
     # Every victim loads this module, and is to start within moments.
     from tests.chaos.campaign import PARTS, run
 
-    console = Console()
+    console = Console(soft_wrap=True)
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     known = {part.name: part for part in PARTS}
     if only_list:
         for part in PARTS:

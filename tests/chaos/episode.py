@@ -132,8 +132,8 @@ class Episode:
 
     async def reorg(self, reorgs: int) -> None:
         """Replace blocks so many times while the victim works, and kill it now and then."""
-        for index in range(reorgs):
-            if index % 8 == 4:
+        while self.tally.faults["reorg"] < reorgs:
+            if self.tally.faults["kill"] % 8 == 4:
                 await self._open_jobs(1)
             with self.victims.running(self._next_order()):
                 await self.world.pass_blocks(self.luck.randint(4, 10))
