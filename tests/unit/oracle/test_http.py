@@ -19,11 +19,13 @@ from workdeed.oracle.errors import EndpointError, NotYetError, StatusError
 from workdeed.oracle.http import create_router
 from workdeed.oracle.peers import HttpPeers, Peer, PeerControl, Peers
 from workdeed.oracle.service import ServiceSettings
+from workdeed.protocol.evidence import Evidence, EvidenceRequest
 from workdeed.protocol.figures import UNIT
-from workdeed.protocol.messages import ErrorBody, Observations, Proofs, Report
+from workdeed.protocol.messages import ErrorBody, Observations, Proofs, Report, sign
+from workdeed.protocol.signing import address_of
 
 from .cluster import Cluster, Seat, check_signatures
-from .support import CLOCK, DOMAIN, FIRST_NODE, Sim, with_job
+from .support import CLOCK, DOMAIN, FIRST_NODE, Sim, key_of, with_job
 
 NODE = FIRST_NODE
 PATIENCE = 20.0
@@ -154,6 +156,35 @@ class TestArchive:
         status, error = await refusal(cluster, "GET", path)
         assert status == 404
         assert error.error
+
+    async def test_evidence_is_shown_to_who_has_a_part_in_the_job(
+        self, cluster: HttpCluster
+    ) -> None:
+        def request(role: str) -> bytes:
+            key = key_of(role)
+            asked = EvidenceRequest(
+                window=2,
+                job_id=1,
+                license_id=NODE,
+                page=0,
+                asked_at=int(cluster.sim.time),
+                account=address_of(key),
+            )
+            return sign(asked, DOMAIN, key).to_json()
+
+        status, told = await refusal(cluster, "POST", "/evidence/2", request("payer"))
+        assert (status, told.error) == (425, "window: no final report covers 2 yet")
+        await cluster.settle(2)
+        report = cluster.sim.books.latest_report
+        assert report is not None
+        cluster.sim.advance(report.final_at)
+        status, told = await refusal(cluster, "POST", "/evidence/2", request("stranger"))
+        assert (status, told.field) == (403, "account")
+        status, body = await call(cluster.url(1), "POST", "/evidence/2", request("payer"))
+        assert status == 200
+        assert Evidence.parse(body).check(DOMAIN) == []  # this prober keeps no answers
+        status, told = await refusal(cluster, "POST", "/evidence/3", request("payer"))
+        assert (status, told.field) == (400, "window")
 
     async def test_recovered_leaves_come_in_pages(self, cluster: HttpCluster) -> None:
         await cluster.settle(2)
