@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 
 from hypothesis import strategies as st
 
@@ -139,10 +140,13 @@ class LicenseRules(Base):
     # Standing.
 
     def judge(self, data: st.DataObject) -> None:
-        """L22, L23: change a standing; license, owner and node share one freeze cooldown."""
+        """L22, L23: change standings; license, owner and node share one freeze cooldown."""
+        for act in islice(self.judging, data.draw(st.integers(1, 3), label="judgments")):
+            self._judge(data, act)
+
+    def _judge(self, data: st.DataObject, act: str) -> None:
         license_id = self.license(data)
         target = data.draw(st.sampled_from(self.targets(license_id)), label="target")
-        act = next(self.judging)
         if act == "freeze":
             self._freeze(license_id, target)
         elif act == "suspend":
