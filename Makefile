@@ -54,8 +54,9 @@ $(BENCH)/.ready: requirements-bench.lock
 demo: setup .cache/.ready
 	$(BIN)/python -m scripts.demo
 
+# Stealing keeps both processes busy while tests of whole keepers wait for windows to pass.
 test: setup .cache/.ready
-	$(BIN)/python -m pytest --numprocesses 2 -m "not e2e"
+	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal -m "not e2e"
 	$(BIN)/python -m pytest -m e2e
 
 audit: setup .cache/.ready
