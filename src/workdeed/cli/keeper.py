@@ -31,12 +31,13 @@ def run(config: Path, dry_run: bool) -> None:
     found = load_settings(config)
     # Only now what takes a while to load: wrong settings are told at once.
     from workdeed.cli.network import run_async
-    from workdeed.keeper.dryrun import dry
     from workdeed.keeper.logs import setup_logs
     from workdeed.keeper.run import run as run_keeper
 
     setup_logs(found.log)
-    run_async(run_keeper(dry(found) if dry_run else found))
+    if dry_run:
+        found = found.model_copy(update={"dry_run": True})
+    run_async(run_keeper(found))
 
 
 @keeper.command()

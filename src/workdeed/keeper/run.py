@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack
 
 from workdeed.chain.errors import ChainError
 from workdeed.keeper.assembly import Base, Parts, assemble, open_base
+from workdeed.keeper.dryrun import dry
 from workdeed.keeper.errors import KeeperError
 from workdeed.keeper.logs import get_log, setup_logs
 from workdeed.keeper.metrics import Metrics
@@ -35,6 +36,7 @@ class Keeper:
 
         """
         log = get_log()
+        settings = dry(settings) if settings.dry_run else settings
         stack = AsyncExitStack()
         try:
             base = await open_base(settings, stack, log, Metrics())

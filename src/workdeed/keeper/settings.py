@@ -226,8 +226,8 @@ class KeeperSettings(_Section):
             chain of one's own.
         peers: license id -> address that overrides the endpoint on chain.
         specs_from: further keepers that specs may be fetched from.
-        dry_run: whether nothing is signed; `workdeed keeper run --dry-run` sets it, with what else
-            belongs to it.
+        dry_run: whether nothing is signed and nothing handed to nodes; see `workdeed.keeper.dryrun`
+            for what else that means.
 
     """
 

@@ -10,6 +10,8 @@ import pytest
 import structlog
 
 from workdeed.chain.deployment import REQUIRED, DeployedContract, Deployment, save_deployment
+from workdeed.keeper.dryrun import dry
+from workdeed.keeper.errors import StartError
 from workdeed.keeper.run import CANNOT_START, main
 from workdeed.keeper.settings import KeeperSettings
 from workdeed.protocol.hashing import keccak
@@ -91,3 +93,21 @@ def test_a_state_folder_that_cannot_be_made(
     (tmp_path / "file").write_text("")
     assert main(settings(tmp_path, state_dir=tmp_path / "file" / "state")) == CANNOT_START
     assert "state_dir" in reason(capsys)
+
+
+def test_dry_run_in_the_settings_signs_nothing_either(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Set there, it once kept the outbox still and left the oracle signing."""
+    opened: list[KeeperSettings] = []
+
+    async def open_base(found: KeeperSettings, *_: object) -> None:
+        opened.append(found)
+        raise StartError("far enough")
+
+    monkeypatch.setattr("workdeed.keeper.run.open_base", open_base)
+    keys = {"member": {"private_key_env": "MEMBER"}}
+    wanted = settings(tmp_path, dry_run=True, keys=keys, oracle={"enabled": True})
+    assert main(wanted) == CANNOT_START
+    assert opened == [dry(wanted)]
+    assert not opened[0].oracle.enabled
