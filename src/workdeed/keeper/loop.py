@@ -88,6 +88,7 @@ class Loop:
             metrics.duty_failures.labels(duty=name)
         self._view: View | None = None
         self._version = 0
+        self._shown: tuple[int, int, int] | None = None
         self._seen_at = 0.0
 
     @property
@@ -152,12 +153,19 @@ class Loop:
         return view
 
     def _show(self, view: View) -> None:
-        metrics, jobs = self._metrics, view.books.jobs.values()
+        metrics = self._metrics
         metrics.head_block.set(view.head.number)
         metrics.head_time.set(view.head.timestamp)
         metrics.read_block.set(view.block)
         metrics.window.set(view.window)
         metrics.reported_window.set(view.reported)
+        shown = view.version, view.window, view.reported
+        if shown != self._shown:  # with many jobs, adding them up takes longer than the look
+            self._shown = shown
+            self._show_jobs(view)
+
+    def _show_jobs(self, view: View) -> None:
+        metrics, jobs = self._metrics, view.books.jobs.values()
         metrics.unreported_windows.set(view.unreported)
         metrics.open_jobs.set(sum(not job.closed for job in jobs))
         for use in MONEY:
