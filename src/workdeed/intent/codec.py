@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from workdeed.intent.errors import SpecError
+from workdeed.intent.fields import TAG_MARK
 from workdeed.intent.spec import Spec
 from workdeed.protocol.canonical import canonical_bytes, parse_canonical
 from workdeed.protocol.errors import CanonicalError
@@ -34,9 +35,12 @@ def encode_spec(spec: Spec) -> bytes:
     """Return the canonical bytes of `spec`, at most `MAX_SPEC_BYTES`; absent parts are left out.
 
     Raises:
-        SpecError: if they are longer or hold text that no canonical JSON can.
+        SpecError: if they are longer, hold text that no canonical JSON can, or use a secret that is
+            not sealed.
 
     """
+    if spec.sealing_problem:
+        raise SpecError(spec.sealing_problem, "secrets")
     content: dict[str, Any] = spec.model_dump(mode="json", by_alias=True, exclude_none=True)
     try:
         data = canonical_bytes(content)
@@ -76,5 +80,6 @@ def _spec_error(error: Exception) -> SpecError:
     if not isinstance(error, ValidationError):
         return SpecError(f"it is no JSON document ({error})")
     first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-    field = ".".join(str(part) for part in first["loc"])
+    parts = [str(part) for part in first["loc"]]
+    field = ".".join(part for part in parts if not part.startswith(TAG_MARK))
     return SpecError(first["msg"].removeprefix("Value error, "), field)

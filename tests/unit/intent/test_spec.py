@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from workdeed.intent import SpecError, load_spec
+from workdeed.intent import HttpCheck, SpecError, load_spec
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
@@ -37,7 +37,7 @@ def test_a_small_document_gets_its_defaults():
     assert (spec.build, spec.env, spec.rollout.policy) == ((), {}, "recreate")
     assert spec.port is not None
     assert (spec.port.name, spec.port.env) == ("main", "PORT")
-    assert spec.health is not None
+    assert isinstance(spec.health, HttpCheck)
     assert (spec.health.path, spec.health.interval_ms) == ("/healthz", 2_000)
     assert (spec.placement.tags, spec.placement.exclude, spec.placement.prefer) == ((), (), ())
 
@@ -81,7 +81,7 @@ def test_git_addresses_of_all_kinds_are_taken(url: str):
         ({"source": git(path="a/../b")}, "source.git.path"),
         ({"source": git(path="a//b")}, "source.git.path"),
         ({"source": git(path="-C")}, "source.git.path"),
-        ({"source": git(branch="main")}, "source.git.branch"),
+        ({"source": git(tag="main")}, "source.git.tag"),
         ({"source": {"image": "x"}}, "source.image"),
         ({"build": [[]]}, "build.0"),
         ({"build": ["make"]}, "build.0"),
@@ -95,12 +95,12 @@ def test_git_addresses_of_all_kinds_are_taken(url: str):
         ({"env": {"WORKDEED_COMMIT": "x"}}, "env"),
         ({"env": {"HOST": "0.0.0.0"}}, "env"),
         ({"port": {"name": "second"}}, "port.name"),
-        ({"health": {"kind": "tcp"}}, "health.kind"),
+        ({"port": {}, "health": {"kind": "grpc"}}, "health"),
         ({"port": {}, "health": {"path": "healthz"}}, "health.path"),
         ({"port": {}, "health": {"path": "/a b"}}, "health.path"),
         ({"port": {}, "health": {"interval_ms": 99}}, "health.interval_ms"),
         ({"port": {}, "health": {"timeout_ms": 0}}, "health.timeout_ms"),
-        ({"rollout": {"policy": "canary"}}, "rollout.policy"),
+        ({"rollout": {"policy": "blue"}}, "rollout"),
         ({"resources": {"cpu_milli": 0, "memory_mb": 1, "storage_mb": 1}}, "resources.cpu_milli"),
         ({"resources": {"cpu_milli": 1, "memory_mb": 1}}, "resources.storage_mb"),
         ({"placement": {"tags": ["e u"]}}, "placement.tags.0"),
