@@ -21,6 +21,14 @@ class SandboxMissingError(DriverError):
     """No sandbox is available and running without one is not allowed."""
 
 
+class PluginError(NodeError):
+    """A package that adds a runner, a driver or a plugin can't be used as it is installed."""
+
+
+class SecretsError(NodeError):
+    """Sealed values can't be opened here, or were sealed for another job."""
+
+
 class RunnerError(NodeError):
     """A runner could not turn a spec into something to run (fetch, build, unknown runner)."""
 
@@ -40,6 +48,19 @@ class DispatchRefusedError(NodeError):
     def __init__(self, text: str, field: str = "") -> None:
         super().__init__(text)
         self.field = field
+
+
+class RequestRefusedError(NodeError):
+    """A signed request is stale, was seen before, or its signer may not ask for this.
+
+    Attributes:
+        status: HTTP status that says so: 401, 403 or 409.
+
+    """
+
+    def __init__(self, text: str, status: int = 403) -> None:
+        super().__init__(text)
+        self.status = status
 
 
 class BusyError(NodeError):

@@ -51,6 +51,9 @@ MAX_TAGS = 64
 MAX_RUNNERS = 32
 """Runners of a node profile."""
 
+MAX_SERVICES = 9
+"""Services of one job: the main one and its siblings."""
+
 MAX_TEXT = 1024
 """Characters of a reason or an error."""
 

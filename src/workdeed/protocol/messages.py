@@ -42,6 +42,7 @@ from workdeed.protocol.limits import (
     MAX_PROOFS_BYTES,
     MAX_PROVEN,
     MAX_RUNNERS,
+    MAX_SERVICES,
     MAX_SKIPPED,
     MAX_SMALL_BYTES,
     MAX_SPEC_BYTES,
@@ -83,6 +84,7 @@ __all__ = [
     "Report",
     "ReportSignature",
     "Resources",
+    "ServiceStatus",
     "Signatures",
     "SignedMessage",
     "SignedObservation",
@@ -221,8 +223,41 @@ class DispatchReply(Body):
     state: State
 
 
+class ServiceStatus(Body):
+    """One service of a workload.
+
+    Attributes:
+        cause: why it last ended or was ended, one of `CAUSES`, "" while it never did.
+        version: git commit or image digest that runs, in hex; empty before it is known.
+        restarts: how often it was started again by itself.
+
+    """
+
+    name: Text
+    state: State
+    reason: Text = ""
+    cause: Text = ""
+    version: Commit = ""
+    pid: Positive | None
+    port: Port | None
+    restarts: Uint = 0
+
+
 class WorkloadStatus(Body):
-    """One workload as its node sees it; `reason` says why it is in `state`, empty if by plan."""
+    """One revision of a job as its node sees it.
+
+    Attributes:
+        state: of the service that is worst off.
+        reason: why it is in `state`, empty if by plan.
+        pid: of the main service.
+        port: where the main service listens.
+        ready: whether it is built, and only waits for its turn to replace the one before it.
+        draining: whether it serves on but is to end soon: callers should go elsewhere.
+        well_ms: for how long all of its services have been well, 0 if they are not.
+        failed: why this revision was given up on this node, "" if it was not.
+        services: the main one first.
+
+    """
 
     escrow: Address
     job_id: Uint
@@ -231,6 +266,11 @@ class WorkloadStatus(Body):
     reason: Text = ""
     pid: Positive | None
     port: Port | None
+    ready: Flag = False
+    draining: Flag = False
+    well_ms: Uint = 0
+    failed: Text = ""
+    services: Annotated[tuple[ServiceStatus, ...], Field(max_length=MAX_SERVICES)] = ()
 
 
 class Status(Message):

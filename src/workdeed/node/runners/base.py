@@ -5,14 +5,14 @@ the entry point is a callable that takes a `RunnerContext` and returns a `Runner
 """
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
-from importlib.metadata import EntryPoint, entry_points
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, Protocol
 
-from workdeed.intent import Spec
+from workdeed.intent import Resources, Service
 from workdeed.node.drivers.base import Driver, TaskKey
-from workdeed.node.errors import RunnerError
+from workdeed.node.errors import PluginError
+from workdeed.node.plugins import installed, load
 
 GROUP: Final = "workdeed.runners"
 
@@ -39,29 +39,93 @@ class RunnerOptions:
 
 @dataclass(frozen=True, slots=True)
 class RunnerContext:
-    """What a runner works with: the driver, a folder of its own, and the operator's options."""
+    """What a runner works with.
 
-    driver: Driver
+    Attributes:
+        drivers: by name; `process` is always there, whether it can run something its fingerprint
+            says.
+        directory: a folder of the runner's own.
+        options: what the operator allows.
+
+    """
+
+    drivers: Mapping[str, Driver]
     directory: Path
     options: RunnerOptions
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """A tree ready to run: `directory` is the task's own, it starts in `subdirectory`."""
+class Order:
+    """One service that is to be made ready.
 
+    Attributes:
+        key: of the task that will serve.
+        service: the part of the spec that says what to run.
+        resources: what it may use.
+        build_env: the variables for builds: those of the spec that hold no secret.
+        secrets: opened values of those that the service names; never to be written anywhere.
+
+    """
+
+    key: TaskKey
+    service: Service
+    resources: Resources
+    build_env: Mapping[str, str] = field(default_factory=dict)
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A service ready to run; the agent adds ports, volumes, variables and limits.
+
+    Attributes:
+        driver: what runs it.
+        directory: the task's own tree.
+        argv, subdirectory, mounts, image, entrypoint, user, mount_tree: as in `Task`.
+        env: variables that the runner adds to those of the spec.
+
+    """
+
+    driver: Driver
     directory: Path
+    argv: tuple[str, ...] = ()
     subdirectory: str = ""
+    env: Mapping[str, str] = field(default_factory=dict)
+    mounts: tuple[Path, ...] = ()
+    image: str = ""
+    entrypoint: tuple[str, ...] | None = None
+    user: str = ""
+    mount_tree: bool = True
 
 
 class Runner(Protocol):
     """Fetches and builds. All methods are safe to repeat, also after a crash of the agent."""
 
-    def check(self, spec: Spec) -> None:
-        """Raise `RunnerError` if this runner can't run `spec`, whatever happens."""
+    async def problem(self) -> str:
+        """Return why nothing can be run here by this runner, "" if it can.
 
-    async def prepare(self, spec: Spec, key: TaskKey) -> Plan:
-        """Fetch and build `spec` and give the workload `key` its own tree.
+        A node offers only runners without a problem.
+        """
+
+    def check(self, service: Service) -> None:
+        """Raise `RunnerError` if this runner can't run `service`, whatever happens."""
+
+    def poll_seconds(self, service: Service) -> float | None:
+        """Return how often to look for a newer version of `service`, None for never."""
+
+    async def resolve(self, order: Order) -> str:
+        """Return the version that is wanted now: a commit, the hex of an image digest, or "".
+
+        The agent asks once for each revision and remembers the answer, and again only where
+        `poll_seconds` says so.
+
+        Raises:
+            RunnerError: if it can't be known now.
+
+        """
+
+    async def prepare(self, order: Order, version: str) -> Plan:
+        """Fetch and build `version` of the service and give the workload its own tree.
 
         Raises:
             RunnerError: with the step that failed and the last line it printed.
@@ -74,45 +138,24 @@ class Runner(Protocol):
     async def sweep(self, keep: Collection[TaskKey]) -> None:
         """Remove what a crash left behind, and the trees of all workloads but `keep`."""
 
+    async def close(self) -> None:
+        """Give back connections and the like; workloads run on."""
+
 
 RunnerFactory = Callable[[RunnerContext], Runner]
-
-
-def installed_runners() -> Mapping[str, EntryPoint]:
-    """Return the registered runners by name.
-
-    Raises:
-        RunnerError: if none is registered, or two packages register the same name.
-
-    """
-    found: dict[str, EntryPoint] = {}
-    for point in entry_points(group=GROUP):
-        other = found.setdefault(point.name, point)
-        if other.value != point.value:
-            raise RunnerError(
-                f"runners: {other.value} and {point.value} are both registered as {point.name}; "
-                "uninstall one of the packages"
-            )
-    if not found:
-        raise RunnerError("runners: none is registered; install workdeed as a package")
-    return found
 
 
 def load_runners(context: RunnerContext) -> dict[str, Runner]:
     """Return all registered runners, each with a folder of its own below the context's.
 
     Raises:
-        RunnerError: if one can't be loaded.
+        PluginError: if there is none, one can't be loaded, or two have the same name.
 
     """
     runners: dict[str, Runner] = {}
-    for name, point in installed_runners().items():
-        own = RunnerContext(context.driver, context.directory / name, context.options)
-        try:
-            factory: RunnerFactory = point.load()
-        except (ImportError, AttributeError) as error:
-            raise RunnerError(
-                f"runners: {name} can't be loaded from {point.value} ({error}); reinstall it"
-            ) from error
-        runners[name] = factory(own)
+    for name, point in installed(GROUP).items():
+        factory: RunnerFactory = load(point)
+        runners[name] = factory(replace(context, directory=context.directory / name))
+    if not runners:
+        raise PluginError(f"{GROUP}: none is registered; install workdeed as a package")
     return runners
