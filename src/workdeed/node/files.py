@@ -1,8 +1,10 @@
 """Files that survive a crash: written whole or not at all, readable by the agent's user alone."""
 
+import contextlib
 import fcntl
 import json
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +56,26 @@ def read_json(path: Path) -> Any:
         return None
     except ValueError as error:
         raise StateError(f"state_dir: {path.name} is damaged ({error}); remove it") from error
+
+
+def tree_bytes(path: Path) -> int:
+    """Return the size of all files below `path`; what vanishes meanwhile counts as nothing."""
+    total = 0
+    for parent, _, names in os.walk(path):
+        for name in names:
+            with contextlib.suppress(FileNotFoundError):
+                total += Path(parent, name).lstat().st_size
+    return total
+
+
+def remove_tree(path: Path) -> None:
+    """Remove a folder that a task wrote, folders without write permission included."""
+    for parent, folders, _ in os.walk(path):
+        for folder in folders:
+            place = Path(parent, folder)
+            if not place.is_symlink():
+                place.chmod(0o700)
+    shutil.rmtree(path)
 
 
 class StateLock:

@@ -51,6 +51,41 @@ class Event(StrEnum):
     """It is tried again after a pause."""
 
 
+class Cause(StrEnum):
+    """Why a workload ended or was ended: the first ones by plan, the others not.
+
+    Restart policies speak of the others alone.
+    """
+
+    CHAIN = "chain"
+    """The chain no longer wants it."""
+    REPLACED = "replaced"
+    """Another revision takes its place."""
+    COMMAND = "command"
+    """Its payer said so."""
+    VERSION = "version"
+    """The branch that it follows has a new commit."""
+    GONE = "gone"
+    """It exited by itself with code 0."""
+    CRASHED = "crashed"
+    """It exited by itself with another code."""
+    MEMORY = "memory"
+    """It took more memory than it may."""
+    STORAGE = "storage"
+    """It took more storage than it may."""
+    ILL = "ill"
+    """It was not well for too long."""
+    UNSTARTED = "unstarted"
+    """It could not be fetched, built or started."""
+    VANISHED = "vanished"
+    """Nobody knows how it ended, as after a reboot."""
+
+    @property
+    def planned(self) -> bool:
+        """Whether it was meant to end."""
+        return self in (Cause.CHAIN, Cause.REPLACED, Cause.COMMAND, Cause.VERSION)
+
+
 TRANSITIONS: Final = MappingProxyType(
     {
         (State.PENDING, Event.LAUNCHED): State.STARTING,

@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -21,10 +20,12 @@ import psutil
 
 from workdeed.node.drivers import shim
 from workdeed.node.drivers.base import (
+    DriverContext,
     Fingerprint,
     Handle,
     Inspection,
     Limits,
+    LogChunk,
     Phase,
     Stats,
     Task,
@@ -33,7 +34,14 @@ from workdeed.node.drivers.base import (
 from workdeed.node.drivers.process_identity import ProcessIdentity
 from workdeed.node.drivers.sandbox import HOME, TEMPORARY, Layout, Sandbox
 from workdeed.node.errors import DriverError, SandboxMissingError, StateError
-from workdeed.node.files import private_directory, read_json, sync_directory, write_json
+from workdeed.node.files import (
+    private_directory,
+    read_json,
+    remove_tree,
+    sync_directory,
+    tree_bytes,
+    write_json,
+)
 
 MARKER = "WORKDEED_WORKLOAD"
 DEFAULT_PATH = "/usr/local/bin:/usr/bin:/bin"
@@ -78,6 +86,11 @@ class ProcessDriver:
         self._children: dict[int, subprocess.Popen[bytes]] = {}
         self._found: Sandbox | str | None = None
 
+    @property
+    def name(self) -> str:
+        """The driver's name; see `Driver`."""
+        return "process"
+
     async def fingerprint(self) -> Fingerprint:
         """Tell whether tasks can run, and whether in a sandbox; see `Driver`."""
         if not sys.platform.startswith("linux"):
@@ -97,6 +110,8 @@ class ProcessDriver:
 
         """
         sandbox = await self._sandbox()
+        if task.image:
+            raise DriverError("image: the process driver runs none; install a container engine")
         if isinstance(sandbox, str) and not self._allow_unsandboxed:
             raise SandboxMissingError(
                 f"allow_unsandboxed: {sandbox}, and nothing is run without it; install bubblewrap"
@@ -150,10 +165,34 @@ class ProcessDriver:
 
     async def logs(self, handle: Handle, max_bytes: int) -> bytes:
         """Return the end of the log; see `Driver`."""
-        log = self._folder(handle.key) / "output.log"
-        newer = _tail(log, max_bytes)
-        older = _tail(log.with_name("output.log.1"), max_bytes - len(newer))
-        return older + newer
+        older, newer = self._log_files(handle.key)
+        end = _tail(newer, max_bytes)
+        return _tail(older, max_bytes - len(end)) + end
+
+    async def logs_after(self, handle: Handle, cursor: str, max_bytes: int) -> LogChunk:
+        """Return what was printed after `cursor`, a file and a place in it; see `Driver`."""
+        return await asyncio.to_thread(_read_after, self._log_files(handle.key), cursor, max_bytes)
+
+    async def execute(self, handle: Handle, task: Task, seconds: float) -> Inspection:
+        """Run another command over the task's files, in a sandbox of its own; see `Driver`."""
+        del handle  # the network is the host's, and the files are in the task
+        await self.destroy(task.key)
+        try:
+            return await self.wait(await self.start(task), seconds)
+        finally:
+            await self.destroy(task.key)
+
+    async def address(self, handle: Handle) -> str:
+        """Return the loopback address: tasks share the host's network; see `Driver`."""
+        del handle
+        return "127.0.0.1"
+
+    async def disk_bytes(self, handle: Handle) -> int:
+        """Return what home, temporary folders and log of the task hold; see `Driver`."""
+        return await asyncio.to_thread(tree_bytes, self._folder(handle.key))
+
+    async def close(self) -> None:
+        """Do nothing: there are no connections; see `Driver`."""
 
     async def stats(self, handle: Handle) -> Stats:
         """Return what the task's processes use; see `Driver`."""
@@ -227,6 +266,11 @@ class ProcessDriver:
     def _folder(self, key: TaskKey) -> Path:
         return self._directory / key.name
 
+    def _log_files(self, key: TaskKey) -> tuple[Path, Path]:
+        """Return the log's older and newer file."""
+        log = self._folder(key) / "output.log"
+        return log.with_name("output.log.1"), log
+
     def _recorded(self, key: TaskKey) -> Handle | None:
         try:
             record = read_json(self._folder(key) / "record.json")
@@ -254,10 +298,10 @@ class ProcessDriver:
         if sandbox is None:
             places = {"HOME": str(home), "TMPDIR": str(temporary), "LANG": "C.UTF-8"}
             order |= {"argv": list(task.argv), "sandbox": None, "cwd": _start_folder(task)}
-            order["env"] = {**places, **marker, **task.env, MARKER: marker[MARKER]}
+            order["env"] = {**places, **marker, **_host_paths(task), MARKER: marker[MARKER]}
             return order
         read_only = (*self._read_only, *task.mounts)
-        layout = Layout(task.directory, home, temporary, shared, read_only)
+        layout = Layout(task.directory, home, temporary, shared, read_only, task.binds)
         places = {"HOME": HOME, "TMPDIR": TEMPORARY, "LANG": "C.UTF-8", "PATH": self._path}
         order["argv"] = sandbox.command(task.argv, task.limits.processes)
         order["sandbox"] = sandbox.arguments(layout, {**places, **task.env}, task.subdirectory)
@@ -354,14 +398,19 @@ class ProcessDriver:
                 self._reap(pid)
 
 
-def remove_tree(path: Path) -> None:
-    """Remove a folder that a task wrote, folders without write permission included."""
-    for parent, folders, _ in os.walk(path):
-        for folder in folders:
-            place = Path(parent, folder)
-            if not place.is_symlink():
-                place.chmod(0o700)
-    shutil.rmtree(path)
+def process_driver(context: DriverContext) -> ProcessDriver:
+    """Return the driver for an agent; what its entry point names.
+
+    Options: `path`, PATH of tasks, and `read_only`, further folders that they may read.
+    """
+    return ProcessDriver(
+        context.directory,
+        context.owner,
+        allow_unsandboxed=context.allow_unsandboxed,
+        path=str(context.options.get("path", DEFAULT_PATH)),
+        read_only=tuple(Path(one) for one in context.options.get("read_only", ())),
+        log_bytes=context.log_bytes,
+    )
 
 
 def _resource_limits(limits: Limits) -> dict[str, int]:
@@ -377,12 +426,56 @@ def _resource_limits(limits: Limits) -> dict[str, int]:
     }
 
 
+def _host_paths(task: Task) -> dict[str, str]:
+    """Return the variables of a task without a sandbox, which sees the places of the host.
+
+    A variable that says where a bind lies inside then says where it lies on the host.
+
+    Raises:
+        DriverError: if a bind has a place that no variable tells.
+
+    """
+    sources = {bind.target: str(bind.source) for bind in task.binds}
+    untold = sources.keys() - set(task.env.values())
+    if untold:
+        raise DriverError(
+            f"volumes: {min(untold)} can't be shown to a task without a sandbox; install bubblewrap"
+        )
+    return {name: sources.get(value, value) for name, value in task.env.items()}
+
+
 def _start_folder(task: Task) -> str:
     root = task.directory.resolve()
     place = (root / task.subdirectory).resolve()
     if not place.is_relative_to(root):
         raise DriverError("subdirectory: it leads out of the task's directory; use a real folder")
     return str(place)
+
+
+def _read_after(files: tuple[Path, Path], cursor: str, max_bytes: int) -> LogChunk:
+    """Read on from `cursor`, which is `inode:offset` of one of the log's two files."""
+    number, _, offset = cursor.partition(":")
+    at = int(offset) if number.isdigit() and offset.isdigit() else 0
+    kept = []
+    for path in files:
+        with contextlib.suppress(FileNotFoundError):
+            kept.append((path, str(path.stat().st_ino)))
+    known = [inode for _, inode in kept]
+    start = known.index(number) if number in known else 0
+    data = b""
+    for path, inode in kept[start:]:
+        begin = at if inode == number else 0
+        try:
+            with path.open("rb") as file:
+                file.seek(begin)
+                piece = file.read(max_bytes - len(data))
+        except FileNotFoundError:
+            break  # it was turned over this moment; the next read finds its place
+        data += piece
+        cursor = f"{inode}:{begin + len(piece)}"
+        if len(data) >= max_bytes:
+            break
+    return LogChunk(data, cursor)
 
 
 def _tail(path: Path, max_bytes: int) -> bytes:

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from workdeed.node.drivers.base import Bind
 from workdeed.node.files import private_directory, write_atomic
 
 APP = "/app"
@@ -46,13 +47,17 @@ _GROUP = f"workload:x:{USER}:\nnogroup:x:65534:\n"
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Folders of the host for a task: its tree, home, /tmp, /dev/shm, and readable paths."""
+    """Folders of the host for a task: its tree, home, /tmp, /dev/shm, and what else it sees.
+
+    `read_only` lies inside at the same place, `binds` each at its own.
+    """
 
     app: Path
     home: Path
     temporary: Path
     shared_memory: Path
     read_only: Sequence[Path] = ()
+    binds: Sequence[Bind] = ()
 
 
 class Sandbox:
@@ -96,6 +101,9 @@ class Sandbox:
             options += ["--bind", str(source), target]
         for path in layout.read_only:
             options += ["--ro-bind", str(path), str(path)]
+        for bind in layout.binds:
+            how = "--ro-bind" if bind.read_only else "--bind"
+            options += [how, str(bind.source), bind.target]
         options += ["--remount-ro", "/dev", "--remount-ro", "/"]
         for name, value in env.items():
             options += ["--setenv", name, value]

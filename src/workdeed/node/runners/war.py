@@ -12,9 +12,8 @@ from pathlib import Path
 
 from workdeed.intent import GitSource, Spec
 from workdeed.node.drivers.base import Limits, Task, TaskKey
-from workdeed.node.drivers.process import remove_tree
 from workdeed.node.errors import RunnerError
-from workdeed.node.files import private_directory, write_atomic
+from workdeed.node.files import private_directory, remove_tree, tree_bytes, write_atomic
 from workdeed.node.runners.base import Plan, RunnerContext
 from workdeed.node.runners.git import command, environment, open_remote
 from workdeed.node.runners.steps import run_step
