@@ -4,14 +4,24 @@ from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import Field
 
-from workdeed.protocol.fields import Address, Positive, Uint
+from workdeed.protocol.fields import Address, Base64, Positive, Uint
 from workdeed.protocol.limits import KIB
-from workdeed.protocol.wire import EnvelopeMessage
+from workdeed.protocol.messages import Commit, Port, State, Text
+from workdeed.protocol.wire import Body, EnvelopeMessage, Message
 
 REQUEST_SECONDS_VALID: Final = 120
 """How far a request's time may be from the node's clock."""
 
 MAX_ARGUMENT: Final = 32 * KIB
+
+MAX_LOG_BYTES: Final = 32 * KIB
+"""Output of a service in one answer."""
+
+MAX_CURSOR: Final = 256
+"""Characters of a place in a log."""
+
+MAX_PORTS: Final = 17
+"""Ports of one service: the main one and further ones."""
 
 Action = Literal[
     "logs",
@@ -70,3 +80,54 @@ class NodeRequest(EnvelopeMessage):
     def signer(self) -> str:
         """Who asks."""
         return self.account
+
+
+class LogReply(Message):
+    """A piece of what a service printed.
+
+    Attributes:
+        data: both of its streams, mixed; nothing when there is nothing new.
+        cursor: the argument of the request that asks for what follows.
+
+    """
+
+    schema_: Literal["workdeed/log-reply@1"] = Field(default="workdeed/log-reply@1", alias="schema")
+    data: Annotated[Base64, Field(max_length=MAX_LOG_BYTES)]
+    cursor: Annotated[str, Field(strict=True, max_length=MAX_CURSOR)]
+
+
+class ServicePort(Body):
+    """A port of a service, by the name that its spec gives it."""
+
+    name: Annotated[str, Field(strict=True, pattern=r"^[a-z][a-z0-9]{0,15}$")]
+    port: Port
+
+
+class InspectionReply(Message):
+    """What a node sees of one service.
+
+    Attributes:
+        reason: why it is in `state`, "" if by plan.
+        version: git commit or image digest that runs, in hex; empty before it is known.
+        cpu_ms: processor time in milliseconds, since its process was started.
+        memory_bytes: resident memory.
+        disk_bytes: what its own files take.
+        processes: how many it has; 0 when it does not run.
+        restarts: how often it was started again by itself.
+
+    """
+
+    schema_: Literal["workdeed/inspection-reply@1"] = Field(
+        default="workdeed/inspection-reply@1", alias="schema"
+    )
+    revision: Uint
+    service: Text
+    state: State
+    reason: Text
+    version: Commit
+    cpu_ms: Uint
+    memory_bytes: Uint
+    disk_bytes: Uint
+    processes: Uint
+    restarts: Uint
+    ports: Annotated[tuple[ServicePort, ...], Field(max_length=MAX_PORTS)]
