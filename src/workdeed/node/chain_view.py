@@ -30,6 +30,8 @@ _JOB: Final = (
     "uint256,uint256,uint256,uint256,uint256,bool,bool,bool,uint256)"
 )
 _ASSIGNMENT: Final = "(uint256,uint256,uint256,uint256)"
+_GRANT: Final = "uint256,uint256,uint256"
+_MEMBER: Final = "uint256,uint256,uint256,uint256"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,7 @@ class PairView:
 
     Attributes:
         exists: false when the escrow has no such job.
+        payer: who pays for it, the zero address when there is no such job.
         start, end: windows, end exclusive; 0 before the first placement.
         first, until: the license's windows, `until` exclusive and `OPEN_END` while it is not
             released; `first` is 0 if it was never assigned.
@@ -64,6 +67,7 @@ class PairView:
     """
 
     exists: bool
+    payer: str
     spec_hash: bytes
     revision: int
     start: int
@@ -72,6 +76,22 @@ class PairView:
     closed: bool
     first: int
     until: int
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What an account is to a job, at one block.
+
+    Attributes:
+        is_payer: whether it pays for the job.
+        scopes: what it may do for the payer now, bits as the desk has them; 0 for nothing.
+        is_member: whether it signs for a seat of the committee.
+
+    """
+
+    is_payer: bool
+    scopes: int
+    is_member: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +188,25 @@ class ChainView:
         calls = [(self._contracts.licenses, _call("node_of(uint256)", self._license_id))]
         ((node,),) = await self._read(calls, ["address"], moment.block_hash)
         return to_checksum(node)
+
+    async def standing(self, moment: Moment, job_id: int, account: str) -> Standing:
+        """Return what `account` is to a job at `moment`; raises as `moment` does."""
+        desk = (await self._what_is_fixed(moment.block_hash)).desk
+        ((job,),) = await self._read(
+            [(desk, _call("job(uint256)", job_id))], [_JOB], moment.block_hash
+        )
+        calls = [
+            (desk, _call("grant_of(address,address)", int(job[0], 16), int(account, 16))),
+            (self._contracts.committee, _call("member_of(address)", int(account, 16))),
+        ]
+        (scopes, _, expires_at), (license_id, _, last_epoch, _) = await self._read(
+            calls, [_GRANT, _MEMBER], moment.block_hash
+        )
+        return Standing(
+            is_payer=to_checksum(job[0]) == account and int(account, 16) != 0,
+            scopes=scopes if moment.timestamp < expires_at else 0,
+            is_member=license_id != 0 and last_epoch == 0,
+        )
 
     async def _what_is_fixed(self, block_hash: bytes) -> "_Fixed":
         """Return what never changes; it is read once."""
@@ -281,6 +320,7 @@ def _call(signature: str, *arguments: int) -> bytes:
 def _pair(job: Sequence[Any], service: Sequence[Any]) -> PairView:
     return PairView(
         exists=int(job[0], 16) != 0,
+        payer=to_checksum(job[0]),
         spec_hash=job[1],
         revision=job[2],
         start=job[11],

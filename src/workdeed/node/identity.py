@@ -7,6 +7,7 @@ from workdeed.node.errors import StateError
 from workdeed.node.files import write_atomic
 from workdeed.protocol.eip712 import COMMITTEE_DOMAIN, Domain
 from workdeed.protocol.messages import Answer, NodeProfile, Probe, Resources, Workload, sign
+from workdeed.protocol.sealing import Owner, open_box
 from workdeed.protocol.signing import address_of, public_key_of
 
 _INSTANCE_BYTES = 16
@@ -28,6 +29,11 @@ class NodeIdentity:
 
     def __repr__(self) -> str:
         return f"NodeIdentity({self.address}, license {self.license_id})"
+
+    @property
+    def domain(self) -> Domain:
+        """The committee's domain, in which messages to and from nodes are signed."""
+        return self._domain
 
     def answer(self, probe: Probe, workloads: list[Workload]) -> Answer:
         """Return the signed answer to `probe`; its block hash is not judged."""
@@ -59,6 +65,16 @@ class NodeIdentity:
             public_key=public_key_of(self.__key),
         )
         return sign(unsigned, self._domain, self.__key)
+
+    def open_box(self, box: bytes, escrow: str, payer: str) -> dict[str, str]:
+        """Return the values that were sealed to the node key for a job of `payer` in `escrow`.
+
+        Raises:
+            workdeed.protocol.sealing.SealingError: if they were sealed to another key, or for
+                another payer, escrow or chain.
+
+        """
+        return open_box(self.__key, box, Owner(self.chain_id, escrow, payer))
 
 
 def instance_id(directory: Path) -> bytes:

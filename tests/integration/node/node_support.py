@@ -65,6 +65,10 @@ class Chain:
     report: tuple[int, bytes] = (0, bytes(32))
     committee: str = COMMITTEE
     age: float = 0.0
+    grants: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """What the payer of all jobs granted: scopes and end, by delegate."""
+    members: dict[str, int] = field(default_factory=dict)
+    """The last epoch of who is or was in the committee, 0 while it is."""
 
     began: int = field(default_factory=lambda: int(time.time()))
 
@@ -116,6 +120,14 @@ class Chain:
             return encode(["uint256", "bytes32"], list(self.report))
         if to == DESK.lower() and function == selector("job(uint256)"):
             return self._job(decode(["uint256"], arguments)[0])
+        if to == DESK.lower() and function == selector("grant_of(address,address)"):
+            payer, delegate = decode(["address", "address"], arguments)
+            granted = self.grants.get(delegate, (0, 0)) if payer == PAYER else (0, 0)
+            return encode(["uint256"] * 3, [granted[0], 10**6, granted[1]])
+        if to == COMMITTEE.lower() and function == selector("member_of(address)"):
+            (signer,) = decode(["address"], arguments)
+            known = signer in self.members
+            return encode(["uint256"] * 4, [int(known), int(known), self.members.get(signer, 0), 0])
         if to == ESCROW.lower() and function == selector("assignment(uint256,uint256)"):
             job_id, license_id = decode(["uint256", "uint256"], arguments)
             job = self.jobs.get(job_id)

@@ -12,13 +12,14 @@ from node_support import (
     LICENSE_ID,
     LICENSES,
     NODE_KEY,
+    PAYER,
     Chain,
     ChainJob,
     FakeRpc,
 )
 
 from workdeed.chain.rpc import RpcClient
-from workdeed.node.chain_view import OPEN_END, ChainView, Contracts, FinalReport
+from workdeed.node.chain_view import OPEN_END, ChainView, Contracts, FinalReport, Standing
 from workdeed.node.errors import ChainUnsureError
 from workdeed.protocol.signing import address_of, to_checksum
 
@@ -66,6 +67,7 @@ async def test_what_all_say_is_read(view_of: Open, rpcs: list[FakeRpc], chain: C
     assert (served.exists, served.spec_hash, served.revision) == (True, HASH, 2)
     assert (served.start, served.end, served.cancelled, served.closed) == (11, 21, True, False)
     assert (served.first, served.until) == (11, 15)
+    assert served.payer == to_checksum(PAYER)
     assert not unknown.exists
     assert unknown.first == 0
     assert await view.final_report(moment) == FinalReport(9, b"r" * 32)
@@ -202,3 +204,43 @@ async def test_windows_follow_the_chains_time_not_the_machines(
     moment = await view.moment()
     assert moment.window == 25
     assert moment.timestamp > time.time() + 10_000
+
+
+async def test_what_an_account_is_to_a_job(view_of: Open, rpcs: list[FakeRpc], chain: Chain):
+    payer, stranger, zero = (to_checksum("0x" + two * 20) for two in ("aa", "55", "00"))
+    delegate, late, member, former = (
+        to_checksum("0x" + two * 20) for two in ["66", "77", "88", "99"]
+    )
+    chain.jobs[3] = ChainJob(HASH)
+    chain.grants = {delegate.lower(): (8, chain.now + 1), late.lower(): (31, chain.now)}
+    chain.members = {member.lower(): 0, former.lower(): 4}
+    view = view_of(rpcs)
+    moment = await view.moment()
+    expected = {
+        payer: Standing(is_payer=True, scopes=0, is_member=False),
+        stranger: Standing(is_payer=False, scopes=0, is_member=False),
+        zero: Standing(is_payer=False, scopes=0, is_member=False),
+        delegate: Standing(is_payer=False, scopes=8, is_member=False),
+        late: Standing(is_payer=False, scopes=0, is_member=False),
+        member: Standing(is_payer=False, scopes=0, is_member=True),
+        former: Standing(is_payer=False, scopes=0, is_member=False),
+    }
+    assert {one: await view.standing(moment, 3, one) for one in expected} == expected
+    nobody = await view.standing(moment, 4, zero)
+    assert not nobody.is_payer, "a job that is not there has no payer"
+    assert not (await view.standing(moment, 4, delegate)).scopes
+
+
+async def test_rpcs_that_disagree_about_an_account_say_nothing(
+    view_of: Open, rpcs: list[FakeRpc], chain: Chain
+):
+    account = to_checksum("0x" + "66" * 20)
+    chain.jobs[3] = ChainJob(HASH)
+    rpcs[1].chain = Chain(
+        began=chain.began,
+        jobs={3: ChainJob(HASH)},
+        grants={account.lower(): (8, chain.now + 100)},
+    )
+    view = view_of(rpcs)
+    with pytest.raises(ChainUnsureError, match="disagree"):
+        await view.standing(await view.moment(), 3, account)

@@ -12,6 +12,7 @@ from workdeed.node.verdict import Action, assignment_over, decide, refusal
 HASH, OTHER = b"h" * 32, b"o" * 32
 SERVED = PairView(
     exists=True,
+    payer="0x" + "aa" * 20,
     spec_hash=HASH,
     revision=2,
     start=11,
