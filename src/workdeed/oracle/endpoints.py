@@ -6,6 +6,7 @@ they are, so that a small one cannot become a big one.
 """
 
 import asyncio
+import contextlib
 import ipaddress
 import socket
 from dataclasses import dataclass, replace
@@ -144,6 +145,22 @@ class EndpointClient:
                 return response.status
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
             raise EndpointError(f"{origin}: {_reason(error)}") from error
+
+    async def connect(self, origin: Origin, *, seconds: float) -> None:
+        """Open a TCP connection and close it again; nothing is sent.
+
+        Raises:
+            EndpointError: if it is not taken.
+
+        """
+        try:
+            async with asyncio.timeout(seconds):
+                _, writer = await asyncio.open_connection(*origin.socket)
+        except (OSError, TimeoutError) as error:
+            raise EndpointError(f"{origin}: {_reason(error)}") from error
+        writer.close()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
 
     async def _exchange(
         self,

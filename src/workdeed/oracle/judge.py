@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from workdeed.oracle.ledger import JobKey
+from workdeed.oracle.patience import Patience, none
 from workdeed.oracle.tallies import Verdict
 from workdeed.oracle.targets import JobTarget
 from workdeed.protocol.figures import Pair
@@ -15,19 +16,22 @@ class Judge:
     """Applies the rules of probing.
 
     Service of the revision that is measured counts, and of a newer one. Service of an older one
-    counts while the rollout may still be under way, and for as long as no license of the job was
+    counts while the rollout may still be under way, and whenever no license of the job was lately
     seen to run the measured one: then it is the spec that fails, not the node. Where neither runs,
-    the first windows of a term or of such a revision are unknown, later ones are down.
+    the first windows of a term or of such a rollout are unknown, later ones are down.
 
     Args:
-        grace_windows: how many windows that are.
+        grace_windows: how many windows that are, beyond what a rollout may take.
+        patience: how many windows a rollout may take.
 
     """
 
-    def __init__(self, grace_windows: int) -> None:
+    def __init__(self, grace_windows: int, patience: Patience = none) -> None:
         self._grace = grace_windows
+        self._patience = patience
         self._came_up: dict[Pair, int] = {}  # the term in which a pair was last seen well
-        self._ran: dict[JobKey, int] = {}  # the highest revision that was seen to run
+        # When each revision was last seen well on any license, by window; old sights are dropped.
+        self._ran: dict[JobKey, dict[int, int]] = {}
 
     def serving(
         self, window: int, job: JobTarget, workloads: Iterable[Workload]
@@ -40,8 +44,7 @@ class Judge:
         best = max(well, key=lambda one: one.revision, default=None)
         if best is None or best.revision >= job.measured:
             return best
-        rolling_out = window < job.since + self._grace
-        return best if rolling_out or not self._has_run(job) else None
+        return best if self._rolls_out(window, job) or not self._runs(window, job) else None
 
     def verdict(
         self,
@@ -61,8 +64,7 @@ class Judge:
         """
         if served is not None:
             self._came_up[job.pair] = job.term
-            key = job.pair.escrow, job.pair.job_id
-            self._ran[key] = max(self._ran.get(key, 0), served.revision)
+            self._saw(window, job, served.revision)
             return "ok"
         is_fresh = window < job.term + self._grace and self._came_up.get(job.pair) != job.term
         return "unknown" if is_fresh or self._spec_fails(window, job, workloads) else "bad"
@@ -72,15 +74,37 @@ class Judge:
         pairs = set(kept)
         jobs = {(one.escrow, one.job_id) for one in pairs}
         self._came_up = {pair: term for pair, term in self._came_up.items() if pair in pairs}
-        self._ran = {job: number for job, number in self._ran.items() if job in jobs}
+        self._ran = {job: seen for job, seen in self._ran.items() if job in jobs}
 
-    def _has_run(self, job: JobTarget) -> bool:
-        return self._ran.get((job.pair.escrow, job.pair.job_id), -1) >= job.measured
+    def _saw(self, window: int, job: JobTarget, revision: int) -> None:
+        key = job.pair.escrow, job.pair.job_id
+        recent = {
+            number: last
+            for number, last in self._ran.get(key, {}).items()
+            if self._is_recent(window, last)
+        }
+        self._ran[key] = recent | {revision: max(window, recent.get(revision, 0))}
+
+    def _runs(self, window: int, job: JobTarget) -> bool:
+        """Tell whether some license was lately seen to run the measured revision or a newer one."""
+        seen = self._ran.get((job.pair.escrow, job.pair.job_id), {})
+        return any(
+            number >= job.measured and self._is_recent(window, last)
+            for number, last in seen.items()
+        )
+
+    def _is_recent(self, window: int, last: int) -> bool:
+        # The window before counts without a grace too, or each would begin as if nobody ran it.
+        return last >= window - max(1, self._grace)
+
+    def _rolls_out(self, window: int, job: JobTarget) -> bool:
+        """Tell whether the rollout of the measured revision may still be under way."""
+        return window < job.since + self._grace + self._patience(job)
 
     def _spec_fails(self, window: int, job: JobTarget, workloads: Iterable[Workload]) -> bool:
-        """Tell whether the node tries the measured revision, and nobody was seen to run it yet."""
+        """Tell whether the node tries the measured revision, and nobody is seen to run it."""
         tries = any(one.revision >= job.measured for one in _known(job, workloads))
-        return tries and window < job.since + self._grace and not self._has_run(job)
+        return tries and self._rolls_out(window, job) and not self._runs(window, job)
 
 
 def _known(job: JobTarget, workloads: Iterable[Workload]) -> list[Workload]:

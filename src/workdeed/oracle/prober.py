@@ -15,13 +15,14 @@ from typing import Final, NamedTuple
 
 import structlog
 
-from workdeed.intent import Spec
+from workdeed.intent import MAIN, HttpCheck, Spec
 from workdeed.oracle.endpoints import EndpointClient, Origin
 from workdeed.oracle.errors import EndpointError
 from workdeed.oracle.evidence import EvidenceLog
 from workdeed.oracle.judge import Judge
 from workdeed.oracle.ledger import JobKey
 from workdeed.oracle.meter import Meter
+from workdeed.oracle.patience import patience_of
 from workdeed.oracle.schedule import Schedule
 from workdeed.oracle.settings import ProbeSettings
 from workdeed.oracle.tallies import Mark, Tallies, Verdict, WindowTally
@@ -120,7 +121,7 @@ class Prober:
         self._meter = meter or Meter()
         self._schedule = Schedule(settings.interval, self._chance.random)
         self._tallies = Tallies()
-        self._judge = Judge(settings.grace_windows)
+        self._judge = Judge(settings.grace_windows, patience_of(specs, windows.window))
         self._watch: Watch | None = None
         self._slots = asyncio.Semaphore(settings.concurrency)
         self._running: set[asyncio.Task[None]] = set()
@@ -293,23 +294,28 @@ class Prober:
         return spec is None or spec.port is None
 
     async def _answers(self, origin: Origin, work: Workload) -> bool:
-        """Ask a workload at its port.
+        """Ask a workload at its main port.
 
-        A health check of its spec must succeed; without one, or while the spec is not held here,
-        any answer will do.
+        An HTTP check of its spec there must succeed. A check of another kind may mean a service
+        that speaks no HTTP, which only has to take a connection. Without a check, or while the spec
+        is not held here, any HTTP answer will do.
         """
         assert work.port is not None  # noqa: S101 - nobody else is asked
         spec = self._specs(work.spec_hash)
         check = spec.health if spec is not None else None
-        where = origin.workload(work.port)
+        where, seconds = origin.workload(work.port), self._settings.timeout
         try:
-            status = await self._client.status(
-                where, check.path if check else "/", seconds=self._settings.timeout
-            )
+            if isinstance(check, HttpCheck) and check.port == MAIN:
+                status = await self._client.status(where, check.path, seconds=seconds)
+                return 200 <= status < 300
+            if check is not None:
+                await self._client.connect(where, seconds=seconds)
+            else:
+                await self._client.status(where, "/", seconds=seconds)
         except EndpointError as error:
             _log.debug("oracle: a workload is silent", job_id=work.job_id, reason=str(error))
             return False
-        return check is None or 200 <= status < 300
+        return True
 
     def _count(
         self, window: int, target: Target, heard: Heard | None, verdicts: Iterable[Verdict]

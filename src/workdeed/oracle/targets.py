@@ -18,6 +18,9 @@ class JobTarget:
         revisions: spec hash of every revision so far.
         term: first window of the license's term.
         since: the window from which `measured` counts, or of the term if that is later.
+        rolls: whether the license may have served an older revision in its term, and so has to roll
+            out `measured`; one that came later starts it at once.
+        replicas: how many licenses the job pays for.
 
     """
 
@@ -26,6 +29,8 @@ class JobTarget:
     revisions: Mapping[int, bytes]
     term: int
     since: int
+    rolls: bool
+    replicas: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +75,15 @@ def _target(latest: Books, license_id: int, jobs: list[JobTarget]) -> Target:
 
 def _job_target(pair: Pair, job: JobState, window: int, term: int) -> JobTarget:
     measured = job.measured(window)
+    counts_from = measured.window + 1 if measured.revision else 0
     return JobTarget(
         pair=pair,
         measured=measured.revision,
         revisions={one.revision: one.spec_hash for one in job.revisions},
         term=term,
-        since=max(term, measured.window + 1 if measured.revision else term),
+        since=max(term, counts_from),
+        rolls=counts_from >= term,
+        replicas=job.slots,
     )
 
 

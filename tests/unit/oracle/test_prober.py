@@ -110,7 +110,8 @@ class Bench:
         self, node: Node, endpoint: str, *, jobs: Sequence[int] = (1,), linked: bool = True
     ) -> None:
         items = tuple(
-            JobTarget(Pair(ESCROW, one, node.license_id), 0, {0: SPEC_HASH}, 1, 1) for one in jobs
+            JobTarget(Pair(ESCROW, one, node.license_id), 0, {0: SPEC_HASH}, 1, 1, False, 1)
+            for one in jobs
         )
         key = account("node", node.index) if linked else None
         self.targets.append(Target(node.license_id, key, endpoint, items))
@@ -418,6 +419,33 @@ class TestWorkload:
     async def test_without_a_health_check_any_answer_will_do(self, bench: Bench) -> None:
         known = spec(health=None)
         assert await self.with_workload(bench, {"GET /": replying(500)}, known) == UNIT
+
+    @pytest.mark.parametrize(
+        "health",
+        [
+            {"kind": "tcp"},
+            {"kind": "command", "run": ["true"]},
+            {"kind": "delay", "delay_ms": 0},
+            {"path": "/healthz", "port": "admin"},
+        ],
+    )
+    async def test_a_check_that_is_not_of_http_on_the_main_port_asks_for_a_connection_alone(
+        self, bench: Bench, health: dict[str, Any]
+    ) -> None:
+        silent = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
+        async with silent:
+            port = silent.sockets[0].getsockname()[1]
+            ports = ({"name": "admin", "env": "ADMIN"},)
+            bench.specs[SPEC_HASH] = spec(health=health, ports=ports)
+            await bench.node(Node(workloads=[workload(port=port)]))
+            assert await bench.figure() == UNIT
+
+    async def test_where_nobody_takes_the_connection_it_is_down(self, bench: Bench) -> None:
+        async with serving({}) as port:
+            pass
+        bench.specs[SPEC_HASH] = spec(health={"kind": "tcp"})
+        await bench.node(Node(workloads=[workload(port=port)]))
+        assert await bench.figure() == 0
 
     async def test_as_long_as_the_spec_is_not_here_too(self, bench: Bench) -> None:
         assert await self.with_workload(bench, {"GET /": replying(404)}, None) == UNIT

@@ -51,11 +51,12 @@ def test_a_revision_is_measured_from_the_window_after_its_own() -> None:
     new = keccak(b"new spec")
     sim.log(desk.JobRevised(1, 1, 3, new))
     (now,) = targets(sim, 3)[0].jobs
-    assert (now.measured, now.since) == (0, 2)
+    assert (now.measured, now.since, now.rolls) == (0, 2, False)
     assert now.revisions == {0: SPEC_HASH, 1: new}
     sim.to_window(4)
     (later,) = targets(sim, 4)[0].jobs
     assert (later.measured, later.since) == (1, 4)
+    assert (later.rolls, later.replicas) == (True, 1)
 
 
 def test_a_license_that_moved_is_asked_where_it_is_now() -> None:
@@ -82,3 +83,17 @@ def test_a_second_term_has_its_own_beginning() -> None:
     assert [job.term for job in targets(sim, 2)[0].jobs] == [2]
     assert [one.license_id for one in targets(sim, 4)] == [NODE + 1]
     assert [job.term for job in targets(sim, 5)[0].jobs] == [5]
+
+
+def test_a_license_that_came_after_the_revision_has_nothing_to_roll_out() -> None:
+    sim = Sim()
+    sim.open_job(1, slots=2, windows=10)
+    sim.place(1, [NODE])
+    sim.to_window(3)
+    sim.log(desk.JobRevised(1, 1, 3, keccak(b"new spec")))
+    sim.to_window(4)
+    sim.place(1, [NODE + 1])
+    sim.to_window(5)
+    (old,), (new,) = [one.jobs for one in targets(sim, 5)]
+    assert (old.since, old.rolls, old.replicas) == (4, True, 2)
+    assert (new.since, new.rolls) == (5, False)
