@@ -57,6 +57,7 @@ from workdeed.keeper.snapshots import SnapshotError, Snapshots, Strikes
 from workdeed.keeper.specs import SpecReader, SpecStore
 from workdeed.keeper.specsync import SpecSync
 from workdeed.keeper.stagger import Stagger
+from workdeed.keeper.statuses import Statuses
 from workdeed.keeper.storage import free_bytes
 from workdeed.keeper.view import View
 from workdeed.keeper.waking import HeadWatch
@@ -236,6 +237,8 @@ class _Builder:
         )
         self._readiness: list[Readiness] = []
         self._routers: list[APIRouter] = []
+        self._statuses = Statuses(base.endpoints)
+        stack.push_async_callback(self._statuses.close)
         self.loop: Loop | None = None
 
     def view(self) -> View | None:
@@ -309,6 +312,7 @@ class _Builder:
             base.suite.escrow.address,
             base.addresses,
             base.endpoints,
+            self._statuses,
             base.specs,
             base.once,
             base.metrics,

@@ -15,15 +15,18 @@ from workdeed.keeper.logs import OnceLog
 from workdeed.keeper.metrics import Metrics
 from workdeed.keeper.peers import AddressBook
 from workdeed.keeper.specs import SpecStore
+from workdeed.keeper.statuses import Statuses
 from workdeed.keeper.view import View
 from workdeed.protocol.errors import MessageError
-from workdeed.protocol.limits import MAX_STATUS_BYTES
-from workdeed.protocol.messages import Dispatch, DispatchReply, Status
+from workdeed.protocol.messages import Dispatch, DispatchReply
 from workdeed.sdk.endpoints import Endpoints
 from workdeed.sdk.errors import EndpointError
 
 FIRST_PAUSE = 0.25
 MAX_PAUSE = 30.0
+
+_GOLDEN = 0.6180339887498949
+"""Multiples of it, modulo 1, spread evenly, however many there are."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -66,10 +69,12 @@ class Dispatcher:
         escrow: the escrow's address, which a dispatch names.
         addresses: where nodes are.
         endpoints: the HTTP client.
+        statuses: what nodes say of themselves.
         specs: where the bytes come from.
         log: told of nodes that do not take a delivery.
         metrics: counts deliveries and failures.
-        verify_seconds: time between two looks whether a node still has what it accepted.
+        verify_seconds: time between two looks whether a node still has what it accepted; one look
+            serves all that it has.
         now: seconds of a clock that never goes back.
 
     """
@@ -79,6 +84,7 @@ class Dispatcher:
         escrow: str,
         addresses: AddressBook,
         endpoints: Endpoints,
+        statuses: Statuses,
         specs: SpecStore,
         log: OnceLog,
         metrics: Metrics,
@@ -89,6 +95,7 @@ class Dispatcher:
         self._escrow = escrow
         self._addresses = addresses
         self._endpoints = endpoints
+        self._statuses = statuses
         self._specs = specs
         self._log = log
         self._metrics = metrics
@@ -152,7 +159,16 @@ class Dispatcher:
             return
         self._accepted.add(delivery)
         self._log.fine(delivery.name)
-        progress.due, progress.pause = self._now() + self._verify_seconds, FIRST_PAUSE
+        progress.due, progress.pause = self._next_look(delivery.license_id), FIRST_PAUSE
+
+    def _next_look(self, license_id: int) -> float:
+        """Return when a node is looked at next: a time that all of its deliveries share.
+
+        So one request serves all of them, and the nodes are spread over the time between.
+        """
+        now, period = self._now(), self._verify_seconds
+        offset = license_id * _GOLDEN % 1 * period
+        return now + period - (now - offset) % period
 
     async def _deliver(self, delivery: Delivery, address: str) -> None:
         data = self._specs.get(delivery.spec_hash)
@@ -163,10 +179,11 @@ class Dispatcher:
         )
         answer = await self._endpoints.send("POST", address, "/dispatch", message.to_json())
         DispatchReply.parse(answer)
+        self._statuses.forget(delivery.license_id)
         self._metrics.dispatches.inc()
 
     async def _still_there(self, delivery: Delivery, address: str) -> bool:
-        status = Status.parse(await self._endpoints.get(address, "/status", MAX_STATUS_BYTES))
+        status = await self._statuses.read(delivery.license_id, address)
         return any(
             (work.escrow, work.job_id, work.revision)
             == (self._escrow, delivery.job_id, delivery.revision)

@@ -14,6 +14,7 @@ from workdeed.keeper.logs import OnceLog
 from workdeed.keeper.metrics import Metrics
 from workdeed.keeper.peers import AddressBook
 from workdeed.keeper.specs import SpecStore
+from workdeed.keeper.statuses import Statuses
 from workdeed.protocol.canonical import canonical_bytes
 from workdeed.protocol.hashing import keccak
 from workdeed.protocol.messages import Dispatch, DispatchReply, Status, WorkloadStatus
@@ -88,7 +89,10 @@ def dispatcher(
     endpoints: FakeEndpoints, specs: SpecStore, once: OnceLog, metrics: Metrics, clock: Clock
 ) -> Dispatcher:
     book = AddressBook({})
-    return Dispatcher(ESCROW, book, endpoints, specs, once, metrics, verify_seconds=30, now=clock)
+    statuses = Statuses(endpoints, now=clock)
+    return Dispatcher(
+        ESCROW, book, endpoints, statuses, specs, once, metrics, verify_seconds=30, now=clock
+    )
 
 
 @pytest.fixture
@@ -197,7 +201,10 @@ async def test_overrides_go_over_the_chain(
 ) -> None:
     node = FakeNode(endpoints, "http://10.0.0.1:1")
     book = AddressBook({1: "http://10.0.0.1:1"})
-    dispatcher = Dispatcher(ESCROW, book, endpoints, specs, once, metrics, verify_seconds=30)
+    statuses = Statuses(endpoints)
+    dispatcher = Dispatcher(
+        ESCROW, book, endpoints, statuses, specs, once, metrics, verify_seconds=30
+    )
     await run(dispatcher, placed)
     assert len(node.dispatched) == 1
     await dispatcher.close()
@@ -211,3 +218,24 @@ async def test_what_is_no_longer_wanted_is_forgotten(
     await run(dispatcher, placed)
     assert dispatcher.accepted == frozenset()
     assert len(node.dispatched) == 1
+
+
+async def test_one_look_at_a_node_serves_all_that_it_has(
+    dispatcher: Dispatcher, node: FakeNode, placed: Chain, clock: Clock, endpoints: FakeEndpoints
+) -> None:
+    """Each placement had a look of its own: a core's work at 100,000 of them."""
+    await run(dispatcher, placed)
+    for job_id in (2, 3):
+        clock.now += 7
+        placed.open_job(job_id, spec=SPEC)
+        placed.place(job_id, [1])
+        await run(dispatcher, placed)
+    assert len(node.dispatched) == 3
+    endpoints.asked.clear()
+    for _ in range(30):
+        clock.now += 1
+        await run(dispatcher, placed)
+    assert endpoints.asked == [("GET", "http://node/status")]
+    clock.now += 30
+    await run(dispatcher, placed)
+    assert len(endpoints.asked) == 2
