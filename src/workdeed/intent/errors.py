@@ -12,3 +12,7 @@ class SpecError(ValueError):
     def __init__(self, text: str, field: str = "") -> None:
         super().__init__(f"{field}: {text}" if field else text)
         self.field = field
+
+
+class TagError(SpecError):
+    """A tag expression of a spec is malformed."""

@@ -4,8 +4,8 @@
 proposal is that placement.
 """
 
-from workdeed.placement.choose import Placement, choose, releases
-from workdeed.placement.errors import PlacementError, PlacementRefusedError, TagError
+from workdeed.placement.choose import Placement, candidates, choose, releases
+from workdeed.placement.errors import PlacementError, PlacementRefusedError
 from workdeed.placement.profiles import Profiles
 from workdeed.placement.proposals import check_proposal, relevant_skips
 from workdeed.placement.rules import View, obstacle, obstacles
@@ -15,8 +15,8 @@ __all__ = [
     "PlacementError",
     "PlacementRefusedError",
     "Profiles",
-    "TagError",
     "View",
+    "candidates",
     "check_proposal",
     "choose",
     "obstacle",

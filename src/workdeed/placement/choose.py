@@ -7,17 +7,19 @@ and specs makes the same one, in whatever order it learned them.
 import heapq
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
+from itertools import islice
 from typing import NamedTuple
 
 from workdeed.chain.books import JobState
 from workdeed.intent import Spec
+from workdeed.intent.wishes import preference
 from workdeed.placement.rules import (
     ELIGIBLE,
     View,
+    could_serve,
     is_draining,
     lost,
     obstacle,
-    preference,
 )
 from workdeed.protocol.hashing import keccak
 from workdeed.protocol.limits import MAX_PLACEMENT
@@ -88,6 +90,42 @@ def releases(view: View, job_id: int) -> dict[int, str]:
         return {}
     reasons = {one: _release_reason(view, job_id, one) for one in view.books.placed(job_id)}
     return {license_id: reason for license_id, reason in reasons.items() if reason}
+
+
+def candidates(
+    view: View, class_id: int, spec: Spec, count: int, *, without: Collection[int] = frozenset()
+) -> tuple[int, ...]:
+    """Return up to `count` licenses that a new job with `spec` could be placed on, best first.
+
+    They are those that `choose` would take in this order if the job were opened now, but for
+    chance: where it picks one of several that are as good, it will pick by a block that is not
+    there yet. A spec whose secrets are not sealed is taken as if they were, for every license.
+
+    Args:
+        view: what it follows from.
+        class_id: the job's price class.
+        spec: what it wants.
+        count: how many at most.
+        without: licenses that are left out.
+
+    Raises:
+        PlacementError: if there is no such class.
+
+    """
+    found: dict[int, list[_Candidate]] = {}
+    for license_id, item in view.books.licenses.items():
+        if license_id in without or could_serve(view, class_id, spec, license_id) != ELIGIBLE:
+            continue
+        profile = view.profiles.of(item)
+        if profile is not None:
+            place = rank(view.block_hash, 0, 0, license_id)
+            one = _Candidate(preference(spec, profile), place, license_id, item.owner)
+            found.setdefault(one.tier, []).append(one)
+    load: Counter[str] = Counter(
+        view.books.licenses[one].owner for one in without if one in view.books.licenses
+    )
+    ordered = (one for tier in sorted(found) for one in _spread(found[tier], load))
+    return tuple(islice(ordered, count))
 
 
 def rank(block_hash: bytes, job_id: int, round_: int, license_id: int) -> bytes:

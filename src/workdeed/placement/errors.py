@@ -5,10 +5,6 @@ class PlacementError(Exception):
     """Something about a placement is wrong; the root of all errors of this package."""
 
 
-class TagError(PlacementError):
-    """A tag expression of a spec is malformed."""
-
-
 class PlacementRefusedError(PlacementError):
     """A proposal is not the placement that follows from the chain.
 

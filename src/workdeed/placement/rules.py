@@ -8,8 +8,9 @@ from workdeed.chain.bindings import licenses, registry
 from workdeed.chain.bindings.escrow import SERVICE
 from workdeed.chain.books import AssignmentState, Books, JobState, LicenseState, PriceClass
 from workdeed.intent import Spec
-from workdeed.placement import tags
-from workdeed.placement.errors import PlacementError, TagError
+from workdeed.intent.errors import TagError
+from workdeed.intent.wishes import unmet_wish
+from workdeed.placement.errors import PlacementError
 from workdeed.placement.profiles import Profiles
 from workdeed.protocol.messages import NodeProfile, Resources
 
@@ -70,7 +71,7 @@ def obstacle(view: View, job_id: int, license_id: int) -> str:
     return (
         _chain_obstacle(view, item)
         or _term_obstacle(view, job_id, license_id)
-        or _fit_obstacle(view, job, item)
+        or _fit_obstacle(view, job.class_id, view.specs(job.spec_hash), item)
     )
 
 
@@ -87,15 +88,18 @@ def lost(view: View, job_id: int, license_id: int) -> str:
     """Return why a placed license may no longer serve a job, "" if it may.
 
     Its resources are not counted again. What is not held of profile or spec releases nobody, nor
-    does a malformed spec.
+    does a malformed spec. Where the spec has secrets that it can't open, it could not start it.
     """
     job, item = view.job(job_id), _license(view.books, license_id)
     reason = _chain_obstacle(view, item)
     spec, profile = view.specs(job.spec_hash), view.profiles.of(item)
-    if reason or spec is None or profile is None:
+    if reason or spec is None:
+        return reason
+    reason = _seal_obstacle(spec, item)
+    if reason or profile is None:
         return reason
     try:
-        return _wish_obstacle(spec, profile)
+        return unmet_wish(spec, profile)
     except TagError:
         return ELIGIBLE  # a payer's slip of the pen is no reason to stop the service
 
@@ -106,10 +110,17 @@ def is_draining(view: View, license_id: int) -> bool:
     return profile is not None and profile.draining
 
 
-def preference(spec: Spec, profile: NodeProfile) -> int:
-    """Return the tier of a candidate: how many preferred tags it lacks, 0 for the best."""
-    preferred = spec.placement.prefer
-    return len(preferred) - tags.count_met(preferred, profile.tags)
+def could_serve(view: View, class_id: int, spec: Spec, license_id: int) -> str:
+    """Return why a license could not be assigned to a new job with `spec`, `ELIGIBLE` if it could.
+
+    Raises:
+        PlacementError: if there is no such license or class.
+
+    """
+    if class_id not in view.books.classes:
+        raise PlacementError(f"class_id: there is no price class {class_id}")
+    item = _license(view.books, license_id)
+    return _chain_obstacle(view, item) or _fit_obstacle(view, class_id, spec, item)
 
 
 def free_resources(view: View, item: LicenseState, profile: NodeProfile) -> Resources | None:
@@ -117,7 +128,7 @@ def free_resources(view: View, item: LicenseState, profile: NodeProfile) -> Reso
     left = [profile.resources.cpu_milli, profile.resources.memory_mb, profile.resources.storage_mb]
     for service in view.books.jobs_of(item.license_id):
         if _is_burden(view, service):
-            asked = _asked(view.books, view.books.jobs[service.job_id])
+            asked = _asked(view.books, view.books.jobs[service.job_id].class_id)
             left = [have - want for have, want in zip(left, asked, strict=True)]
     if min(left) < 0:
         return None
@@ -153,9 +164,9 @@ def _term_obstacle(view: View, job_id: int, license_id: int) -> str:
     return ELIGIBLE
 
 
-def _fit_obstacle(view: View, job: JobState, item: LicenseState) -> str:
-    """Check what the job wants against what the node offers and has left."""
-    spec, profile = view.specs(job.spec_hash), view.profiles.of(item)
+def _fit_obstacle(view: View, class_id: int, spec: Spec | None, item: LicenseState) -> str:
+    """Check what a job wants against what the node offers and has left."""
+    profile = view.profiles.of(item)
     if spec is None:
         return "the spec of the job is not held"
     if profile is None:
@@ -163,39 +174,41 @@ def _fit_obstacle(view: View, job: JobState, item: LicenseState) -> str:
     if profile.draining:
         return "it takes no new work"
     try:
-        wish = _wish_obstacle(spec, profile)
+        wish = unmet_wish(spec, profile)
     except TagError as error:
         wish = f"the spec is at fault: {error}"
     return (
-        _class_obstacle(view.books, job, spec) or wish or _room_obstacle(view, job, item, profile)
+        _class_obstacle(view.books, class_id, spec)
+        or wish
+        or _seal_obstacle(spec, item)
+        or _room_obstacle(view, class_id, item, profile)
     )
 
 
-def _class_obstacle(books: Books, job: JobState, spec: Spec) -> str:
-    offered = _asked(books, job)
-    wanted = (spec.resources.cpu_milli, spec.resources.memory_mb, spec.resources.storage_mb)
-    if any(want > have for want, have in zip(wanted, offered, strict=True)):
-        return f"the spec wants more than class {job.class_id} gives"
+def _seal_obstacle(spec: Spec, item: LicenseState) -> str:
+    """Check that the node can open the spec's secrets, if there are any."""
+    if spec.secrets is None:
+        return ELIGIBLE
+    box = spec.secrets.by_license.get(item.license_id)
+    if box is None:
+        return "the secrets of the spec are not sealed for it"
+    if box.node != item.node:
+        return "the secrets of the spec are sealed to another node than is linked to it"
     return ELIGIBLE
 
 
-def _wish_obstacle(spec: Spec, profile: NodeProfile) -> str:
-    """Check runner and tags; raises `TagError` on any malformed expression of the spec."""
-    wishes = spec.placement
-    missing = tags.unmet(wishes.tags, profile.tags)
-    excluded = [one for one in wishes.exclude if tags.matches(one, profile.tags)]
-    tags.count_met(wishes.prefer, profile.tags)
-    if spec.runner not in profile.runners:
-        return f"it has no runner {spec.runner}"
-    if missing is not None:
-        return f"its tags do not meet {missing}"
-    return f"its tags meet {excluded[0]}, which is excluded" if excluded else ELIGIBLE
+def _class_obstacle(books: Books, class_id: int, spec: Spec) -> str:
+    offered = _asked(books, class_id)
+    wanted = (spec.resources.cpu_milli, spec.resources.memory_mb, spec.resources.storage_mb)
+    if any(want > have for want, have in zip(wanted, offered, strict=True)):
+        return f"the spec wants more than class {class_id} gives"
+    return ELIGIBLE
 
 
-def _room_obstacle(view: View, job: JobState, item: LicenseState, profile: NodeProfile) -> str:
+def _room_obstacle(view: View, class_id: int, item: LicenseState, profile: NodeProfile) -> str:
     left = free_resources(view, item, profile)
     have = (left.cpu_milli, left.memory_mb, left.storage_mb) if left else (0, 0, 0)
-    if any(want > free for want, free in zip(_asked(view.books, job), have, strict=True)):
+    if any(want > free for want, free in zip(_asked(view.books, class_id), have, strict=True)):
         return f"it has {have[0]} m CPU, {have[1]} MB memory and {have[2]} MB storage left"
     return ELIGIBLE
 
@@ -207,9 +220,9 @@ def _is_burden(view: View, service: AssignmentState) -> bool:
     return serves and not job.closed and not job.is_over(view.window + 1)
 
 
-def _asked(books: Books, job: JobState) -> tuple[int, int, int]:
+def _asked(books: Books, class_id: int) -> tuple[int, int, int]:
     """Return what one slot of a job takes: what its class gives, whatever the spec says."""
-    offer: PriceClass = books.classes[job.class_id]
+    offer: PriceClass = books.classes[class_id]
     return offer.cpu_milli, offer.memory_mb, offer.storage_mb
 
 

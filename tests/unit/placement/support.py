@@ -9,7 +9,7 @@ from typing import Any
 from workdeed.chain.bindings import committee, escrow, licenses, registry, tariff
 from workdeed.chain.bindings.codec import Event, LoggedEvent
 from workdeed.chain.books import Books
-from workdeed.intent import Spec
+from workdeed.intent import SealedBox, Secrets, Spec
 from workdeed.intent.spec import PlacementRules
 from workdeed.placement.profiles import Profiles
 from workdeed.placement.rules import View
@@ -56,6 +56,15 @@ def spec_of(
         tags=tuple(tags), exclude=tuple(exclude), prefer=tuple(prefer)
     )
     return Spec.model_validate(content | changes).model_copy(update={"placement": rules})
+
+
+def sealed(spec: Spec, licenses: Sequence[int], **nodes: str) -> Spec:
+    """Return the spec with secrets for these licenses; `node7` names another node for 7."""
+    boxes = tuple(
+        SealedBox(license_id=one, node=nodes.get(f"node{one}", account("node", one)), box=b"box")
+        for one in sorted(licenses)
+    )
+    return spec.model_copy(update={"secrets": Secrets(names=("token",), boxes=boxes)})
 
 
 def profile_of(

@@ -10,13 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from workdeed.chain.bindings import desk, escrow, registry
-from workdeed.placement.choose import Placement, choose, rank, releases
+from workdeed.placement.choose import Placement, candidates, choose, rank, releases
 from workdeed.placement.errors import PlacementError
 from workdeed.placement.rules import ELIGIBLE, obstacle
 from workdeed.protocol.hashing import keccak
 from workdeed.protocol.limits import MAX_PLACEMENT
 
-from .support import BLOCK_HASH, World, spec_of
+from .support import BLOCK_HASH, World, account, sealed, spec_of
 
 
 def world_of(nodes: int = 6, *, operators: int = 3, slots: int = 3, min_slots: int = 1) -> World:
@@ -399,3 +399,80 @@ def test_choosing_changes_nothing(world: World) -> None:
     before = world.books.copy()
     choose(world.view(), 1)
     assert world.books == before
+
+
+class TestSecrets:
+    def world(self, *licenses: int, slots: int = 3) -> World:
+        world = world_of(slots=slots)
+        world.specs = dict.fromkeys(world.specs, sealed(spec_of(), licenses))
+        return world
+
+    def test_only_licenses_that_they_are_sealed_for_are_chosen(self) -> None:
+        assert set(chosen(self.world(11, 13, 14)).assign) == {11, 13, 14}
+        assert set(chosen(self.world(11, 99)).assign) == {11}
+
+    def test_a_revision_that_leaves_out_a_license_releases_it_and_takes_a_spare(self) -> None:
+        world = self.world(10, 11, 12)
+        world.place([10, 11, 12])
+        world.window = 4
+        world.report(3)
+        assert choose(world.view(), 1) is None
+        world.specs = dict.fromkeys(world.specs, sealed(spec_of(), [10, 11, 13]))
+        assert chosen(world) == Placement(release=(12,), assign=(13,))
+
+    def test_without_spares_a_lost_license_has_no_replacement(self) -> None:
+        world = self.world(10, 11, 12)
+        world.place([10, 11, 12])
+        world.window = 4
+        world.report(3)
+        world.stand(registry.license_subject(11), registry.FROZEN)
+        assert chosen(world) == Placement(release=(11,), assign=())
+
+
+class TestCandidates:
+    def found(self, world: World, count: int = 10, **wishes: object) -> tuple[int, ...]:
+        spec = spec_of(**wishes)  # type: ignore[arg-type] # as the tests name them
+        return candidates(world.view(), 1, spec, count)
+
+    def test_they_are_those_that_a_job_would_be_placed_on(self) -> None:
+        world = world_of(slots=6)
+        world.stand(registry.license_subject(12), registry.FROZEN)
+        world.announce(13, runners=["car"])
+        world.announce(14, cpu=500)
+        assert set(self.found(world)) == set(chosen(world).assign) == {10, 11, 15}
+
+    def test_better_tiers_come_first_and_operators_take_turns(self) -> None:
+        world = world_of(6, operators=3)
+        world.announce(14, tags=["ssd"])
+        first, *others = self.found(world, prefer=["ssd"])
+        assert first == 14
+        owners = {world.books.licenses[one].owner for one in (first, *others[:2])}
+        assert len(owners) == 3
+        assert len(others) == 5
+
+    def test_no_more_than_asked_for_and_none_that_is_left_out(self) -> None:
+        world = world_of(6)
+        assert len(self.found(world, 4)) == 4
+        spec = spec_of()
+        found = candidates(world.view(), 1, spec, 10, without={10, 11, 99})
+        assert set(found) == {12, 13, 14, 15}
+
+    def test_nodes_that_are_full_with_other_jobs_are_none(self) -> None:
+        world = world_of(2, slots=2)
+        for job in range(2, 6):
+            world.job(job)
+            world.place([10], job_id=job)
+        assert self.found(world) == (11,)
+
+    def test_a_spec_that_wants_more_than_its_class_has_none(self) -> None:
+        large = {"cpu_milli": 1_001, "memory_mb": 1, "storage_mb": 1}
+        assert self.found(world_of(2), resources=large) == ()
+
+    def test_a_sealed_spec_has_those_that_it_is_sealed_for(self) -> None:
+        world = world_of(3)
+        spec = sealed(spec_of(), [11, 12], node12=account("stranger"))
+        assert candidates(world.view(), 1, spec, 10) == (11,)
+
+    def test_a_class_that_is_not_there_is_named(self) -> None:
+        with pytest.raises(PlacementError, match="class 9"):
+            candidates(world_of().view(), 9, spec_of(), 1)

@@ -12,7 +12,7 @@ from workdeed.placement.profiles import Profiles
 from workdeed.placement.rules import ELIGIBLE, free_resources, lost, obstacle, obstacles
 from workdeed.protocol.hashing import keccak
 
-from .support import DOMAIN, World, account, key_of, profile_of, spec_of
+from .support import DOMAIN, World, account, key_of, profile_of, sealed, spec_of
 
 L = 7
 """The license in question."""
@@ -77,6 +77,26 @@ def want(**wishes: object) -> Callable[[World], None]:
     return change
 
 
+def seal_for_others(world: World) -> None:
+    world.specs = dict.fromkeys(world.specs, sealed(spec_of(), [L - 1, L + 1]))
+
+
+def seal_to_another_node(world: World) -> None:
+    other = account("stranger")
+    world.specs = dict.fromkeys(world.specs, sealed(spec_of(), [L], **{f"node{L}": other}))
+
+
+def relink(world: World) -> None:
+    """Let the operator link another node, which announces itself, after the secrets were sealed."""
+    world.specs = dict.fromkeys(world.specs, sealed(spec_of(), [L]))
+    node = account("stranger")
+    world.log(
+        licenses.NodeUnlinked(L, account("node", L)),
+        licenses.NodeLinked(L, node, account("operator", L)),
+    )
+    world.announce(L, key=key_of("stranger"))
+
+
 def place(world: World) -> None:
     world.place([L])
 
@@ -94,6 +114,9 @@ def place(world: World) -> None:
         (demand_verification, "not verified"),
         (forget_spec, "spec of the job is not held"),
         (want(runner="car"), "no runner car"),
+        (seal_for_others, "not sealed for it"),
+        (seal_to_another_node, "sealed to another node"),
+        (relink, "sealed to another node"),
         (want(tags=["REG:US"]), "do not meet REG:US"),
         (want(exclude=["REG:*"]), "which is excluded"),
         (want(tags=["REG||"]), "the spec is at fault"),
@@ -108,6 +131,28 @@ def place(world: World) -> None:
 def test_each_rule_names_itself(world: World, change: Callable[[World], None], reason: str) -> None:
     change(world)
     assert reason in obstacle(world.view(), 1, L)
+
+
+def test_a_license_that_secrets_are_sealed_for_is_eligible(world: World) -> None:
+    world.specs = dict.fromkeys(world.specs, sealed(spec_of(), [L]))
+    assert obstacle(world.view(), 1, L) == ELIGIBLE
+    world.place([L])
+    assert lost(world.view(), 1, L) == ""
+
+
+def test_a_job_of_several_runners_needs_a_node_that_has_all(world: World) -> None:
+    sibling = {
+        "name": "cache",
+        "runner": "car",
+        "source": {"image": {"reference": "registry.test/cache:1"}},
+        "resources": {"cpu_milli": 100, "memory_mb": 100, "storage_mb": 100},
+    }
+    world.specs = dict.fromkeys(world.specs, spec_of(siblings=(sibling,)))
+    assert "no runner car" in obstacle(world.view(), 1, L)
+    world.place([L])
+    assert "no runner car" in lost(world.view(), 1, L)
+    world.announce(L, runners=["car", "war"])
+    assert lost(world.view(), 1, L) == ""
 
 
 def test_a_standing_that_is_over_is_good_again(world: World) -> None:
@@ -226,6 +271,9 @@ class TestLost:
             demand_verification,
             want(tags=["REG:US"]),
             want(runner="car"),
+            seal_for_others,
+            seal_to_another_node,
+            relink,
         ],
     )
     def test_what_ends_a_placement(self, world: World, change: Callable[[World], None]) -> None:
@@ -243,6 +291,12 @@ class TestLost:
         world.place([L])
         change(world)
         assert lost(world.view(), 1, L) == ""
+
+    def test_sealing_counts_without_a_profile(self, world: World) -> None:
+        world.place([L])
+        seal_for_others(world)
+        change_profile(world)
+        assert "not sealed for it" in lost(world.view(), 1, L)
 
     def test_nor_do_full_nodes(self, world: World) -> None:
         world.place([L])

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workdeed.placement.errors import TagError
-from workdeed.placement.tags import count_met, matches, unmet
+from workdeed.intent.errors import TagError
+from workdeed.intent.tags import count_met, matches, unmet
 
 NODE = ("reg:eu", "ct:fr", "dc:ovh-1", "is-kyb")
 

@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterable
 from functools import lru_cache
 from typing import Final, NamedTuple
 
-from workdeed.placement.errors import TagError
+from workdeed.intent.errors import TagError
 
 _OR: Final = "||"
 _CACHED: Final = 1024
