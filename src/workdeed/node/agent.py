@@ -12,26 +12,33 @@ from dataclasses import dataclass, replace
 import structlog
 
 from workdeed.intent import Spec, SpecError, parse_spec
+from workdeed.node.admission import check_room
 from workdeed.node.chain_view import ChainView, Moment, PairView
 from workdeed.node.drivers.base import Driver, TaskKey
 from workdeed.node.errors import (
     BusyError,
     ChainUnsureError,
     DispatchRefusedError,
+    DriverError,
     NodeError,
+    RequestRefusedError,
     RunnerError,
+    SecretsError,
 )
 from workdeed.node.health import HealthProbe
 from workdeed.node.identity import NodeIdentity
-from workdeed.node.jobs import Job
+from workdeed.node.jobs import Job, JobTools
 from workdeed.node.lifecycle import State
+from workdeed.node.pod import Gate, Pod
 from workdeed.node.ports import PortAllocator
 from workdeed.node.proofs import Pair, ProofKeeper
 from workdeed.node.records import JobRecord, JobStore, Revision
 from workdeed.node.runners.base import Runner
+from workdeed.node.secrets import NO_SECRETS, Opened, Safe
+from workdeed.node.values import NodeFacts
 from workdeed.node.verdict import Action, decide, refusal
-from workdeed.node.workload import Gate, Pauses, Tools, Workload
-from workdeed.protocol.limits import MAX_WORKLOADS
+from workdeed.node.volumes import Volumes
+from workdeed.node.workload import Pauses, Tools
 from workdeed.protocol.messages import Dispatch, Resources
 
 _log = structlog.get_logger(__name__)
@@ -48,6 +55,7 @@ class AgentOptions:
         resources: what all workloads together may ask for.
         workload_host: where workloads listen.
         poll_seconds: time between two looks at the chain.
+        settle_seconds: how long a new revision must have been well to replace the old for good.
 
     """
 
@@ -56,6 +64,7 @@ class AgentOptions:
     workload_host: str
     poll_seconds: float
     pauses: Pauses
+    settle_seconds: float = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +73,14 @@ class Parts:
 
     identity: NodeIdentity
     chain: ChainView
-    driver: Driver
+    drivers: Mapping[str, Driver]
     runners: Mapping[str, Runner]
     health: HealthProbe
     ports: PortAllocator
     store: JobStore
     proofs: ProofKeeper
+    volumes: Volumes
+    safe: Safe
 
 
 class Agent:
@@ -83,6 +94,7 @@ class Agent:
         self._jobs: dict[int, Job] = {}
         self._retired: dict[int, JobRecord] = {}
         self._ending: dict[int, int] = {}
+        self._payers: dict[int, str] = {}
         self._problem = "the chain was not read yet"
         self._reported = 0
         self._lock = asyncio.Lock()
@@ -106,9 +118,25 @@ class Agent:
         """Why the node is not ready to serve, empty when it is."""
         return self._problem
 
-    def workloads(self) -> list[Workload]:
-        """Return all workloads, sorted by job and revision."""
-        return [one for _, job in sorted(self._jobs.items()) for one in job.workloads]
+    def jobs(self) -> list[Job]:
+        """Return all jobs, ascending."""
+        return [job for _, job in sorted(self._jobs.items())]
+
+    def job(self, job_id: int) -> Job:
+        """Return a job that this node runs.
+
+        Raises:
+            RequestRefusedError: if it runs no such job.
+
+        """
+        job = self._jobs.get(job_id)
+        if job is None or job.record.retired is not None:
+            raise RequestRefusedError("job_id: this node does not run it; ask one that does", 409)
+        return job
+
+    def pods(self) -> list[Pod]:
+        """Return all revisions of all jobs, sorted by job and revision."""
+        return [pod for job in self.jobs() for pod in job.pods]
 
     async def start(self) -> None:
         """Resume what an earlier run left, and begin to reconcile.
@@ -161,6 +189,7 @@ class Agent:
         refused = refusal(view, moment.window, dispatch.revision, dispatch.spec_hash)
         if refused is not None:
             raise DispatchRefusedError(refused[1], refused[0])
+        self._payers[dispatch.job_id] = view.payer
         async with self._lock:
             known = self._standing(dispatch)
             return known if known is not None else await self._accept(dispatch, spec)
@@ -178,6 +207,7 @@ class Agent:
             return
         async with self._lock:
             for job_id, view in zip(job_ids, views, strict=True):
+                self._payers[job_id] = view.payer
                 if job_id in self._jobs:
                     self._apply(self._jobs[job_id], view, moment)
         # Only now: what the chain no longer wants must not start in between.
@@ -214,16 +244,16 @@ class Agent:
                 f"license_id: license {identity.license_id} is linked to {linked}, and this node's "
                 f"key is {identity.address}; link it"
             )
-        fingerprint = await self._parts.driver.fingerprint()
-        return "" if fingerprint.available else f"driver: {fingerprint.reason}"
+        found = [await driver.fingerprint() for driver in self._parts.drivers.values()]
+        if any(one.available for one in found):
+            return ""
+        return f"drivers: {'; '.join(one.reason for one in found)}"
 
     def _apply(self, job: Job, view: PairView, moment: Moment) -> None:
         record = job.record
         wanted = record.wanted
         verdict = decide(view, moment.window, wanted.number, wanted.spec_hash)
-        run = verdict.action is Action.RUN
-        for workload in job.workloads:
-            workload.startable = run and workload is job.wanted
+        job.allow_starts(verdict.action is Action.RUN)
         if verdict.action is not Action.STOP and record.retired is None:
             self._ending.pop(record.job_id, None)
             return
@@ -241,7 +271,9 @@ class Agent:
             job.record = replace(job.record, retired=last)
             self._parts.store.save(job.record)
             await job.end(reason)
+            await self._parts.volumes.discard_job(job.wanted.key)
             del self._jobs[job_id]
+            self._payers.pop(job_id, None)
             self._retired[job_id] = job.record
             self._ending.pop(job_id, None)
         except (NodeError, OSError) as error:
@@ -276,7 +308,8 @@ class Agent:
             raise DispatchRefusedError(text, "escrow")
         try:
             spec = parse_spec(dispatch.spec)
-            self._runner(spec.runner).check(spec)
+            for service in spec.services.values():
+                self._runner(service.runner).check(service)
         except (SpecError, RunnerError) as error:
             raise DispatchRefusedError(f"spec: {error}", "spec") from error
         return spec
@@ -291,7 +324,9 @@ class Agent:
         return job.wanted.state if same else None
 
     async def _accept(self, dispatch: Dispatch, spec: Spec) -> State:
-        self._check_room(dispatch.job_id, spec)
+        others = {number: job.wanted.spec for number, job in self._jobs.items()}
+        check_room(dispatch.job_id, spec, others, self._options.resources)
+        self._check_secrets(dispatch.job_id, spec)
         revision = Revision(dispatch.revision, dispatch.spec)
         if dispatch.job_id in self._enders:
             await self._enders[dispatch.job_id]  # it came back while it was being ended
@@ -301,7 +336,7 @@ class Agent:
             return job.wanted.state
         if job is not None:
             await job.end("placed anew")
-        record = JobRecord(dispatch.escrow, dispatch.job_id, (revision,))
+        record = JobRecord(dispatch.escrow, dispatch.job_id, (revision,), revision.number)
         self._parts.store.save(record)
         job = self._job(record)
         self._jobs[record.job_id] = job
@@ -310,43 +345,58 @@ class Agent:
         job.begin()
         return job.wanted.state
 
-    def _check_room(self, job_id: int, spec: Spec) -> None:
-        """Refuse what does not fit beside the other jobs."""
-        others = [job.wanted.spec for number, job in self._jobs.items() if number != job_id]
-        if len(others) >= MAX_WORKLOADS // 2:
-            raise DispatchRefusedError("job_id: this node has all the jobs that it can answer for")
-        for name in ("cpu_milli", "memory_mb", "storage_mb"):
-            asked = sum(getattr(one.resources, name) for one in (*others, spec))
-            offered = getattr(self._options.resources, name)
-            if asked > offered:
-                raise DispatchRefusedError(
-                    f"resources.{name}: with this job {asked} would be in use, and the node offers "
-                    f"{offered}; place the job elsewhere",
-                    f"spec.resources.{name}",
-                )
+    def _check_secrets(self, job_id: int, spec: Spec) -> None:
+        """Refuse a spec whose secrets this node can't open: it would never start."""
+        try:
+            self._open_secrets(job_id, spec)
+        except SecretsError as error:
+            raise DispatchRefusedError(str(error), "spec.secrets") from error
+
+    def _open_secrets(self, job_id: int, spec: Spec) -> Opened:
+        if spec.secrets is None:
+            return NO_SECRETS
+        payer = self._payers.get(job_id)
+        if payer is None:
+            raise SecretsError("secrets: the job's payer is not known yet; wait for the chain")
+        return self._parts.safe.open(spec, payer)
 
     def _job(self, record: JobRecord) -> Job:
-        def tools(runner: str, number: int) -> Tools:
-            def allot(preferred: int | None) -> int:
-                taken = {one.port for one in self.workloads() if one.port is not None}
-                port = self._parts.ports.allot(taken - {preferred}, preferred)
-                self._jobs[record.job_id].remember_port(number, port)
-                return port
+        parts, options = self._parts, self._options
 
-            parts, options = self._parts, self._options
+        def tools(runner: str) -> Tools:
             return Tools(
-                parts.driver,
+                parts.drivers,
                 self._runner(runner),
                 parts.health,
-                self._gate,
-                allot,
+                parts.volumes,
                 options.workload_host,
                 options.pauses,
             )
 
-        job = Job(record, self._parts.identity.license_id, tools, self._parts.store.save)
+        def allot(preferred: int | None) -> int:
+            workloads = [one for pod in self.pods() for one in pod.workloads.values()]
+            taken = {port for one in workloads for port in one.ports.values()}
+            return parts.ports.allot(taken - {preferred}, preferred)
+
+        license_id = parts.identity.license_id
+        facts = NodeFacts(str(license_id), parts.identity.address, options.workload_host)
+        job = Job(
+            record,
+            license_id,
+            JobTools(
+                facts,
+                self._gate,
+                parts.volumes,
+                tools,
+                allot,
+                lambda spec: self._open_secrets(record.job_id, spec),
+                parts.store.save,
+                options.settle_seconds,
+            ),
+        )
         for revision in record.revisions:
-            self._runner(parse_spec(revision.spec).runner)
+            for runner in parse_spec(revision.spec).runners:
+                self._runner(runner)
         return job
 
     def _runner(self, name: str) -> Runner:
@@ -359,15 +409,21 @@ class Agent:
     def _keys(self, record: JobRecord) -> list[TaskKey]:
         license_id = self._parts.identity.license_id
         return [
-            TaskKey(record.escrow, record.job_id, license_id, one.number)
+            TaskKey(record.escrow, record.job_id, license_id, one.number, service)
             for one in record.revisions
+            for service in parse_spec(one.spec).services
         ]
 
     async def _sweep(self, keep: list[TaskKey]) -> None:
         """End and remove what an earlier run left and no record names."""
         names = {key.name for key in keep}
-        for key in await self._parts.driver.sweep():
-            if key.name not in names:
-                await self._parts.driver.destroy(key)
+        for driver in self._parts.drivers.values():
+            try:
+                for key in await driver.sweep():
+                    if key.name not in names:
+                        await driver.destroy(key)
+            except DriverError as error:
+                _log.error("agent: leftovers can't be ended", driver=driver.name, error=str(error))
         for runner in self._parts.runners.values():
             await runner.sweep(keep)
+        await self._parts.volumes.sweep(keep)

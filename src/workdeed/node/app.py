@@ -7,7 +7,9 @@ from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 
 from workdeed.node.agent import Agent
-from workdeed.node.errors import DispatchRefusedError, NodeError
+from workdeed.node.errors import DispatchRefusedError, NodeError, RequestRefusedError
+from workdeed.node.jobs import Job
+from workdeed.node.pod import Pod
 from workdeed.node.workload import Workload as Running
 from workdeed.protocol.errors import MessageError
 from workdeed.protocol.limits import MAX_TEXT, MAX_WORKLOADS
@@ -18,6 +20,7 @@ from workdeed.protocol.messages import (
     ErrorBody,
     NodeProfile,
     Probe,
+    ServiceStatus,
     Status,
     Workload,
     WorkloadStatus,
@@ -106,6 +109,12 @@ def _add_errors(app: FastAPI) -> None:
     app.add_exception_handler(DispatchRefusedError, answer(409))
     app.add_exception_handler(NodeError, answer(503))
 
+    async def refused(_request: Request, error: Exception) -> Response:
+        status = error.status if isinstance(error, RequestRefusedError) else 403
+        return _error(status, str(error))
+
+    app.add_exception_handler(RequestRefusedError, refused)
+
     async def form(_request: Request, error: Exception) -> Response:
         status = error.status if isinstance(error, _RequestError) else 400
         return _error(status, str(error), getattr(error, "field", ""))
@@ -137,37 +146,60 @@ async def _read(request: Request, max_bytes: int) -> bytes:
 
 
 def _answered(agent: Agent) -> list[Workload]:
-    return [_workload(one) for one in agent.workloads()[:MAX_WORKLOADS]]
+    return [_workload(one) for one in agent.pods()[:MAX_WORKLOADS]]
 
 
-def _workload(one: Running) -> Workload:
+def _workload(pod: Pod) -> Workload:
     return Workload(
-        escrow=one.key.escrow,
-        job_id=one.key.job_id,
-        revision=one.key.revision,
-        spec_hash=one.spec_hash,
-        commit=one.commit,
-        state=one.state.value,
-        healthy=one.healthy,
-        port=one.port,
+        escrow=pod.key.escrow,
+        job_id=pod.key.job_id,
+        revision=pod.number,
+        spec_hash=pod.spec_hash,
+        commit=pod.version,
+        state=pod.state.value,
+        healthy=pod.well,
+        port=pod.port,
     )
 
 
 def _status(agent: Agent) -> Status:
-    workloads = tuple(
-        WorkloadStatus(
-            escrow=one.key.escrow,
-            job_id=one.key.job_id,
-            revision=one.key.revision,
-            state=one.state.value,
-            reason=one.reason,
-            pid=one.pid,
-            port=one.port,
-        )
-        for one in agent.workloads()[:MAX_WORKLOADS]
-    )
+    workloads = [_pod(job, pod) for job in agent.jobs() for pod in job.pods]
     identity = agent.identity
-    return Status(license_id=identity.license_id, node=identity.address, workloads=workloads)
+    return Status(
+        license_id=identity.license_id,
+        node=identity.address,
+        workloads=tuple(workloads[:MAX_WORKLOADS]),
+    )
+
+
+def _pod(job: Job, pod: Pod) -> WorkloadStatus:
+    return WorkloadStatus(
+        escrow=pod.key.escrow,
+        job_id=pod.key.job_id,
+        revision=pod.number,
+        state=pod.state.value,
+        reason=pod.reason[:MAX_TEXT],
+        pid=pod.main.pid,
+        port=pod.port,
+        ready=pod.is_ready,
+        draining=pod.draining,
+        well_ms=int(pod.well_seconds * 1000),
+        failed=job.record.of(pod.number).failed[:MAX_TEXT],
+        services=tuple(_service(one) for one in pod.workloads.values()),
+    )
+
+
+def _service(one: Running) -> ServiceStatus:
+    return ServiceStatus(
+        name=one.key.service,
+        state=one.state.value,
+        reason=one.reason,
+        cause=one.cause.value if one.cause is not None else "",
+        version=one.version,
+        pid=one.pid,
+        port=one.main_port,
+        restarts=one.restarts,
+    )
 
 
 def _body(body: Body, status: int = 200) -> Response:

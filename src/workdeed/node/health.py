@@ -1,10 +1,12 @@
-"""Asks a workload whether it is well."""
+"""Asks a service whether it is well."""
 
+import asyncio
+import contextlib
 from typing import NamedTuple, Protocol
 
 import aiohttp
 
-from workdeed.intent import HealthCheck
+from workdeed.intent import HttpCheck, TcpCheck
 
 
 class Health(NamedTuple):
@@ -15,42 +17,54 @@ class Health(NamedTuple):
 
 
 class HealthProbe(Protocol):
-    """Checks one workload once."""
+    """Checks a service once at one of its ports."""
 
-    async def check(self, check: HealthCheck, port: int) -> Health:
-        """Return whether the workload that listens on `port` is well; raises nothing."""
+    async def check(self, check: HttpCheck | TcpCheck, port: int) -> Health:
+        """Return whether the service that listens on `port` is well; raises nothing."""
 
     async def close(self) -> None:
         """Close the connections."""
 
 
-class HttpHealthProbe:
-    """GET on the loopback address: 200 to 299 is well, anything else is not."""
+class PortHealthProbe:
+    """Asks on the loopback address: an answer of 200 to 299, or that a connection is taken."""
 
     def __init__(self, host: str) -> None:
-        """Check workloads that listen on `host`."""
+        """Check services that listen on `host`."""
         wildcard = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared, not bound
-        address = wildcard.get(host, host)
-        self._host = f"[{address}]" if ":" in address else address
+        self._address = wildcard.get(host, host)
         self._session: aiohttp.ClientSession | None = None
 
-    async def check(self, check: HealthCheck, port: int) -> Health:
-        """Ask once; see `HealthProbe`. The body is not read."""
-        if self._session is None:
-            # A connection for each check: a workload that no longer accepts any is not well.
-            connector = aiohttp.TCPConnector(force_close=True)
-            self._session = aiohttp.ClientSession(connector=connector)
-        url = f"http://{self._host}:{port}{check.path}"
-        timeout = aiohttp.ClientTimeout(total=check.timeout_ms / 1000)
+    async def check(self, check: HttpCheck | TcpCheck, port: int) -> Health:
+        """Ask once; see `HealthProbe`. No body is read."""
         try:
-            async with self._session.get(url, timeout=timeout, allow_redirects=False) as response:
-                if 200 <= response.status < 300:
-                    return Health(True)
-                return Health(False, f"its health check answers {response.status}")
+            async with asyncio.timeout(check.timeout_ms / 1000):
+                if isinstance(check, TcpCheck):
+                    return await self._connect(port)
+                return await self._get(check, port)
         except TimeoutError:
             return Health(False, f"its health check does not answer in {check.timeout_ms} ms")
         except (aiohttp.ClientError, OSError, ValueError) as error:
             return Health(False, f"its health check fails ({type(error).__name__})")
+
+    async def _connect(self, port: int) -> Health:
+        _, writer = await asyncio.open_connection(self._address, port)
+        writer.close()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
+        return Health(True)
+
+    async def _get(self, check: HttpCheck, port: int) -> Health:
+        if self._session is None:
+            # A connection for each check: a workload that no longer accepts any is not well.
+            connector = aiohttp.TCPConnector(force_close=True)
+            self._session = aiohttp.ClientSession(connector=connector)
+        host = f"[{self._address}]" if ":" in self._address else self._address
+        url = f"http://{host}:{port}{check.path}"
+        async with self._session.get(url, allow_redirects=False) as response:
+            if 200 <= response.status < 300:
+                return Health(True)
+            return Health(False, f"its health check answers {response.status}")
 
     async def close(self) -> None:
         """Close the connections."""

@@ -2,81 +2,119 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Collection
-from dataclasses import replace
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import structlog
 
-from workdeed.intent import parse_spec
+from workdeed.intent import Recreate, Spec, parse_spec
 from workdeed.node.drivers.base import TaskKey
 from workdeed.node.errors import NodeError
-from workdeed.node.records import JobRecord, Revision
-from workdeed.node.workload import Tools, Workload
+from workdeed.node.lifecycle import Cause
+from workdeed.node.pod import Gate, Pod
+from workdeed.node.records import JobRecord, Pin, Revision
+from workdeed.node.secrets import Opened
+from workdeed.node.values import NodeFacts
+from workdeed.node.volumes import Volumes
+from workdeed.node.workload import Tools
 
 _log = structlog.get_logger(__name__)
+
+_AGAIN_SECONDS = 1.0
+_LOOK_SECONDS = 0.5
+_REPLACED = "replaced by a newer revision"
+
+
+@dataclass(frozen=True, slots=True)
+class JobTools:
+    """What a job works with.
+
+    Attributes:
+        facts: what services may be told about the node.
+        tools: returns the tools for a runner's name.
+        allot: given the port of the last try, returns a free one.
+        secrets: opens those of a spec for this job.
+        save: writes the record durably.
+        settle_seconds: how long a new revision must have been well before the one before it is
+            dropped, under `recreate`; the other policies wait for the keeper's word.
+
+    """
+
+    facts: NodeFacts
+    gate: Gate
+    volumes: Volumes
+    tools: Callable[[str], Tools]
+    allot: Callable[[int | None], int]
+    secrets: Callable[[Spec], Opened]
+    save: Callable[[JobRecord], None]
+    settle_seconds: float = 2.0
 
 
 class Job:
     """Runs the wanted revision of a job; while that is built, the one before it serves on.
 
-    This is the rollout `recreate`: build, end the old, start the new. A new revision that can't
-    be built leaves the old one running and says why; one that does not start is tried again.
+    A new revision that can't be built leaves the old one running and says why. One that does not
+    get well within its deadline is given up, and the old one, which is kept until then, comes back.
+    When it may take over follows from its rollout policy: at once, or at the word of a keeper.
     """
 
-    def __init__(
-        self,
-        record: JobRecord,
-        license_id: int,
-        tools: Callable[[str, int], Tools],
-        save: Callable[[JobRecord], None],
-    ) -> None:
-        """Take up `record`.
-
-        Args:
-            record: must hold a revision, and not be retired.
-            license_id: this node's.
-            tools: returns the tools for a runner's name and a revision of this job.
-            save: writes the record durably.
-
-        """
+    def __init__(self, record: JobRecord, license_id: int, tools: JobTools) -> None:
+        """Take up `record`, which must hold a revision and not be retired, for this license."""
         self.record = record
-        self.workloads: list[Workload] = []
+        self.pods: list[Pod] = []
         self._license_id = license_id
         self._tools = tools
-        self._save = save
         self._rollout: asyncio.Task[None] | None = None
+        self._granted = asyncio.Event()
 
     @property
-    def wanted(self) -> Workload:
+    def wanted(self) -> Pod:
         """The revision to run in the end."""
-        return self.workloads[-1]
+        return self.pods[-1]
+
+    @property
+    def serving(self) -> Pod:
+        """The revision that may run."""
+        return next(one for one in self.pods if one.number == self.record.serving)
 
     def begin(self) -> None:
         """Start or adopt what the record holds."""
-        self.workloads = [self._workload(one) for one in self.record.revisions]
-        for workload in self.workloads:
-            workload.begin()
+        self._forget_stops()
+        self.pods = [self._pod(one) for one in self.record.revisions]
+        if len(self.pods) == 1:
+            self.wanted.turn.set()
+        given_up = bool(self.record.wanted.failed)
+        for pod in self.pods:
+            if pod is self.serving or (pod is self.wanted and not given_up):
+                pod.begin()
         self._roll_out()
 
     async def revise(self, revision: Revision) -> None:
-        """Take another revision; one that waits to take over is dropped, the serving one stays.
+        """Take another revision; the last good one serves on until that one takes over.
 
         Raises:
-            DriverError: if a dropped one can't be ended; nothing has changed then.
+            DriverError: if one that is dropped can't be ended; nothing has changed then.
 
         """
         await self._cancel_rollout()
-        # Another spec under the same number, after a reorg, would share its folders with the old
-        # one.
-        kept = [one for one in self.record.revisions[:1] if one.number != revision.number]
+        kept = self._last_good(revision.number)
         try:
-            await self._end_all_but([one.number for one in kept])
+            for pod in [one for one in self.pods if one is not kept]:
+                await pod.end(Cause.REPLACED, _REPLACED)
+                self.pods.remove(pod)
         except (NodeError, OSError):
             self._roll_out()
             raise
-        self.record = replace(self.record, revisions=(*kept, revision), retired=None)
-        self._save(self.record)
-        self.workloads.append(self._workload(revision))
+        revisions = (*((self.record.of(kept.number),) if kept is not None else ()), revision)
+        serving = kept.number if kept is not None else revision.number
+        self._save(replace(self.record, revisions=revisions, serving=serving, retired=None))
+        if kept is not None:
+            kept.draining = False
+            kept.begin()
+        self.pods.append(self._pod(revision))
+        self._granted.clear()
+        self.serving.turn.set()
         self.wanted.begin()
         self._roll_out()
 
@@ -88,54 +126,135 @@ class Job:
 
         """
         await self._cancel_rollout()
-        for workload in self.workloads:
-            await workload.end(reason)
+        for pod in reversed(self.pods):
+            await pod.end(Cause.CHAIN, reason)
 
     async def leave(self) -> None:
         """Stop watching; processes run on."""
         await self._cancel_rollout()
-        for workload in self.workloads:
-            await workload.leave()
+        for pod in self.pods:
+            await pod.leave()
 
-    def remember_port(self, number: int, port: int) -> None:
-        """Write down the port of a revision, before anything listens on it."""
-        self.record = self.record.with_port(number, port)
-        self._save(self.record)
+    def allow_starts(self, allowed: bool) -> None:
+        """Say whether the chain wants the wanted revision to run.
 
-    def _workload(self, revision: Revision) -> Workload:
-        record = self.record
-        key = TaskKey(record.escrow, record.job_id, self._license_id, revision.number)
-        spec = parse_spec(revision.spec)
-        tools = self._tools(spec.runner, revision.number)
-        return Workload(key, spec, revision.spec_hash, revision.port, tools)
+        The one before it may be started too while it serves: the wanted spec's own rollout policy
+        says so.
+        """
+        for pod in self.pods:
+            pod.startable = allowed
+
+    # --- The word of a keeper or of the payer ---------------------------------------------------
+
+    def take(self) -> None:
+        """Let the wanted revision take over when it is ready."""
+        self._granted.set()
+
+    async def abandon(self, reason: str) -> None:
+        """Give the wanted revision up for `reason`, and go back to the one before it if it is kept.
+
+        Without one before it, nothing happens: there is nothing to go back to.
+        """
+        if len(self.pods) < 2 or self.record.wanted.failed:
+            return
+        await self._cancel_rollout()
+        await self._give_up(reason)
+        self._roll_out()
+
+    async def settle(self) -> None:
+        """Drop the revision before the wanted one, if the wanted one serves."""
+        if self.serving is not self.wanted or len(self.pods) < 2:
+            return
+        await self._cancel_rollout()
+        await self._drop_old()
+
+    # --- Rollout --------------------------------------------------------------------------------
+
+    def _last_good(self, number: int) -> Pod | None:
+        """Return the pod that serves on below a revision `number` that is to come.
+
+        The one that serves, unless it never proved itself and one before it did. Another spec
+        under the same number, after a reorg, would share its folders: it is not kept.
+        """
+        good = self.serving
+        if len(self.pods) > 1 and good is self.wanted and not good.well:
+            good = self.pods[0]
+        return good if good.number != number else None
 
     def _roll_out(self) -> None:
-        self.workloads[0].turn.set()
-        if len(self.workloads) > 1:
-            self._rollout = asyncio.create_task(self._hand_over())
+        if len(self.pods) > 1:
+            self._rollout = asyncio.create_task(self._change())
 
-    async def _hand_over(self) -> None:
-        await self.wanted.ready.wait()
-        # Where the new one may not be started, the old one is not to be ended either.
-        await self.wanted.permission()
-        # Written first: a crash from here on resumes with the new revision alone, and what is left
-        # of the old one is ended because no record names it.
-        self.record = replace(self.record, revisions=self.record.revisions[-1:])
-        self._save(self.record)
-        while len(self.workloads) > 1:
+    async def _change(self) -> None:
+        """Let the wanted revision take over, and see that it gets well or is given up."""
+        old, new = self.pods[0], self.wanted
+        if self.record.wanted.failed:
+            await self._go_back(self.record.wanted.failed)
+            return
+        if self.serving is old:
+            old.turn.set()
+            await new.wait_ready()
+            # Where the new one may not be started, the old one is not to be ended either.
+            await new.may_start(_nobody)
+            if not isinstance(new.spec.rollout, Recreate):
+                await self._granted.wait()
+                await new.may_start(_nobody)
+            await self._drain(old, new.spec.rollout.drain_ms / 1000)
+            # Written first: a crash from here on resumes with the new revision.
+            self._save(replace(self.record, serving=new.number))
+        await self._insist(lambda: old.halt(Cause.REPLACED, _REPLACED), "an old revision")
+        new.turn.set()
+        reason = await self._until_well(new)
+        if reason:
+            await self._give_up(reason)
+        elif isinstance(new.spec.rollout, Recreate):
+            await self._drop_old()
+
+    async def _drain(self, pod: Pod, seconds: float) -> None:
+        pod.draining = True
+        await asyncio.sleep(seconds)
+
+    async def _until_well(self, pod: Pod) -> str:
+        """Wait until `pod` has been well for a while; return why it must be given up, else ""."""
+        deadline = time.monotonic() + pod.spec.rollout.deadline_ms / 1000
+        while pod.well_seconds < self._tools.settle_seconds:
+            if time.monotonic() > deadline and not pod.well:
+                return f"it was not well in time: {pod.reason or pod.state}"
+            await pod.wait_change(_LOOK_SECONDS)
+        return ""
+
+    async def _give_up(self, reason: str) -> None:
+        """Go back to the revision before; written first, so that a crash resumes with that one."""
+        _log.warning("job: a revision is given up", job=self.record.job_id, reason=reason)
+        record = self.record.changing(self.wanted.number, failed=reason)
+        self._save(replace(record, serving=self.pods[0].number))
+        await self._go_back(reason)
+
+    async def _go_back(self, reason: str) -> None:
+        old, new = self.pods[0], self.wanted
+        new.turn.clear()
+        await self._insist(lambda: new.halt(Cause.REPLACED, reason), "a revision that was given up")
+        old.draining = False
+        old.turn.set()
+        old.begin()
+
+    async def _drop_old(self) -> None:
+        await self._insist(
+            lambda: self.pods[0].end(Cause.REPLACED, _REPLACED), "what an old revision left"
+        )
+        self._save(replace(self.record, revisions=self.record.revisions[-1:]))
+        del self.pods[0]
+
+    async def _insist(self, ending: Callable[[], Awaitable[None]], what: str) -> None:
+        """Try to end something until it is gone: two revisions must not run."""
+        while True:
             try:
-                await self._end_all_but([self.record.wanted.number])
+                await ending()
             except (NodeError, OSError):
-                # Tried until it is gone: two revisions must not run.
-                _log.exception("job: an old revision can't be ended", job=self.record.job_id)
-                await asyncio.sleep(1)
-        self.wanted.turn.set()
-
-    async def _end_all_but(self, numbers: Collection[int]) -> None:
-        for workload in list(self.workloads):
-            if workload.key.revision not in numbers:
-                await workload.end("replaced by a newer revision")
-                self.workloads.remove(workload)
+                _log.exception("job: something can't be ended", what=what, job=self.record.job_id)
+                await asyncio.sleep(_AGAIN_SECONDS)
+            else:
+                return
 
     async def _cancel_rollout(self) -> None:
         task, self._rollout = self._rollout, None
@@ -143,3 +262,93 @@ class Job:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
+
+    # --- Memory ---------------------------------------------------------------------------------
+
+    def _pod(self, revision: Revision) -> Pod:
+        record, tools = self.record, self._tools
+        return Pod(
+            TaskKey(record.escrow, record.job_id, self._license_id, revision.number),
+            parse_spec(revision.spec),
+            revision.spec_hash,
+            tools.facts,
+            tools.gate,
+            tools.volumes,
+            tools.tools,
+            lambda service: _ServiceMemory(self, revision.number, service),
+            tools.secrets,
+        )
+
+    def _forget_stops(self) -> None:
+        """Forget stops of services that are always to run again with the agent."""
+        for revision in self.record.revisions:
+            services = parse_spec(revision.spec).services
+            stopped = tuple(
+                name for name in revision.stopped if services[name].restart.policy != "always"
+            )
+            if stopped != revision.stopped:
+                self._save(self.record.changing(revision.number, stopped=stopped))
+
+    def _save(self, record: JobRecord) -> None:
+        self._tools.save(record)
+        self.record = record
+
+    def remember(self, number: int, **changes: object) -> None:
+        """Write down changed fields of revision `number`."""
+        self._save(self.record.changing(number, **changes))
+
+    def allot(self, preferred: int | None) -> int:
+        """Return a free port, the `preferred` one if that is free."""
+        return self._tools.allot(preferred)
+
+
+def _nobody(reason: str) -> None:
+    """Tell nobody what is waited for: the pod's own services say it."""
+    del reason
+
+
+class _ServiceMemory:
+    """What the record of a job holds of one service; a `Memory`."""
+
+    def __init__(self, job: Job, number: int, service: str) -> None:
+        self._job = job
+        self._number = number
+        self._service = service
+
+    @property
+    def _revision(self) -> Revision:
+        return self._job.record.of(self._number)
+
+    @property
+    def ports(self) -> Mapping[str, int]:
+        prefix = f"{self._service}."
+        kept = self._revision.ports.items()
+        return {name.removeprefix(prefix): port for name, port in kept if name.startswith(prefix)}
+
+    def allot(self, names: Sequence[str]) -> dict[str, int]:
+        before = self.ports
+        ports: dict[str, int] = {}
+        for name in names:
+            ports[name] = self._job.allot(before.get(name))
+            self._remember_ports({f"{self._service}.{name}": ports[name]})
+        return ports
+
+    def _remember_ports(self, ports: Mapping[str, int]) -> None:
+        self._job.remember(self._number, ports={**self._revision.ports, **ports})
+
+    @property
+    def pin(self) -> Pin:
+        return self._revision.pins.get(self._service, Pin())
+
+    def remember_pin(self, pin: Pin) -> None:
+        self._job.remember(self._number, pins={**self._revision.pins, self._service: pin})
+
+    @property
+    def stopped(self) -> bool:
+        return self._service in self._revision.stopped
+
+    def remember_stopped(self, stopped: bool) -> None:
+        others = {one for one in self._revision.stopped if one != self._service}
+        names = {*others, self._service} if stopped else others
+        if set(self._revision.stopped) != names:
+            self._job.remember(self._number, stopped=tuple(sorted(names)))

@@ -39,6 +39,8 @@ class Event(StrEnum):
     """A health check failed."""
     EXITED = "exited"
     """Its process ended by itself, or was ended for breaking a limit."""
+    FINISHED = "finished"
+    """Its process ended by itself and has nothing left to do."""
     VANISHED = "vanished"
     """Its process is gone and nobody knows how it ended, as after a reboot."""
     WITHDRAWN = "withdrawn"
@@ -93,16 +95,19 @@ TRANSITIONS: Final = MappingProxyType(
         (State.PENDING, Event.WITHDRAWN): State.STOPPED,
         (State.STARTING, Event.WELL): State.RUNNING,
         (State.STARTING, Event.EXITED): State.FAILED,
+        (State.STARTING, Event.FINISHED): State.STOPPED,
         (State.STARTING, Event.VANISHED): State.LOST,
         (State.STARTING, Event.WITHDRAWN): State.STOPPING,
         (State.RUNNING, Event.WELL): State.RUNNING,
         (State.RUNNING, Event.UNWELL): State.UNHEALTHY,
         (State.RUNNING, Event.EXITED): State.FAILED,
+        (State.RUNNING, Event.FINISHED): State.STOPPED,
         (State.RUNNING, Event.VANISHED): State.LOST,
         (State.RUNNING, Event.WITHDRAWN): State.STOPPING,
         (State.UNHEALTHY, Event.WELL): State.RUNNING,
         (State.UNHEALTHY, Event.UNWELL): State.UNHEALTHY,
         (State.UNHEALTHY, Event.EXITED): State.FAILED,
+        (State.UNHEALTHY, Event.FINISHED): State.STOPPED,
         (State.UNHEALTHY, Event.VANISHED): State.LOST,
         (State.UNHEALTHY, Event.WITHDRAWN): State.STOPPING,
         (State.STOPPING, Event.ENDED): State.STOPPED,

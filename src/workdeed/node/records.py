@@ -5,8 +5,8 @@ driver's record.
 """
 
 import base64
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,29 @@ from workdeed.node.errors import StateError
 from workdeed.node.files import private_directory, read_json, sync_directory, write_json
 from workdeed.protocol.signing import to_checksum
 
+MAX_BAD = 32
+"""How many versions that failed are remembered of one service."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pin:
+    """Which version of a service runs.
+
+    Attributes:
+        version: the one that is wanted, "" before it is known.
+        good: the last one that was well for long enough, "" before there is one.
+        bad: those that were given up, which are not taken again.
+
+    """
+
+    version: str = ""
+    good: str = ""
+    bad: tuple[str, ...] = ()
+
+    def giving_up(self, version: str) -> "Pin":
+        """Return the pin that goes back to the good version and never takes `version` again."""
+        return Pin(self.good, self.good, (*self.bad, version)[-MAX_BAD:])
+
 
 @dataclass(frozen=True, slots=True)
 class Revision:
@@ -22,13 +45,19 @@ class Revision:
 
     Attributes:
         spec: canonical bytes.
-        port: the port it was last given, None before or without one.
+        ports: the port that each `service.port` was last given.
+        pins: which version of each service runs.
+        stopped: services that the payer stopped by a command.
+        failed: why the revision was given up here, "" while it was not.
 
     """
 
     number: int
     spec: bytes
-    port: int | None = None
+    ports: Mapping[str, int] = field(default_factory=dict)
+    pins: Mapping[str, Pin] = field(default_factory=dict)
+    stopped: tuple[str, ...] = ()
+    failed: str = ""
 
     @property
     def spec_hash(self) -> bytes:
@@ -41,7 +70,9 @@ class JobRecord:
     """What this node does for one job.
 
     Attributes:
-        revisions: ascending; the last is the one wanted, one before it serves until that is ready.
+        revisions: one or two, ascending. The last is the one wanted; one before it serves until
+            that is ready, and is kept after that until it is sure not to be needed any more.
+        serving: number of the revision that may run.
         retired: the last window that this node may have served it, None while it serves. A retired
             job is kept until no report holds anything for it any more.
 
@@ -50,6 +81,7 @@ class JobRecord:
     escrow: str
     job_id: int
     revisions: tuple[Revision, ...]
+    serving: int
     retired: int | None = None
 
     @property
@@ -57,10 +89,14 @@ class JobRecord:
         """The revision to run in the end."""
         return self.revisions[-1]
 
-    def with_port(self, number: int, port: int | None) -> "JobRecord":
-        """Return the record with the port of revision `number`."""
+    def of(self, number: int) -> Revision:
+        """Return the revision `number`, which the record must hold."""
+        return next(one for one in self.revisions if one.number == number)
+
+    def changing(self, number: int, **changes: Any) -> "JobRecord":
+        """Return the record with fields of revision `number` changed."""
         revisions = tuple(
-            replace(one, port=port) if one.number == number else one for one in self.revisions
+            replace(one, **changes) if one.number == number else one for one in self.revisions
         )
         return replace(self, revisions=revisions)
 
@@ -100,8 +136,19 @@ def _encode(record: JobRecord) -> dict[str, Any]:
         "escrow": record.escrow,
         "job_id": record.job_id,
         "retired": record.retired,
+        "serving": record.serving,
         "revisions": [
-            {"number": one.number, "spec": base64.b64encode(one.spec).decode(), "port": one.port}
+            {
+                "number": one.number,
+                "spec": base64.b64encode(one.spec).decode(),
+                "ports": dict(one.ports),
+                "pins": {
+                    name: {"version": pin.version, "good": pin.good, "bad": list(pin.bad)}
+                    for name, pin in one.pins.items()
+                },
+                "stopped": list(one.stopped),
+                "failed": one.failed,
+            }
             for one in record.revisions
         ],
     }
@@ -109,11 +156,27 @@ def _encode(record: JobRecord) -> dict[str, Any]:
 
 def _decode(value: Any, name: str) -> JobRecord:
     try:
-        revisions = tuple(
-            Revision(int(one["number"]), base64.b64decode(one["spec"]), one["port"])
-            for one in value["revisions"]
+        return JobRecord(
+            escrow=to_checksum(value["escrow"]),
+            job_id=int(value["job_id"]),
+            revisions=tuple(_revision(one) for one in value["revisions"]),
+            serving=int(value["serving"]),
+            retired=value["retired"],
         )
-        escrow = to_checksum(value["escrow"])
-        return JobRecord(escrow, int(value["job_id"]), revisions, value["retired"])
     except (KeyError, TypeError, ValueError) as error:
         raise StateError(f"state_dir: jobs/{name} is damaged; remove it") from error
+
+
+def _revision(value: Any) -> Revision:
+    pins = {
+        name: Pin(pin["version"], pin["good"], tuple(pin["bad"]))
+        for name, pin in value["pins"].items()
+    }
+    return Revision(
+        number=int(value["number"]),
+        spec=base64.b64decode(value["spec"]),
+        ports={name: int(port) for name, port in value["ports"].items()},
+        pins=pins,
+        stopped=tuple(value["stopped"]),
+        failed=str(value["failed"]),
+    )

@@ -2,7 +2,7 @@
 
 import asyncio
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import structlog
@@ -13,17 +13,21 @@ from workdeed.chain.rpc import RpcClient
 from workdeed.node.agent import Agent, AgentOptions, Parts
 from workdeed.node.app import create_app
 from workdeed.node.chain_view import ChainView
-from workdeed.node.drivers.process import ProcessDriver
+from workdeed.node.drivers.base import GROUP as DRIVERS
+from workdeed.node.drivers.base import Driver, DriverContext
 from workdeed.node.errors import NodeError, SettingsError
 from workdeed.node.files import StateLock, private_directory
-from workdeed.node.health import HttpHealthProbe
+from workdeed.node.health import PortHealthProbe
 from workdeed.node.identity import NodeIdentity, instance_id
+from workdeed.node.plugins import installed, load
 from workdeed.node.ports import PortAllocator
 from workdeed.node.proofs import ProofKeeper
 from workdeed.node.records import JobStore
-from workdeed.node.runners.base import RunnerContext, load_runners
+from workdeed.node.runners.base import Runner, RunnerContext, load_runners
+from workdeed.node.secrets import Safe
 from workdeed.node.server import HttpServer
 from workdeed.node.settings import NodeSettings
+from workdeed.node.volumes import Volumes
 from workdeed.node.workload import Pauses
 from workdeed.protocol.messages import NodeProfile, Resources
 
@@ -50,10 +54,7 @@ class Node:
         try:
             self._parts = _parts(settings, self._state)
             self.agent = Agent(_options(settings), self._parts)
-            self.profile = _profile(settings, self._parts, _resources(settings))
-            draining = _profile(settings, self._parts, NOTHING)
-            app = create_app(self.agent, self.profile, draining)
-            self._server = HttpServer(app, settings.host, settings.port)
+            self._server = HttpServer(settings.host, settings.port)
         except BaseException:
             self._lock.release()
             raise
@@ -70,13 +71,17 @@ class Node:
 
     async def start(self) -> None:
         """Resume, reconcile and serve; raises `NodeError` if the state can't be resumed."""
-        fingerprint = await self._parts.driver.fingerprint()
-        if not fingerprint.available:
-            _log.error("node: no workload can run", reason=fingerprint.reason)
-        elif not fingerprint.sandboxed:
-            _log.warning("node: workloads run without a sandbox", reason=fingerprint.reason)
+        for driver in self._parts.drivers.values():
+            found = await driver.fingerprint()
+            if not found.available:
+                _log.warning("node: driver unusable", driver=driver.name, reason=found.reason)
+            elif not found.sandboxed:
+                _log.warning("node: workloads run without a sandbox", reason=found.reason)
+        offered = await _offered(settings := self._settings, self._parts.runners)
+        profile = _profile(settings, self._parts, offered, _resources(settings))
+        draining = _profile(settings, self._parts, offered, NOTHING)
         await self.agent.start()
-        self._server.begin()
+        self._server.begin(create_app(self.agent, profile, draining))
         _log.info("node: up", node=self.address, port=self.port, instance=str(self._state))
 
     async def close(self) -> None:
@@ -89,6 +94,10 @@ class Node:
         await self._parts.proofs.close()
         await self._parts.chain.close()
         await self._parts.health.close()
+        for runner in self._parts.runners.values():
+            await runner.close()
+        for driver in self._parts.drivers.values():
+            await driver.close()
         self._lock.release()
 
 
@@ -138,45 +147,84 @@ def profile_of(settings: NodeSettings) -> NodeProfile:
         NodeError, workdeed.chain.errors.ChainError: if key, deployment or runners can't be had.
 
     """
-    state = private_directory(settings.state_dir).resolve()
-    return _profile(settings, _parts(settings, state), _resources(settings))
+    parts = _parts(settings, private_directory(settings.state_dir).resolve())
+    offered = asyncio.run(_offered(settings, parts.runners))
+    return _profile(settings, parts, offered, _resources(settings))
+
+
+async def _offered(settings: NodeSettings, runners: Mapping[str, Runner]) -> tuple[str, ...]:
+    """Return the runners that the node announces: those of the settings, or all that work here."""
+    if settings.runners is not None:
+        for name in settings.runners:
+            if name not in runners:
+                raise SettingsError(
+                    f"runners: {name} is not installed; there are {', '.join(sorted(runners))}"
+                )
+        return settings.runners
+    offered = []
+    for name, runner in runners.items():
+        problem = await runner.problem()
+        if problem:
+            _log.warning("node: a runner is not offered", runner=name, reason=problem)
+        else:
+            offered.append(name)
+    return tuple(offered)
 
 
 def _parts(settings: NodeSettings, state: Path) -> Parts:
     contracts = settings.addresses()
     instance = instance_id(state)
-    key = load_key(settings.key)
-    driver = ProcessDriver(
-        state / "tasks",
-        instance.hex(),
-        allow_unsandboxed=settings.allow_unsandboxed,
-        path=settings.sandbox.path,
-        read_only=settings.sandbox.read_only,
+    identity = NodeIdentity(
+        load_key(settings.key),
+        settings.chain_id,
+        contracts.committee,
+        settings.license_id,
+        instance,
     )
+    drivers = _drivers(settings, state, instance.hex())
+    clients = [RpcClient(url, timeout=settings.rpc_seconds) for url in settings.rpc_urls]
     chain = ChainView(
-        [RpcClient(url, timeout=settings.rpc_seconds) for url in settings.rpc_urls],
+        clients,
         settings.chain_id,
         contracts,
         settings.license_id,
         min_rpcs=settings.min_rpcs,
         stale_seconds=settings.stale_seconds,
     )
-    context = RunnerContext(driver, state / "runners", settings.runner_options())
     ports = settings.port_range
+    host = settings.workload_host
     return Parts(
-        identity=NodeIdentity(
-            key, settings.chain_id, contracts.committee, settings.license_id, instance
-        ),
+        identity=identity,
         chain=chain,
-        driver=driver,
-        runners=load_runners(context),
-        health=HttpHealthProbe(settings.workload_host),
-        ports=PortAllocator(
-            settings.workload_host, range(ports[0], ports[1] + 1) if ports else None
-        ),
+        drivers=drivers,
+        runners=load_runners(RunnerContext(drivers, state / "runners", settings.runner_options())),
+        health=PortHealthProbe(host),
+        ports=PortAllocator(host, range(ports[0], ports[1] + 1) if ports else None),
         store=JobStore(state / "jobs"),
         proofs=ProofKeeper(state / "proofs", settings.license_id, settings.oracle_urls),
+        volumes=Volumes(state / "volumes"),
+        safe=Safe(identity, contracts.escrow),
     )
+
+
+def _drivers(settings: NodeSettings, state: Path, owner: str) -> dict[str, Driver]:
+    """Return all drivers that are registered and not switched off, each with its own folder."""
+
+    def context(name: str) -> DriverContext:
+        return DriverContext(
+            # The process driver's tasks are where they were before there were others.
+            state / "tasks" if name == "process" else private_directory(state / "drivers") / name,
+            owner,
+            settings.allow_unsandboxed,
+            int(settings.disk.log_mb * 1_000_000),
+            settings.driver_options(name),
+        )
+
+    return {
+        name: load(point)(context(name))
+        for name, point in sorted(installed(DRIVERS).items())
+        if name != "container" or settings.container.enabled
+    }
 
 
 def _options(settings: NodeSettings) -> AgentOptions:
@@ -191,13 +239,18 @@ def _options(settings: NodeSettings) -> AgentOptions:
             restart.max_pause_seconds,
             restart.unhealthy_seconds,
             settings.stop_seconds,
+            restart.proven_seconds,
+            settings.disk.check_seconds,
         ),
+        settle_seconds=restart.settle_seconds,
     )
 
 
-def _profile(settings: NodeSettings, parts: Parts, offer: Resources) -> NodeProfile:
+def _profile(
+    settings: NodeSettings, parts: Parts, runners: tuple[str, ...], offer: Resources
+) -> NodeProfile:
     try:
-        return parts.identity.profile(offer, settings.tags, tuple(sorted(parts.runners)))
+        return parts.identity.profile(offer, settings.tags, runners)
     except ValueError as error:
         raise SettingsError(f"tags: the profile can't be made ({error}); correct them") from error
 

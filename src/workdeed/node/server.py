@@ -23,9 +23,9 @@ class _Server(uvicorn.Server):
 
 
 class HttpServer:
-    """One listening socket, and the application behind it."""
+    """One listening socket, and the application that is put behind it."""
 
-    def __init__(self, app: FastAPI, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int) -> None:
         """Bind `host` and `port` (0: any).
 
         Raises:
@@ -44,6 +44,17 @@ class HttpServer:
             raise SettingsError(
                 f"port: {host}:{port} can't be listened on ({error.strerror}); choose another"
             ) from error
+        self._server: _Server | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def port(self) -> int:
+        """The port that is listened on."""
+        port: int = self._socket.getsockname()[1]
+        return port
+
+    def begin(self, app: FastAPI) -> None:
+        """Start to serve `app`."""
         config = uvicorn.Config(
             app,
             log_config=None,
@@ -55,21 +66,11 @@ class HttpServer:
             lifespan="off",
         )
         self._server = _Server(config)
-        self._task: asyncio.Task[None] | None = None
-
-    @property
-    def port(self) -> int:
-        """The port that is listened on."""
-        port: int = self._socket.getsockname()[1]
-        return port
-
-    def begin(self) -> None:
-        """Start to serve."""
         self._task = asyncio.create_task(self._server.serve([self._socket]))
 
     async def close(self) -> None:
         """Let requests end, and stop."""
-        self._server.should_exit = True
-        if self._task is not None:
+        if self._server is not None and self._task is not None:
+            self._server.should_exit = True
             await self._task
         self._socket.close()

@@ -94,12 +94,50 @@ class SandboxSettings(_Table):
     read_only: tuple[Path, ...] = ()
 
 
+class ContainerSettings(_Table):
+    """Which container engine is used.
+
+    Attributes:
+        enabled: false keeps the agent from looking for one.
+        socket: `unix:///path` of a Docker Engine API; the usual places are tried without it.
+
+    """
+
+    enabled: bool = True
+    socket: str | None = None
+
+
 class Restart(_Table):
-    """Seconds between tries of a failing workload (doubling), and until a hanging one is ended."""
+    """Seconds; what a spec asks for is held within these bounds.
+
+    Attributes:
+        pause_seconds: the least pause before a workload that failed is tried again.
+        max_pause_seconds: the longest; pauses double.
+        unhealthy_seconds: until a workload that stays ill is ended.
+        settle_seconds: that a new revision must have been well to replace the old one for good.
+        proven_seconds: that a new commit of a branch must have been well to count as good.
+
+    """
 
     pause_seconds: Annotated[float, Field(gt=0)] = 1.0
     max_pause_seconds: Annotated[float, Field(gt=0)] = 60.0
     unhealthy_seconds: Annotated[float, Field(gt=0)] = 120.0
+    settle_seconds: Annotated[float, Field(ge=0)] = 2.0
+    proven_seconds: Annotated[float, Field(ge=0)] = 10.0
+
+
+class Disk(_Table):
+    """Bounds of what is kept on disk beside the workloads' own storage.
+
+    Attributes:
+        log_mb: of each service's output.
+        check_seconds: between two looks at what a workload takes; it may exceed its storage by what
+            it writes in that time.
+
+    """
+
+    log_mb: Annotated[float, Field(gt=0)] = 2.0
+    check_seconds: Annotated[float, Field(gt=0)] = 30.0
 
 
 class NodeSettings(BaseSettings):
@@ -122,6 +160,9 @@ class NodeSettings(BaseSettings):
         stop_seconds: time that a workload gets to end by itself.
         stop_workloads_on_exit: end all workloads with the agent; else they outlive it.
         oracle_urls: where leaves and proofs of reports are fetched from.
+        runners: which runners the node announces, whether they work now or not; all that work when
+            the agent starts without it.
+        drivers: a table of options for each driver of another package, by its name.
 
     """
 
@@ -151,9 +192,13 @@ class NodeSettings(BaseSettings):
     oracle_urls: tuple[str, ...] = ()
     resources: Offer
     tags: tuple[Tag, ...] = ()
+    runners: tuple[Tag, ...] | None = None
     git: Git = Git()
     sandbox: SandboxSettings = SandboxSettings()
     restart: Restart = Restart()
+    container: ContainerSettings = ContainerSettings()
+    disk: Disk = Disk()
+    drivers: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
     @classmethod
     def settings_customise_sources(
@@ -211,6 +256,14 @@ class NodeSettings(BaseSettings):
         found = load_deployment(self.deployment, self.chain_id)
         names = ("JobEscrow", "NodeLicense", "OracleCommittee")
         return Contracts(*(found.address(name) for name in names))
+
+    def driver_options(self, name: str) -> dict[str, Any]:
+        """Return the options of the driver `name`."""
+        own: dict[str, dict[str, Any]] = {
+            "process": self.sandbox.model_dump(),
+            "container": {"socket": self.container.socket, "host": self.workload_host},
+        }
+        return own.get(name, self.drivers.get(name, {}))
 
     def runner_options(self) -> RunnerOptions:
         """Return what runners need of this."""

@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import os
 import stat
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from pathlib import Path
 from typing import Final
 
@@ -74,15 +74,14 @@ class Volumes:
         """Drop what an earlier life of the service handed on."""
         _remove(self._exports / key.name)
 
-    async def excess(self, key: TaskKey, services: Iterable[Service]) -> str:
-        """Return which fixed volume holds more than it may, "" if none does."""
-        for service in services:
-            for volume in service.volumes:
-                if isinstance(volume, FixedVolume):
-                    folder = self._kept / _job(key) / volume.name
-                    used = await asyncio.to_thread(tree_bytes, folder) // _MB
-                    if used > volume.size_mb:
-                        return f"volume {volume.name} holds {used} MB and may hold {volume.size_mb}"
+    async def excess(self, key: TaskKey, service: Service) -> str:
+        """Return which fixed volume of `service` holds more than it may, "" if none does."""
+        for volume in service.volumes:
+            if isinstance(volume, FixedVolume):
+                folder = self._kept / _job(key) / volume.name
+                used = await asyncio.to_thread(tree_bytes, folder) // _MB
+                if used > volume.size_mb:
+                    return f"volume {volume.name} holds {used} MB and may hold {volume.size_mb}"
         return ""
 
     async def kept_bytes(self, key: TaskKey) -> int:

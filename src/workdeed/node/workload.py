@@ -1,114 +1,160 @@
-"""One revision of one job on this node: fetched, built, started, watched, restarted, ended."""
+"""One service of one revision on this node: made ready, started, watched, restarted, ended."""
 
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
 
 import structlog
 
-from workdeed.intent import Spec
-from workdeed.node.drivers.base import Driver, Handle, Limits, Phase, Task, TaskKey
+from workdeed.intent import MAIN, Resources, Service
+from workdeed.node.drivers.base import (
+    Driver,
+    Handle,
+    Limits,
+    Phase,
+    Published,
+    Task,
+    TaskKey,
+)
 from workdeed.node.errors import DriverError, NodeError
-from workdeed.node.health import Health, HealthProbe
-from workdeed.node.lifecycle import Event, Lifecycle, State
-from workdeed.node.runners.base import Plan, Runner
+from workdeed.node.health import HealthProbe
+from workdeed.node.lifecycle import Cause, Event, Lifecycle, State
+from workdeed.node.records import Pin
+from workdeed.node.runners.base import Order, Plan, Runner
+from workdeed.node.secrets import Opened
+from workdeed.node.values import Neighbours, NodeFacts, ValueMissingError, build_env, run_env
+from workdeed.node.volumes import EXPORTS, Volumes
+from workdeed.node.watch import OverError, Watch
 
 _log = structlog.get_logger(__name__)
 
-_LOOK_SECONDS = 2.0
-_STARTING_SECONDS = 0.2
+_BY_COMMAND = "stopped by its payer"
+_LOOK_AGAIN_SECONDS = 0.2
 _LOG_TAIL = 4_096
 _MB = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class Pauses:
-    """Seconds: between tries (doubling up to a bound), and until a hanging workload is ended."""
+    """Seconds.
+
+    Attributes:
+        first, longest: bounds of the pause between two tries, which doubles; a spec may ask for
+            longer ones.
+        unhealthy: until a service that stays ill is ended.
+        grace: that a service gets to end by itself.
+        proven: that a new version must have been well to count as good.
+        disk: between two looks at what a service takes on disk.
+
+    """
 
     first: float = 1.0
     longest: float = 60.0
     unhealthy: float = 120.0
     grace: float = 10.0
-
-
-class Gate:
-    """Open while the chain is read reliably; nothing is started while it is closed."""
-
-    def __init__(self) -> None:
-        self._open = asyncio.Event()
-        self.reason = "the chain was not read yet"
-
-    def open(self) -> None:
-        """Let starts through."""
-        self._open.set()
-
-    def close(self, reason: str) -> None:
-        """Hold starts back, for `reason`."""
-        self._open.clear()
-        self.reason = reason
-
-    @property
-    def is_open(self) -> bool:
-        """Whether starts go through."""
-        return self._open.is_set()
-
-    async def passed(self) -> None:
-        """Wait until it is open."""
-        await self._open.wait()
-
-
-class _ProcessOverError(NodeError):
-    """The process that was watched is over; `event` is how."""
-
-    def __init__(self, event: Event, reason: str) -> None:
-        super().__init__(reason)
-        self.event = event
+    proven: float = 10.0
+    disk: float = 30.0
 
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """What a workload works with.
+    """What a workload works with; `host` is where services are told to listen."""
 
-    Attributes:
-        allot: given the port of the last try, returns the one for the next, remembered durably.
-        host: where workloads are told to listen.
-
-    """
-
-    driver: Driver
+    drivers: Mapping[str, Driver]
     runner: Runner
     health: HealthProbe
-    gate: Gate
-    allot: Callable[[int | None], int]
+    volumes: Volumes
     host: str
     pauses: Pauses
 
 
+class Memory(Protocol):
+    """What is remembered of one service, durably."""
+
+    @property
+    def ports(self) -> Mapping[str, int]:
+        """The numbers that its ports were last given, by name."""
+
+    def allot(self, names: Sequence[str]) -> dict[str, int]:
+        """Return free numbers for the ports of these names, remembered before they are used."""
+
+    @property
+    def pin(self) -> Pin:
+        """Which version runs."""
+
+    def remember_pin(self, pin: Pin) -> None:
+        """Remember which version runs."""
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the payer stopped it by a command."""
+
+    def remember_stopped(self, stopped: bool) -> None:
+        """Remember whether the payer stopped it."""
+
+
+class Surroundings(Neighbours, Protocol):
+    """What a service needs to know of its job and its siblings."""
+
+    facts: NodeFacts
+
+    def secrets(self) -> Opened:
+        """Return all opened secrets of the job.
+
+        Raises:
+            SecretsError: if they can't be opened.
+
+        """
+
+    async def may_start(self, note: Callable[[str], None]) -> None:
+        """Wait until the chain can be read and wants it; `note` is told what is waited for."""
+
+    def changed(self) -> None:
+        """Be told that the state of a service changed."""
+
+    async def turn_of(self, service: Service, note: Callable[[str], None]) -> None:
+        """Wait until the job may take over and the services before this one are well."""
+
+
 class Workload:
-    """Keeps its process running from `begin` to `end`."""
+    """Keeps a service running from `begin` to `end`."""
 
     def __init__(
-        self, key: TaskKey, spec: Spec, spec_hash: bytes, port: int | None, tools: Tools
+        self,
+        key: TaskKey,
+        service: Service,
+        resources: Resources,
+        tools: Tools,
+        memory: Memory,
+        surroundings: Surroundings,
     ) -> None:
-        """Describe a revision; nothing happens before `begin`."""
+        """Describe a service; nothing happens before `begin`."""
         self.key = key
-        self.spec = spec
-        self.spec_hash = spec_hash
-        self.port = port
+        self.service = service
+        self.resources = resources
         self.pid: int | None = None
+        self.ports: dict[str, int] = {}
+        """Where its ports are reached from outside, by name."""
+        self.inside: dict[str, int] = {}
+        """Where it listens, by name; other numbers only in a network of its own."""
+        self.cause: Cause | None = None
+        """Why it last ended, None while it never did."""
+        self.restarts = 0
         self.ready = asyncio.Event()
-        """Set once it is built, or found running: all that is left is to start it."""
-        self.turn = asyncio.Event()
-        """To be set when it may take over from the revision before it."""
-        self.startable = True
-        """False while a newer revision stands on chain: what runs goes on, nothing is started."""
+        """Set once it is made ready, or found running: all that is left is to start it."""
         self._tools = tools
+        self._memory = memory
+        self._around = surroundings
         self._lifecycle = Lifecycle()
         self._task: asyncio.Task[None] | None = None
-        self._unwell_since = 0.0
-        self._log = _log.bind(job=key.job_id, revision=key.revision)
+        self._running: tuple[Driver, Handle] | None = None
+        self._woken = asyncio.Event()
+        self._launched: float | None = None
+        self._found = False
+        self._log = _log.bind(job=key.job_id, revision=key.revision, service=key.service)
 
     @property
     def state(self) -> State:
@@ -121,18 +167,29 @@ class Workload:
         return self._lifecycle.reason
 
     @property
-    def healthy(self) -> bool:
+    def well(self) -> bool:
         """Its own health answer, as last seen."""
         return self.state is State.RUNNING
 
     @property
-    def commit(self) -> str:
-        """The commit that it runs."""
-        return self.spec.source.git.commit if self.spec.source.git is not None else ""
+    def version(self) -> str:
+        """The commit or image digest that it runs, "" before that is known."""
+        return self._memory.pin.version
+
+    @property
+    def stopped(self) -> bool:
+        """Whether it is ended by its payer's command."""
+        return self._memory.stopped
+
+    @property
+    def running(self) -> tuple[Driver, Handle] | None:
+        """Its task and who runs it, None while there is none."""
+        return self._running
 
     def begin(self) -> None:
         """Start to keep it running."""
-        self._task = asyncio.create_task(self._keep())
+        if self._task is None:
+            self._task = asyncio.create_task(self._keep())
 
     async def leave(self) -> None:
         """Stop watching; its process runs on."""
@@ -141,175 +198,381 @@ class Workload:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
+        self._running = None
 
-    async def end(self, reason: str) -> None:
-        """End its process and remove what it left.
+    async def halt(self, cause: Cause, reason: str) -> None:
+        """Stop watching and end its process; what it was made from stays, so it may begin again.
 
         Raises:
             DriverError: if the process can't be ended.
 
         """
         await self.leave()
-        await self._halt(reason)
-        await self._tools.driver.destroy(self.key)
+        await self._stop(cause, reason)
+
+    async def end(self, cause: Cause, reason: str) -> None:
+        """End its process and remove what it left.
+
+        Raises:
+            DriverError: if the process can't be ended.
+
+        """
+        await self.halt(cause, reason)
+        for driver in self._tools.drivers.values():
+            await driver.destroy(self.key)
         await self._tools.runner.discard(self.key)
+        await self._tools.volumes.discard(self.key)
+
+    async def stop(self) -> None:
+        """Do the payer's command to stop it: it stays ended until `resume`.
+
+        Raises:
+            DriverError: if the process can't be ended now; that is tried again.
+
+        """
+        self._memory.remember_stopped(True)
+        try:
+            await self.halt(Cause.COMMAND, _BY_COMMAND)
+        finally:
+            self.begin()
+
+    async def resume(self) -> None:
+        """Do the payer's command to go on after a stop, or after it was left alone."""
+        self._memory.remember_stopped(False)
+        self._woken.set()
+
+    async def restart(self) -> None:
+        """Do the payer's command to end it and start it again.
+
+        Raises:
+            DriverError: if the process can't be ended; it is watched on then.
+
+        """
+        self._memory.remember_stopped(False)
+        try:
+            await self.halt(Cause.COMMAND, "restarted by its payer")
+        finally:
+            self.begin()
 
     async def _keep(self) -> None:
-        pause = self._tools.pauses.first
+        first, longest, reset = self._bounds()
+        pause, failures = first, 0
         while True:
-            began = time.monotonic()
+            if self._memory.stopped:
+                await self._hold()
+            if self.state is not State.PENDING:
+                self._move(Event.RETRIED, self.reason)
             await self._try_once()
-            self.pid = None
-            if time.monotonic() - began > self._tools.pauses.longest:
-                pause = self._tools.pauses.first
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, self._tools.pauses.longest)
-            self._move(Event.RETRIED, self.reason)
+            self._running = self.pid = None
+            if self._launched is not None and time.monotonic() - self._launched > reset:
+                pause, failures = first, 0
+            self._launched = None
+            if self.cause is Cause.VERSION:
+                continue
+            failures += 1
+            if self._again(failures):
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, longest)
+                self.restarts += 1
+            else:
+                await self._rest()
+                pause, failures = first, 0
+
+    def _bounds(self) -> tuple[float, float, float]:
+        """Return the first and the longest pause, and the life after which it is the first again.
+
+        The operator bounds from both sides what the spec asks for.
+        """
+        rule, pauses = self.service.restart, self._tools.pauses
+        first = max(pauses.first, rule.first_ms / 1000)
+        longest = max(first, min(pauses.longest, rule.longest_ms / 1000))
+        return min(first, longest), longest, rule.reset_ms / 1000
+
+    def _again(self, failures: int) -> bool:
+        """Tell whether the restart policy wants another try after `failures` in a row."""
+        rule = self.service.restart
+        if self.cause is not Cause.UNSTARTED and (
+            rule.policy == "never" or (rule.policy == "on-failure" and self.cause is Cause.GONE)
+        ):
+            return False
+        return rule.tries is None or failures < rule.tries
+
+    async def _hold(self) -> None:
+        """Keep it ended for as long as its payer wants that."""
+        while self._memory.stopped:
+            try:
+                await self._stop(Cause.COMMAND, _BY_COMMAND)
+            except DriverError:
+                await asyncio.sleep(self._tools.pauses.first)
+            else:
+                await self._rest()
+
+    async def _rest(self) -> None:
+        """Wait, ended, until somebody wants it to go on."""
+        self._woken.clear()
+        await self._woken.wait()
 
     async def _try_once(self) -> None:
         """Run it from the source to the end of its process, and take down how it ended."""
         try:
-            handle = await self._adopt() or await self._start()
-            self.pid = handle.pid
-            await self._watch(handle)
-        except _ProcessOverError as over:
-            self._move(over.event, str(over))
+            self._running = await self._adopt() or await self._start()
+            self.pid = self._running[1].pid
+            await self._watch(*self._running)
+        except OverError as over:
+            await self._over(over)
         except Exception as error:
             # Whatever is wrong with one workload is shown and tried again; the others go on.
             if not isinstance(error, NodeError | OSError):
                 self._log.exception("workload: unexpected error")
             if self.state not in (State.STOPPED, State.FAILED, State.LOST):
+                self.cause = Cause.UNSTARTED
                 event = Event.REFUSED if self.state is State.PENDING else Event.EXITED
                 self._move(event, str(error) or type(error).__name__)
+            self._give_version_up(str(error))
 
-    async def _adopt(self) -> Handle | None:
+    async def _adopt(self) -> tuple[Driver, Handle] | None:
         """Find the process that an earlier run of the agent started."""
-        driver = self._tools.driver
-        handle = await driver.recover(self.key)
-        if handle is None or (await driver.inspect(handle)).phase is not Phase.RUNNING:
+        found = await self._find()
+        if found is None:
             return None
         self.ready.set()
+        self.ports = dict(self._memory.ports)
+        self.inside = self._inside(found[0])
+        self._found = True
         self._move(Event.LAUNCHED, "found running after a restart of the agent")
-        return handle
+        return found
 
-    async def _start(self) -> Handle:
-        await self.permission()
-        self._lifecycle.note("fetching and building")
-        plan = await self._tools.runner.prepare(self.spec, self.key)
+    async def _find(self) -> tuple[Driver, Handle] | None:
+        for driver in self._tools.drivers.values():
+            handle = await driver.recover(self.key)
+            if handle is not None and (await driver.inspect(handle)).phase is Phase.RUNNING:
+                return driver, handle
+        return None
+
+    async def _start(self) -> tuple[Driver, Handle]:
+        note = self._lifecycle.note
+        await self._around.may_start(note)
+        note("fetching and building")
+        plan = await self.plan()
         self.ready.set()
-        if not self.turn.is_set():
-            self._lifecycle.note("ready; waiting for the revision before it to end")
-            await self.turn.wait()
-        await self.permission()
-        if self.spec.port is not None:
-            self.port = self._tools.allot(self.port)
-        handle = await self._tools.driver.start(self._order(plan))
+        await self._around.turn_of(self.service, note)
+        await self._around.may_start(note)
+        task = await self._task_of(plan)
+        handle = await plan.driver.start(task)
+        self._found = False
         self._move(Event.LAUNCHED)
-        return handle
+        return plan.driver, handle
 
-    async def permission(self) -> None:
-        """Wait until the chain can be read and wants this revision to be started."""
-        while not (self._tools.gate.is_open and self.startable):
-            closed = not self._tools.gate.is_open
-            self._lifecycle.note(self._tools.gate.reason if closed else "a newer revision is due")
-            await self._tools.gate.passed()
-            await asyncio.sleep(_STARTING_SECONDS)
+    async def plan(self) -> Plan:
+        """Make the wanted version of the service ready, and remember which one that is."""
+        order = self.order()
+        pin = self._memory.pin
+        if not pin.version:
+            pin = replace(pin, version=await self._tools.runner.resolve(order))
+            self._memory.remember_pin(pin)
+        return await self._tools.runner.prepare(order, pin.version)
 
-    def _order(self, plan: Plan) -> Task:
-        key, resources = self.key, self.spec.resources
-        env = {
-            **self.spec.env,
+    def order(self) -> Order:
+        """Return what its runner is asked to make ready."""
+        return Order(
+            self.key,
+            self.service,
+            self.resources,
+            build_env(self.service, self._around.facts),
+            self._around.secrets().of(self.service),
+        )
+
+    async def _task_of(self, plan: Plan) -> Task:
+        self._tools.volumes.forget_exports(self.key)
+        env = {**plan.env, **await self.plain_env()}
+        self.ports = self._memory.allot([port.name for port in self.service.all_ports])
+        self.inside = self._inside(plan.driver)
+        env |= {port.env: str(self.inside[port.name]) for port in self.service.all_ports}
+        if self.ports:
+            # In a network of its own, all addresses are the task's alone.
+            env["HOST"] = "0.0.0.0" if plan.driver.own_network else self._tools.host  # noqa: S104
+        return Task(
+            key=self.key,
+            argv=plan.argv,
+            env=env,
+            directory=plan.directory,
+            limits=self._limits(),
+            subdirectory=plan.subdirectory,
+            mounts=plan.mounts,
+            binds=self._tools.volumes.binds(self.key, self.service),
+            ports=tuple(Published(self.ports[name], self.inside[name]) for name in self.ports),
+            image=plan.image,
+            entrypoint=plan.entrypoint,
+            user=plan.user,
+            mount_tree=plan.mount_tree,
+        )
+
+    async def _values(self) -> dict[str, str]:
+        """Return the variables of the spec, once all values of other services are there."""
+        while True:
+            try:
+                secrets = self.order().secrets
+                return await run_env(self.service, self._around.facts, secrets, self._around)
+            except ValueMissingError as missing:
+                self._lifecycle.note(f"waiting: {missing}")
+                await asyncio.sleep(_LOOK_AGAIN_SECONDS)
+
+    def _own_env(self) -> dict[str, str]:
+        key = self.key
+        return {
             "WORKDEED_ESCROW": key.escrow,
             "WORKDEED_JOB": str(key.job_id),
             "WORKDEED_LICENSE": str(key.license_id),
             "WORKDEED_REVISION": str(key.revision),
-            "WORKDEED_COMMIT": self.commit,
+            "WORKDEED_SERVICE": key.service,
+            "WORKDEED_COMMIT": self.version,
+            "WORKDEED_EXPORTS": EXPORTS,
         }
-        if self.spec.port is not None:
-            env |= {"HOST": self._tools.host, self.spec.port.env: str(self.port)}
-        limits = Limits(resources.memory_mb, resources.storage_mb)
-        return Task(key, self.spec.run, env, plan.directory, limits, plan.subdirectory)
 
-    async def _watch(self, handle: Handle) -> None:
-        """Check the process until it is over; returns when it was ended from here."""
-        began = time.monotonic()
+    async def plain_env(self) -> dict[str, str]:
+        """Return the variables of the spec and the node's own, for commands beside the service."""
+        return {**await self._values(), **self._own_env()}
+
+    async def disk_excess(self, driver: Driver, handle: Handle) -> str:
+        """Return by how much it exceeds its storage, "" if it does not.
+
+        What the job's volumes hold counts as the main service's.
+        """
+        tools, allowed = self._tools, self.resources.storage_mb
+        used = await driver.disk_bytes(handle) + await tools.runner.disk_bytes(self.key)
+        if self.key.service == MAIN:
+            used += await tools.volumes.kept_bytes(self.key)
+        if used // _MB > allowed:
+            return f"it takes {used // _MB} MB on disk and may take {allowed}"
+        return await tools.volumes.excess(self.key, self.service)
+
+    def _limits(self) -> Limits:
+        size = self.resources
+        return Limits(size.memory_mb, size.storage_mb, size.cpu_milli)
+
+    def _inside(self, driver: Driver) -> dict[str, int]:
+        """Return where the task of `driver` listens, by the name of the port."""
+        return {
+            port.name: port.number
+            if driver.own_network and port.number is not None
+            else self.ports[port.name]
+            for port in self.service.all_ports
+            if port.name in self.ports
+        }
+
+    async def _watch(self, driver: Driver, handle: Handle) -> None:
+        self._launched = time.monotonic()
+        watch = Watch(self, self._tools, driver, handle, self._move, found=self._found)
+        watching: list[Awaitable[None]] = [watch.run()]
+        poll = self._tools.runner.poll_seconds(self.service)
+        if poll is not None:
+            watching.append(self._follow(poll))
+        tasks = [asyncio.ensure_future(one) for one in watching]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+        finally:
+            for task in tasks:
+                task.cancel()
+            done = await asyncio.gather(*tasks, return_exceptions=True)
+        for error in done:
+            if isinstance(error, BaseException) and not isinstance(error, asyncio.CancelledError):
+                raise error
+
+    async def _follow(self, seconds: float) -> None:
+        """Look for newer versions; one that is ready ends the watch, so that it is started.
+
+        Raises:
+            OverError: when a newer version is ready.
+
+        """
         while True:
-            problem = self._judge(await self._ask(), began) or await self._excess(handle)
-            if problem:
-                await self._halt(problem)
-                return
-            starting = self.state is State.STARTING
-            seconds = _STARTING_SECONDS if starting else self._interval()
-            inspection = await self._tools.driver.wait(handle, seconds)
-            if inspection.phase is Phase.LOST:
-                raise _ProcessOverError(Event.VANISHED, str(inspection))
-            if inspection.phase is Phase.EXITED:
-                tail = await self._last_line(handle)
-                raise _ProcessOverError(Event.EXITED, f"{inspection}{tail}")
+            await asyncio.sleep(seconds)
+            pin = self._memory.pin
+            try:
+                version = await self._tools.runner.resolve(self.order())
+            except NodeError as error:
+                self._log.info("workload: the newest version is not known", error=str(error))
+                continue
+            if version in (pin.version, *pin.bad):
+                continue
+            try:
+                await self._tools.runner.prepare(self.order(), version)
+            except NodeError as error:
+                self._memory.remember_pin(replace(pin, bad=(*pin.bad, version)[-32:]))
+                self._lifecycle.note(f"{version[:12]} is not taken: {error}")
+                self._log.warning("workload: a version is not taken", version=version)
+                continue
+            self._memory.remember_pin(replace(self._memory.pin, version=version))
+            raise OverError(Event.WITHDRAWN, Cause.VERSION, f"{version[:12]} takes over")
 
-    async def _ask(self) -> Health:
-        if self.spec.health is None or self.port is None:
-            return Health(True)
-        return await self._tools.health.check(self.spec.health, self.port)
+    def prove(self) -> None:
+        """Remember that the version which runs is good; told by the watch when it was well."""
+        pin = self._memory.pin
+        if pin.version and pin.good != pin.version:
+            self._memory.remember_pin(replace(pin, good=pin.version))
 
-    def _judge(self, health: Health, began: float) -> str:
-        """Move by a health check; return why the process must be ended, "" if it need not."""
-        now = time.monotonic()
-        if health.well:
-            if self.state is not State.RUNNING:
-                self._move(Event.WELL)
-            return ""
-        if self.state is State.STARTING:
-            self._lifecycle.note(health.problem)
-            allowed = self.spec.health.start_period_ms / 1000 if self.spec.health else 0
-            late = now - began > allowed
-            return f"not well within its start period: {health.problem}" if late else ""
-        if self.state is State.RUNNING:
-            self._unwell_since = now
-        self._move(Event.UNWELL, health.problem)
-        hangs = now - self._unwell_since > self._tools.pauses.unhealthy
-        return f"unwell for too long: {health.problem}" if hangs else ""
+    def _give_version_up(self, reason: str) -> None:
+        """Go back to the last good version if the one that failed never got well."""
+        pin = self._memory.pin
+        if self.cause in (Cause.VERSION, Cause.COMMAND, Cause.CHAIN, Cause.REPLACED, None):
+            return
+        if pin.good and pin.good != pin.version:
+            self._log.warning("workload: back to the last good version", given_up=pin.version)
+            self._lifecycle.note(f"{pin.version[:12]} was given up: {reason}")
+            self._memory.remember_pin(pin.giving_up(pin.version))
 
-    async def _excess(self, handle: Handle) -> str:
-        """Return by how much the process exceeds its memory, "" while it does not."""
-        if self.state is State.STARTING:
-            return ""
-        allowed = self.spec.resources.memory_mb
-        used = (await self._tools.driver.stats(handle)).memory_bytes // _MB
-        return f"it uses {used} MB of memory and may use {allowed}" if used > allowed else ""
-
-    def _interval(self) -> float:
-        return self.spec.health.interval_ms / 1000 if self.spec.health else _LOOK_SECONDS
-
-    async def _halt(self, reason: str) -> None:
-        """End the process, whatever state it is in."""
-        driver = self._tools.driver
-        handle = await driver.recover(self.key)
-        if handle is not None and (await driver.inspect(handle)).phase is Phase.RUNNING:
-            if self.state in (State.PENDING, State.LOST, State.STOPPED):
-                self._lifecycle = Lifecycle()
-                self._move(Event.LAUNCHED, "found running")
+    async def _over(self, over: OverError) -> None:
+        """Take down an end that the watch saw, or bring about one that it asks for."""
+        if over.event is Event.WITHDRAWN:
+            await self._stop(over.cause, str(over))
         else:
-            handle = None
+            self.cause = over.cause
+            tail = await self._last_line() if over.event is Event.EXITED else ""
+            again = self._again(1)
+            event = Event.FINISHED if over.cause is Cause.GONE and not again else over.event
+            self._move(event, f"{over}{tail}")
+        self._give_version_up(str(over))
+
+    async def _stop(self, cause: Cause, reason: str) -> None:
+        """End the process, whatever state it is in."""
+        found = await self._find()
+        if found is not None and self.state in (State.PENDING, State.LOST, State.STOPPED):
+            self._lifecycle = Lifecycle()
+            self._move(Event.LAUNCHED, "found running")
         if self.state not in (State.STOPPED, State.STOPPING):
             self._move(Event.WITHDRAWN, reason)
+        self.cause = cause
         try:
-            if handle is not None:
+            if found is not None:
+                driver, handle = found
                 await driver.stop(handle, self._tools.pauses.grace)
         except DriverError as error:
             self._move(Event.STUCK, str(error))
             raise
         if self.state is State.STOPPING:
             self._move(Event.ENDED, reason)
-        self.pid = None
+        self._running = self.pid = None
 
-    async def _last_line(self, handle: Handle) -> str:
-        output = (await self._tools.driver.logs(handle, _LOG_TAIL)).decode(errors="replace")
+    async def _last_line(self) -> str:
+        if self._running is None:
+            return ""
+        driver, handle = self._running
+        output = (await driver.logs(handle, _LOG_TAIL)).decode(errors="replace")
         lines = [line.strip() for line in output.splitlines() if line.strip()]
-        return f" ({lines[-1][:300]})" if lines else ""
+        return f" ({self._around.secrets().hide_in(lines[-1])[:300]})" if lines else ""
 
     def _move(self, event: Event, reason: str = "") -> None:
         before = self.state
         after = self._lifecycle.on(event, reason)
         if before is not after:
             self._log.info("workload", state=str(after), before=str(before), reason=reason)
+            self._around.changed()
+
+    def note(self, reason: str) -> None:
+        """Say what is the matter, without a change of state."""
+        self._lifecycle.note(reason)
+
+    @property
+    def main_port(self) -> int | None:
+        """Where it is reached at its main port, None without one."""
+        return self.ports.get(MAIN)

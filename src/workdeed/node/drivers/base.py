@@ -242,6 +242,10 @@ class Driver(Protocol):
     def name(self) -> str:
         """The driver's name: `process`, `container`, or that of its entry point."""
 
+    @property
+    def own_network(self) -> bool:
+        """Whether a task has a network of its own, so that it may listen on any port inside."""
+
     async def fingerprint(self) -> Fingerprint:
         """Tell whether tasks can run here, and how well they are locked in."""
 

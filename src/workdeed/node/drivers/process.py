@@ -91,6 +91,11 @@ class ProcessDriver:
         """The driver's name; see `Driver`."""
         return "process"
 
+    @property
+    def own_network(self) -> bool:
+        """False: tasks share the network of the host."""
+        return False
+
     async def fingerprint(self) -> Fingerprint:
         """Tell whether tasks can run, and whether in a sandbox; see `Driver`."""
         if not sys.platform.startswith("linux"):

@@ -132,6 +132,9 @@ class Runner(Protocol):
 
         """
 
+    async def disk_bytes(self, key: TaskKey) -> int:
+        """Return what the workload `key` alone takes on disk by this runner, 0 if nothing."""
+
     async def discard(self, key: TaskKey) -> None:
         """Remove the tree of the workload `key`."""
 

@@ -4,6 +4,7 @@ No prompt, no configuration of the machine, no hooks, no submodules, no redirect
 resolved once and pinned.
 """
 
+import base64
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
+from workdeed.intent import Credentials
 from workdeed.node.addresses import AddressRefusedError, resolve
 from workdeed.node.errors import RunnerError
 from workdeed.node.runners.base import RunnerOptions
@@ -98,6 +100,24 @@ def environment(remote: Remote | None, options: RunnerOptions) -> dict[str, str]
         "GIT_ALLOW_PROTOCOL": ":".join(allowed),
         "GIT_LFS_SKIP_SMUDGE": "1",
         **(remote.env if remote is not None else {}),
+    }
+
+
+def login(credentials: Credentials, secrets: Mapping[str, str]) -> dict[str, str]:
+    """Return variables by which git logs in over https; they stand on no command line.
+
+    Raises:
+        RunnerError: if the secret is not there.
+
+    """
+    password = secrets.get(credentials.secret)
+    if password is None:
+        raise RunnerError(f"secrets: {credentials.secret} is not sealed for this license")
+    pair = base64.b64encode(f"{credentials.username}:{password}".encode()).decode()
+    return {
+        "GIT_CONFIG_COUNT": "1",
+        "GIT_CONFIG_KEY_0": "http.extraHeader",
+        "GIT_CONFIG_VALUE_0": f"Authorization: Basic {pair}",
     }
 
 

@@ -6,22 +6,30 @@ same commit start at once. Each workload runs in a copy of its own: what one wri
 
 import asyncio
 import os
+import re
 import shutil
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
+from typing import Final
 
-from workdeed.intent import GitSource, Spec
+from workdeed.intent import GitSource, Service
 from workdeed.node.drivers.base import Limits, Task, TaskKey
 from workdeed.node.errors import RunnerError
 from workdeed.node.files import private_directory, remove_tree, tree_bytes, write_atomic
-from workdeed.node.runners.base import Plan, RunnerContext
-from workdeed.node.runners.git import command, environment, open_remote
+from workdeed.node.runners.base import Order, Plan, RunnerContext
+from workdeed.node.runners.git import command, environment, login, open_remote
 from workdeed.node.runners.steps import run_step
 from workdeed.protocol.canonical import canonical_hash
 
 _FETCH_MEMORY_MB = 1_024
 _MB = 1_000_000
 _PARTIAL = ".partial"
+_AT = "@"
+_KEPT_TREES = 2
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+
+DEFAULT_POLL_MS: Final = 60_000
+"""Time between two looks at a branch whose spec names none."""
 
 
 class WarRunner:
@@ -29,7 +37,7 @@ class WarRunner:
 
     def __init__(self, context: RunnerContext) -> None:
         """Work in the context's folder."""
-        self._driver = context.driver
+        self._driver = context.drivers["process"]
         self._options = context.options
         self._directory = private_directory(context.directory).resolve()
         self._builds = private_directory(self._directory / "builds")
@@ -38,115 +46,194 @@ class WarRunner:
         write_atomic(self._trust, b"[safe]\n\tdirectory = *\n")
         self._locks: dict[str, asyncio.Lock] = {}
 
-    def check(self, spec: Spec) -> None:
-        """Raise `RunnerError` if `spec` names no git source; see `Runner`."""
-        _source(spec)
+    async def problem(self) -> str:
+        """Return why no task can run, "" if one can; see `Runner`."""
+        found = await self._driver.fingerprint()
+        return "" if found.available else found.reason
 
-    async def prepare(self, spec: Spec, key: TaskKey) -> Plan:
+    def check(self, service: Service) -> None:
+        """Raise `RunnerError` if `service` has no git source or command; see `Runner`."""
+        _source(service)
+        if service.run is None:
+            raise RunnerError("run: the runner war needs a command; add one")
+
+    def poll_seconds(self, service: Service) -> float | None:
+        """Return how often the branch is looked at, None for a pinned commit; see `Runner`."""
+        source = _source(service)
+        return (source.poll_ms or DEFAULT_POLL_MS) / 1000 if source.follow else None
+
+    async def resolve(self, order: Order) -> str:
+        """Return the pinned commit, or the newest one of the branch; see `Runner`."""
+        source = _source(order.service)
+        if source.commit is not None:
+            return source.commit
+        place = private_directory(self._directory / "looks" / order.key.name)
+        try:
+            output = await self._git(
+                "git ls-remote",
+                ("ls-remote", "--heads", "--", None, f"refs/heads/{source.branch}"),
+                order,
+                place,
+            )
+        finally:
+            await asyncio.to_thread(_remove, place)
+        for line in output.splitlines():
+            commit, _, name = line.partition("\t")
+            if name == f"refs/heads/{source.branch}" and _COMMIT.fullmatch(commit):
+                return commit
+        raise RunnerError(
+            f"source.git.branch: the repository has no branch {source.branch}; correct it"
+        )
+
+    async def prepare(self, order: Order, version: str) -> Plan:
         """Fetch, build and copy; see `Runner`."""
-        source = _source(spec)
-        tree = self._trees / key.name
+        source = _source(order.service)
+        tree = self._tree(order.key, version)
         if not tree.exists():
-            digest = await self._digest(spec, source)
+            digest = await self._digest(order, version)
             async with self._locks.setdefault(digest, asyncio.Lock()):
                 build = self._builds / digest
                 if not build.exists():
-                    await self._make(spec, source, key, build)
+                    await self._make(order, version, build)
                 os.utime(build)
                 await asyncio.to_thread(_copy, build, tree)
             await asyncio.to_thread(self._drop_old_builds)
-        return Plan(tree, source.path or "")
+        os.utime(tree)
+        await asyncio.to_thread(self._drop_old_trees, order.key)
+        return Plan(
+            driver=self._driver,
+            directory=tree,
+            argv=order.service.run or (),
+            subdirectory=source.path or "",
+        )
+
+    async def disk_bytes(self, key: TaskKey) -> int:
+        """Return the size of the workload's trees; see `Runner`."""
+        sizes = [await asyncio.to_thread(tree_bytes, tree) for tree in self._trees_of(key)]
+        return sum(sizes)
 
     async def discard(self, key: TaskKey) -> None:
-        """Remove the workload's tree; see `Runner`."""
-        await asyncio.to_thread(_remove, self._trees / key.name)
+        """Remove the workload's trees; see `Runner`."""
+        for tree in self._trees_of(key):
+            await asyncio.to_thread(_remove, tree)
 
     async def sweep(self, keep: Collection[TaskKey]) -> None:
         """Remove leftovers; see `Runner`."""
         names = {key.name for key in keep}
         for folder in self._trees.iterdir():
-            if folder.name not in names:
+            if folder.name.partition(_AT)[0] not in names or folder.name.endswith(_PARTIAL):
                 await asyncio.to_thread(_remove, folder)
         for folder in self._builds.iterdir():
             if folder.name.endswith(_PARTIAL):
                 await asyncio.to_thread(_remove, folder)
 
-    async def _digest(self, spec: Spec, source: GitSource) -> str:
+    async def close(self) -> None:
+        """Do nothing: there are no connections; see `Runner`."""
+
+    def _tree(self, key: TaskKey, version: str) -> Path:
+        return self._trees / f"{key.name}{_AT}{version}"
+
+    def _trees_of(self, key: TaskKey) -> list[Path]:
+        return sorted(self._trees.glob(f"{key.name}{_AT}*"))
+
+    def _drop_old_trees(self, key: TaskKey) -> None:
+        """Keep the newest version of a workload and the one before it, which is gone back to."""
+        trees = [one for one in self._trees_of(key) if not one.name.endswith(_PARTIAL)]
+        trees.sort(key=lambda one: one.stat().st_mtime, reverse=True)
+        for tree in trees[_KEPT_TREES:]:
+            _remove(tree)
+
+    async def _digest(self, order: Order, version: str) -> str:
         """Return the name of the build: a hash over all that goes into it."""
         fingerprint = await self._driver.fingerprint()
+        source = _source(order.service)
         parts = {
-            "source": source.model_dump(mode="json"),
-            "build": [list(argv) for argv in spec.build],
-            "env": spec.env,
+            "source": [source.url, version, source.path or ""],
+            "build": [list(argv) for argv in order.service.build],
+            "env": dict(order.build_env),
             # Inside a sandbox the tree lies at another path, which builds may write into files.
             "sandboxed": fingerprint.sandboxed,
         }
         return canonical_hash(parts).hex()
 
-    async def _make(self, spec: Spec, source: GitSource, key: TaskKey, build: Path) -> None:
+    async def _git(
+        self, what: str, arguments: Sequence[str | None], order: Order, tree: Path
+    ) -> str:
+        """Run git in `tree` and return what it prints; None among the arguments is the address."""
+        source = _source(order.service)
+        online = None in arguments
+        remote = None
+        if online:
+            remote = await open_remote(source.url, self._options, self._trust, self._directory)
+        words = [one if one is not None else (remote.url if remote else "") for one in arguments]
+        env = environment(remote, self._options)
+        if online and source.credentials is not None:
+            env |= login(source.credentials, order.secrets)
+        task = Task(
+            key=order.key.at("git"),
+            argv=command(remote, *words),
+            env=env,
+            directory=tree,
+            limits=Limits(_FETCH_MEMORY_MB, order.resources.storage_mb),
+            mounts=remote.mounts if remote is not None else (),
+        )
+        return await run_step(self._driver, task, self._options.fetch_seconds, what)
+
+    async def _make(self, order: Order, version: str, build: Path) -> None:
         partial = build.with_name(build.name + _PARTIAL)
         await asyncio.to_thread(_remove, partial)
         private_directory(partial)
-        await self._fetch(source, key, partial, spec.resources.storage_mb)
-        place = partial / (source.path or "")
+        await self._fetch(order, version, partial)
+        path = _source(order.service).path or ""
+        place = partial / path
         if not place.is_dir() or not place.resolve().is_relative_to(partial.resolve()):
-            raise RunnerError(
-                f"source.git.path: the commit has no folder {source.path}; correct it"
-            )
-        await self._build(spec, source, key, partial)
-        size = await asyncio.to_thread(_size, partial)
-        if size > spec.resources.storage_mb * _MB:
+            raise RunnerError(f"source.git.path: the commit has no folder {path}; correct it")
+        await self._build(order, partial)
+        size = await asyncio.to_thread(tree_bytes, partial)
+        if size > order.resources.storage_mb * _MB:
             raise RunnerError(
                 f"resources.storage_mb: the built tree has {size // _MB} MB; ask for more storage"
             )
         partial.replace(build)
 
-    async def _fetch(self, source: GitSource, key: TaskKey, tree: Path, storage_mb: int) -> None:
-        """Bring the pinned commit into the empty folder `tree`."""
-        remote = await open_remote(source.url, self._options, self._trust, self._directory)
-        limits = Limits(_FETCH_MEMORY_MB, storage_mb)
+    async def _fetch(self, order: Order, commit: str, tree: Path) -> None:
+        """Bring the commit into the empty folder `tree`."""
 
-        async def git(what: str, *arguments: str, online: bool = False) -> str:
-            used = remote if online else None
-            task = Task(
-                key=_step(key, "git"),
-                argv=command(used, *arguments),
-                env=environment(used, self._options),
-                directory=tree,
-                limits=limits,
-                mounts=used.mounts if used is not None else (),
-            )
-            return await run_step(self._driver, task, self._options.fetch_seconds, what)
+        async def git(what: str, *arguments: str | None) -> str:
+            return await self._git(what, arguments, order, tree)
 
         await git("git init", "init", "--quiet", "--template=")
         fetch = ("fetch", "--quiet", "--no-tags", "--no-recurse-submodules")
         try:
-            only = (*fetch, "--depth=1", "--", remote.url, source.commit)
-            await git("git fetch", *only, online=True)
+            await git("git fetch", *fetch, "--depth=1", "--", None, commit)
         except RunnerError:
             # Not every server gives a commit by its name; then all branches and tags are fetched.
             everything = ("+refs/heads/*:refs/remotes/origin/*", "+refs/tags/*:refs/tags/*")
-            await git("git fetch", *fetch, "--", remote.url, *everything, online=True)
-        await git("git checkout", "checkout", "--quiet", "--force", "--detach", source.commit)
+            await git("git fetch", *fetch, "--", None, *everything)
+        await git("git checkout", "checkout", "--quiet", "--force", "--detach", commit)
         # A detached HEAD holds the commit itself; git has checked its content against the name.
         head = (tree / ".git" / "HEAD").read_text(encoding="ascii").strip()
-        if head != source.commit:
+        if head != commit:
             raise RunnerError(
                 f"source.git.commit: {head} was fetched instead; check the repository"
             )
 
-    async def _build(self, spec: Spec, source: GitSource, key: TaskKey, tree: Path) -> None:
-        total = len(spec.build)
-        for number, argv in enumerate(spec.build, start=1):
+    async def _build(self, order: Order, tree: Path) -> None:
+        commands = order.service.build
+        for number, argv in enumerate(commands, start=1):
             task = Task(
-                key=_step(key, "build"),
+                key=order.key.at("build"),
                 argv=argv,
-                env=spec.env,
+                env=order.build_env,
                 directory=tree,
-                limits=Limits(spec.resources.memory_mb, spec.resources.storage_mb),
-                subdirectory=source.path or "",
+                limits=Limits(
+                    order.resources.memory_mb,
+                    order.resources.storage_mb,
+                    order.resources.cpu_milli,
+                ),
+                subdirectory=_source(order.service).path or "",
             )
-            what = f"build command {number} of {total}"
+            what = f"build command {number} of {len(commands)}"
             await run_step(self._driver, task, self._options.build_seconds, what)
 
     def _drop_old_builds(self) -> None:
@@ -158,14 +245,10 @@ class WarRunner:
                 _remove(build)
 
 
-def _source(spec: Spec) -> GitSource:
-    if spec.source.git is None:
+def _source(service: Service) -> GitSource:
+    if service.source.git is None:
         raise RunnerError("source.git: the runner war needs it; add url and commit")
-    return spec.source.git
-
-
-def _step(key: TaskKey, step: str) -> TaskKey:
-    return TaskKey(key.escrow, key.job_id, key.license_id, key.revision, step)
+    return service.source.git
 
 
 def _copy(source: Path, target: Path) -> None:
@@ -188,9 +271,3 @@ def _remove(path: Path) -> None:
                 remove_tree(doomed)
             path.replace(doomed)
         remove_tree(doomed)
-
-
-def _size(path: Path) -> int:
-    return sum(
-        Path(parent, name).lstat().st_size for parent, _, names in os.walk(path) for name in names
-    )

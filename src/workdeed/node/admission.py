@@ -1,0 +1,34 @@
+"""Whether a job fits beside the others on this node. Pure."""
+
+from collections.abc import Mapping
+
+from workdeed.intent import Spec
+from workdeed.node.errors import DispatchRefusedError
+from workdeed.protocol.limits import MAX_WORKLOADS
+from workdeed.protocol.messages import Resources
+
+
+def check_room(job_id: int, spec: Spec, held: Mapping[int, Spec], offered: Resources) -> None:
+    """Refuse a spec that does not fit.
+
+    Args:
+        job_id: the job that it is for; what the node holds of it already does not count.
+        spec: what to run.
+        held: the specs of all jobs on this node, by job.
+        offered: what the node gives to all of them together.
+
+    Raises:
+        DispatchRefusedError: naming the resource that is short.
+
+    """
+    others = [one for number, one in held.items() if number != job_id]
+    if len(others) >= MAX_WORKLOADS // 2:
+        raise DispatchRefusedError("job_id: this node has all the jobs that it can answer for")
+    for name in ("cpu_milli", "memory_mb", "storage_mb"):
+        asked = sum(getattr(one.resources, name) for one in (*others, spec))
+        if asked > getattr(offered, name):
+            raise DispatchRefusedError(
+                f"resources.{name}: with this job {asked} would be in use, and the node offers "
+                f"{getattr(offered, name)}; place the job elsewhere",
+                f"spec.resources.{name}",
+            )
