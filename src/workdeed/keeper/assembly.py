@@ -29,6 +29,7 @@ from workdeed.chain.rpc import Rpc, RpcClient
 from workdeed.chain.sources import AgreeingRpcs, LogSource
 from workdeed.chain.store import Store
 from workdeed.keeper.app import AppParts, Readiness, create_app
+from workdeed.keeper.candidates import CandidateFinder, candidate_routes
 from workdeed.keeper.claims import ClaimRule
 from workdeed.keeper.dispatch import Dispatcher
 from workdeed.keeper.dryrun import DryOutbox
@@ -54,6 +55,7 @@ from workdeed.keeper.rules import Rules
 from workdeed.keeper.settings import KeeperSettings
 from workdeed.keeper.settling import OwnCloses, Settling
 from workdeed.keeper.snapshots import SnapshotError, Snapshots, Strikes
+from workdeed.keeper.spares import SpareWatch
 from workdeed.keeper.specs import SpecReader, SpecStore
 from workdeed.keeper.specsync import SpecSync
 from workdeed.keeper.stagger import Stagger
@@ -450,7 +452,19 @@ class _Builder:
         sync = ProfileSync(profiles, base.addresses, quick, base.once)
         following = Following(seat, tools, leading, self.view, sync.run)
         self._routers.append(placement_routes(following))
-        return [Duty("profiles", sync.run), Duty("placements", leading.run)]
+        self._routers.append(candidate_routes(CandidateFinder(profiles, self.view)))
+        spares = SpareWatch(
+            profiles,
+            base.read_spec,
+            base.settings.placement.min_spares,
+            base.once,
+            base.metrics,
+        )
+        return [
+            Duty("profiles", sync.run),
+            Duty("placements", leading.run),
+            Duty("spares", spares.run),
+        ]
 
     def _snapshots(self, oracle: Oracle, profiles: Profiles) -> Snapshots:
         base = self._base

@@ -89,6 +89,10 @@ class Metrics:
         self.missing_specs = self._gauge(
             "workdeed_missing_specs", "Specs on chain that nobody gave us."
         )
+        self.short_of_spares = self._gauge(
+            "workdeed_jobs_short_of_spares",
+            "Jobs whose secrets are sealed for too few licenses beside those in place.",
+        )
         self.placements_signed = self._counter(
             "workdeed_placements_signed", "Placements that were signed."
         )

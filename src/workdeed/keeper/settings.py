@@ -126,10 +126,13 @@ class PlacementSettings(_Section):
     Attributes:
         k: reported windows in a row without units after which a license is released; the same for
             all members.
+        min_spares: a job with secrets is told of when they are sealed for fewer eligible licenses
+            beside those in place; changes no placement.
 
     """
 
     k: Annotated[int, Field(ge=1, le=64)] = 2
+    min_spares: Annotated[int, Field(ge=0, le=256)] = 1
 
 
 class FeeSettings(_Section):
