@@ -19,6 +19,7 @@ from workdeed.cli.network import (
     with_client,
 )
 from workdeed.cli.output import emit_fields, emit_json, emit_table, note
+from workdeed.cli.secrets import Secrets, read_values, secret_options, tell
 
 if TYPE_CHECKING:
     from workdeed.intent import Spec
@@ -83,6 +84,7 @@ def quote(
 @click.option("--windows", type=POSITIVE, required=True, help="Windows to pay for.")
 @click.option("--max-price", help="Highest price of a slot and window. Default: today's.")
 @click.option("--dry-run", is_flag=True, help="Check and quote, but open nothing.")
+@secret_options
 @payer_option
 @json_option
 @network_options
@@ -94,6 +96,8 @@ def deploy(
     windows: int,
     max_price: str | None,
     dry_run: bool,
+    secrets: Secrets,
+    spares: int | None,
     payer: str | None,
     as_json: bool,
     network: Network,
@@ -101,11 +105,13 @@ def deploy(
 ) -> None:
     """Open a job from SPEC_FILE (JSON or TOML) and pay its deposit.
 
-    With --for the deposit is that account's, within what it granted to the sender.
+    With --for the deposit is that account's, within what it granted to the sender. Secrets are
+    sealed to as many nodes as there are slots and to spares; the job can run on these only.
     """
     spec = _load_spec(spec_file)
     if min_slots is not None and min_slots > slots:
         raise Failure("--min-slots: it must not exceed --slots")
+    values = {} if dry_run else read_values(secrets)
 
     async def work(client: "Client") -> None:
         from workdeed.sdk.jobs import check_fits
@@ -118,9 +124,10 @@ def deploy(
         if dry_run:
             note(f"would open a job with a deposit of {deposit}")
             return
+        ready = await _sealed_new(client, spec, values, slots, spares, payer)
         note(f"opening a job with a deposit of {deposit}")
         job_id = await client.open_job(
-            spec,
+            ready,
             slots=slots,
             windows=windows,
             min_slots=min_slots,
@@ -162,15 +169,30 @@ def status(
 @click.command()
 @click.argument("job_id", type=POSITIVE)
 @click.argument("spec_file", type=SPEC_FILE)
+@secret_options
 @payer_option
 @network_options
 @key_options
-def update(job_id: int, spec_file: Path, payer: str | None, network: Network, key: Key) -> None:
-    """Replace the spec of JOB_ID by SPEC_FILE, once a window."""
+def update(
+    job_id: int,
+    spec_file: Path,
+    secrets: Secrets,
+    spares: int | None,
+    payer: str | None,
+    network: Network,
+    key: Key,
+) -> None:
+    """Replace the spec of JOB_ID by SPEC_FILE, once a window.
+
+    Without --secret, secrets that the job has stay sealed as they are; with it, all of them are
+    sealed anew, for the nodes in place and for spares.
+    """
     spec = _load_spec(spec_file)
+    values = read_values(secrets)
 
     async def work(client: "Client") -> None:
-        revision = await client.revise_job(job_id, spec, payer=payer)
+        ready = await _sealed_revision(client, job_id, spec, values, spares, payer)
+        revision = await client.revise_job(job_id, ready, payer=payer)
         click.echo(f"job {job_id} revision {revision}")
 
     with_client(network, work, key)
@@ -276,6 +298,41 @@ def close(job_id: int, request: bool, unattested: bool, network: Network, key: K
         click.echo(f"job {job_id} refund {format_amount(refund, await client.decimals())}")
 
     with_client(network, work, key)
+
+
+async def _sealed_new(
+    client: "Client",
+    spec: "Spec",
+    values: dict[str, str],
+    slots: int,
+    spares: int | None,
+    payer: str | None,
+) -> "Spec":
+    """Return the spec to open a job with; one that somebody sealed elsewhere stays as it is."""
+    if spec.secrets is not None and not values:
+        return spec
+    sealed = await client.seal_new(spec, values, slots=slots, spares=spares, payer=payer)
+    tell(sealed)
+    return sealed.spec
+
+
+async def _sealed_revision(
+    client: "Client",
+    job_id: int,
+    spec: "Spec",
+    values: dict[str, str],
+    spares: int | None,
+    payer: str | None,
+) -> "Spec":
+    """Return the spec to revise a job to, as `_sealed_new` does."""
+    if spec.secrets is not None and not values:
+        return spec
+    if values:
+        sealed = await client.seal_revision(job_id, spec, values, spares=spares, payer=payer)
+    else:
+        sealed = await client.keep_sealed(job_id, spec, payer=payer)
+    tell(sealed)
+    return sealed.spec
 
 
 def _load_spec(path: Path) -> "Spec":

@@ -15,12 +15,12 @@ from workdeed.sdk.draining import Draining
 from workdeed.sdk.earnings import Earnings
 from workdeed.sdk.fees import Fees
 from workdeed.sdk.governance import Governance
-from workdeed.sdk.jobs import Jobs
+from workdeed.sdk.secrets import Sealing
 from workdeed.sdk.session import Session, open_session
 from workdeed.sdk.trust import Trust
 
 
-class Client(Jobs, Delegates, Draining, Bonds, Earnings, Fees, Auction, Trust):
+class Client(Sealing, Delegates, Draining, Bonds, Earnings, Fees, Auction, Trust):
     """One deployment, seen with one key.
 
         async with await Client.connect(rpc, deployment, signer) as client:

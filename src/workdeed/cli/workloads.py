@@ -1,0 +1,299 @@
+"""Commands about what runs on nodes: logs, inspect, restart, stop, resume."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, TypeVar
+
+import click
+
+from workdeed.cli.errors import Failure
+from workdeed.cli.network import (
+    Key,
+    Network,
+    json_option,
+    key_options,
+    network_options,
+    with_client,
+)
+from workdeed.cli.output import emit_json, emit_table, note
+
+if TYPE_CHECKING:
+    from workdeed.protocol.noderequest import InspectionReply
+    from workdeed.sdk.client import Client
+    from workdeed.sdk.noderequests import NodeRequests, Replica
+
+T = TypeVar("T")
+
+POLL_SECONDS = 2.0
+"""Between two questions for more of a log: each lets the node look at the chain."""
+
+_MB = 1_000_000
+POSITIVE = click.IntRange(min=1)
+
+
+def _replica_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options that say which replicas are meant."""
+    for option in (
+        click.option(
+            "--revision", type=click.IntRange(min=0), help="Default: the one that stands on chain."
+        ),
+        click.option("--service", default="main", show_default=True, help="Service of the job."),
+        click.option(
+            "--license",
+            "licenses",
+            type=POSITIVE,
+            multiple=True,
+            help="Replica of this license; repeat it for more. Default: all in place.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+@click.command()
+@click.argument("job_id", type=POSITIVE)
+@click.option("--follow", "-f", is_flag=True, help="Go on until Ctrl-C.")
+@_replica_options
+@network_options
+@key_options
+def logs(
+    job_id: int,
+    follow: bool,
+    licenses: tuple[int, ...],
+    service: str,
+    revision: int | None,
+    network: Network,
+    key: Key,
+) -> None:
+    """Show what the replicas of JOB_ID printed.
+
+    For its payer, and delegates with the scope revise. Control characters are shown as escapes.
+    """
+
+    async def show(requests: "NodeRequests", replicas: "list[Replica]") -> None:
+        tails = [_Tail(requests, one, prefixed=len(replicas) > 1) for one in replicas]
+        await _each(tails, lambda tail: tail.drain())
+        while follow:
+            await asyncio.sleep(POLL_SECONDS)
+            await asyncio.gather(*(tail.poll() for tail in tails))
+        for tail in tails:
+            tail.end()
+
+    _with_replicas(job_id, licenses, service, revision, network, key, show)
+
+
+@click.command()
+@click.argument("job_id", type=POSITIVE)
+@_replica_options
+@json_option
+@network_options
+@key_options
+def inspect(
+    job_id: int,
+    licenses: tuple[int, ...],
+    service: str,
+    revision: int | None,
+    as_json: bool,
+    network: Network,
+    key: Key,
+) -> None:
+    """Show what the nodes see of the replicas of JOB_ID."""
+    found: dict[int, InspectionReply] = {}
+
+    async def show(requests: "NodeRequests", replicas: "list[Replica]") -> None:
+        async def look(replica: "Replica") -> None:
+            found[replica.license_id] = await requests.inspect(replica)
+
+        try:
+            await _each(replicas, look)
+        finally:
+            _show_inspections(found, as_json)
+
+    _with_replicas(job_id, licenses, service, revision, network, key, show)
+
+
+@click.command()
+@click.argument("job_id", type=POSITIVE)
+@_replica_options
+@network_options
+@key_options
+def restart(
+    job_id: int,
+    licenses: tuple[int, ...],
+    service: str,
+    revision: int | None,
+    network: Network,
+    key: Key,
+) -> None:
+    """End a service of JOB_ID on its nodes and start it again."""
+    _change("restarted", job_id, licenses, service, revision, network, key)
+
+
+@click.command()
+@click.argument("job_id", type=POSITIVE)
+@_replica_options
+@network_options
+@key_options
+def stop(
+    job_id: int,
+    licenses: tuple[int, ...],
+    service: str,
+    revision: int | None,
+    network: Network,
+    key: Key,
+) -> None:
+    """End a service of JOB_ID on its nodes until `resume`.
+
+    The nodes are paid all the same: `scale` and `cancel` end the pay.
+    """
+    _change("stopped", job_id, licenses, service, revision, network, key)
+
+
+@click.command()
+@click.argument("job_id", type=POSITIVE)
+@_replica_options
+@network_options
+@key_options
+def resume(
+    job_id: int,
+    licenses: tuple[int, ...],
+    service: str,
+    revision: int | None,
+    network: Network,
+    key: Key,
+) -> None:
+    """Start a service of JOB_ID that was stopped."""
+    _change("resumed", job_id, licenses, service, revision, network, key)
+
+
+class _Tail:
+    """The log of one replica, shown as it grows."""
+
+    def __init__(self, requests: "NodeRequests", replica: "Replica", *, prefixed: bool) -> None:
+        from workdeed.cli.logtext import LogText
+
+        self._requests = requests
+        self._replica = replica
+        self._cursor = ""
+        self._trouble = ""
+        self._text = LogText(f"license {replica.license_id} | " if prefixed else "")
+
+    async def drain(self) -> None:
+        """Show all that is there."""
+        while True:
+            reply = await self._requests.logs(self._replica, self._cursor)
+            click.echo(self._text.feed(reply.data), nl=False)
+            moved, self._cursor = reply.cursor != self._cursor, reply.cursor
+            if not reply.data or not moved:
+                return
+
+    async def poll(self) -> None:
+        """Show what is new; a node that does not answer is told of once, and asked again."""
+        from workdeed.sdk.errors import EndpointError
+
+        try:
+            await self.drain()
+        except EndpointError as error:
+            if str(error) != self._trouble:
+                self._trouble = str(error)
+                note(self._trouble)
+        else:
+            self._trouble = ""
+
+    def end(self) -> None:
+        """Show what is left of a line."""
+        click.echo(self._text.end(), nl=False)
+
+
+def _change(
+    done: str,
+    job_id: int,
+    licenses: tuple[int, ...],
+    service: str,
+    revision: int | None,
+    network: Network,
+    key: Key,
+) -> None:
+    async def change(requests: "NodeRequests", replicas: "list[Replica]") -> None:
+        actions = {
+            "restarted": requests.restart,
+            "stopped": requests.stop,
+            "resumed": requests.resume,
+        }
+
+        async def one(replica: "Replica") -> None:
+            await actions[done](replica)
+            click.echo(f"job {job_id} license {replica.license_id} {service} {done}")
+
+        await _each(replicas, one)
+
+    _with_replicas(job_id, licenses, service, revision, network, key, change)
+
+
+async def _each(items: "list[T]", work: "Callable[[T], Awaitable[None]]") -> None:
+    """Do all; what fails is told, and makes the command fail once the others are done."""
+    from workdeed.sdk.errors import SdkError
+
+    troubles = []
+    for item in items:
+        try:
+            await work(item)
+        except SdkError as error:
+            troubles.append(str(error))
+    for trouble in troubles[1:]:
+        note(trouble)
+    if troubles:
+        raise Failure(troubles[0])
+
+
+def _with_replicas(
+    job_id: int,
+    licenses: tuple[int, ...],
+    service: str,
+    revision: int | None,
+    network: Network,
+    key: Key,
+    work: "Callable[[NodeRequests, list[Replica]], Awaitable[None]]",
+) -> None:
+    signer = key.signer()
+
+    async def run(client: "Client") -> None:
+        from workdeed.sdk.noderequests import NodeRequests
+
+        requests = NodeRequests(client.session, signer)
+        replicas = await requests.replicas(
+            await client.job(job_id), licenses=licenses, service=service, revision=revision
+        )
+        await work(requests, replicas)
+
+    with_client(network, run)
+
+
+def _show_inspections(found: "dict[int, InspectionReply]", as_json: bool) -> None:
+    from workdeed.cli.logtext import visible
+
+    if as_json:
+        emit_json(
+            [
+                {"license_id": license_id, **reply.model_dump(mode="json", exclude={"schema_"})}
+                for license_id, reply in sorted(found.items())
+            ]
+        )
+        return
+    columns = ("license", "state", "version", "restarts", "CPU s", "memory MB", "disk MB")
+    rows = [
+        (
+            license_id,
+            reply.state,
+            reply.version[:12] or "-",
+            reply.restarts,
+            f"{reply.cpu_ms / 1_000:.1f}",
+            f"{reply.memory_bytes / _MB:.1f}",
+            f"{reply.disk_bytes / _MB:.1f}",
+            reply.processes,
+            " ".join(f"{one.name}:{one.port}" for one in reply.ports) or "-",
+            visible(reply.reason) or "-",
+        )
+        for license_id, reply in sorted(found.items())
+    ]
+    emit_table("Replicas", (*columns, "processes", "ports", "reason"), rows)

@@ -1,0 +1,152 @@
+"""Signed requests to the nodes of a job: logs, a look at a service, restart, stop and resume."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from workdeed.chain.keys import Signer
+from workdeed.chain.rpc import origin_of
+from workdeed.protocol.eip712 import COMMITTEE_DOMAIN
+from workdeed.protocol.errors import ProtocolError
+from workdeed.protocol.limits import MAX_BODY
+from workdeed.protocol.noderequest import Action, InspectionReply, LogReply, NodeRequest
+from workdeed.sdk.errors import EndpointError, SdkError
+from workdeed.sdk.jobs import JobView
+from workdeed.sdk.placed import placed_licenses
+from workdeed.sdk.session import Session
+
+T = TypeVar("T", LogReply, InspectionReply)
+
+PATH = "/requests"
+_MILLISECONDS = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Replica:
+    """One service of a job on one node.
+
+    Attributes:
+        endpoint: where the node answers.
+        revision: which revision is meant.
+        service: which of its services.
+
+    """
+
+    job_id: int
+    license_id: int
+    endpoint: str
+    revision: int
+    service: str = "main"
+
+
+class NodeRequests:
+    """Asking the nodes of a job: `NodeRequests(client.session, signer)`.
+
+    For the job's payer, and its delegates with the scope revise.
+
+    Args:
+        session: the surroundings.
+        signer: the key of whoever asks.
+        now: the wall clock, in seconds.
+
+    """
+
+    def __init__(
+        self, session: Session, signer: Signer, *, now: Callable[[], float] = time.time
+    ) -> None:
+        self._session = session
+        self._signer = signer
+        self._now = now
+        self._last = 0
+
+    async def replicas(
+        self,
+        view: JobView,
+        *,
+        licenses: tuple[int, ...] = (),
+        service: str = "main",
+        revision: int | None = None,
+    ) -> list[Replica]:
+        """Return the replicas of a job, by license.
+
+        Args:
+            view: the job.
+            licenses: only these; by default all in place.
+            service: which service of each.
+            revision: by default the one that stands on chain.
+
+        Raises:
+            SdkError: if none is in place, or one announces no endpoint.
+
+        """
+        ids = licenses or tuple(sorted(await placed_licenses(self._session, view.job_id, view.job)))
+        if not ids:
+            raise SdkError(f"job {view.job_id}: no license is in place; nothing runs of it")
+        number = view.job.revision if revision is None else revision
+        contract = self._session.suite.licenses
+        endpoints = await self._session.read_all([contract.endpoint_of(one) for one in ids])
+        for license_id, endpoint in zip(ids, endpoints, strict=True):
+            if not endpoint:
+                raise SdkError(f"license {license_id}: it announces no endpoint; ask its operator")
+        return [
+            Replica(view.job_id, license_id, endpoint, number, service)
+            for license_id, endpoint in zip(ids, endpoints, strict=True)
+        ]
+
+    async def logs(self, replica: Replica, cursor: str = "") -> LogReply:
+        """Return what a replica printed after `cursor`, "" for all that is kept.
+
+        Raises:
+            EndpointError: if the node does not answer, or refuses.
+
+        """
+        data = await self._ask(replica, "logs", cursor)
+        return _read(LogReply, data, replica)
+
+    async def inspect(self, replica: Replica) -> InspectionReply:
+        """Return what the node sees of a replica; raises as `logs`."""
+        found = _read(InspectionReply, await self._ask(replica, "inspect"), replica)
+        if (found.revision, found.service) != (replica.revision, replica.service):
+            raise EndpointError(f"{origin_of(replica.endpoint)}: it answered something else")
+        return found
+
+    async def restart(self, replica: Replica) -> None:
+        """End a replica and start it again; raises as `logs`."""
+        await self._ask(replica, "restart")
+
+    async def stop(self, replica: Replica) -> None:
+        """End a replica until `resume`; it is paid for all the same. Raises as `logs`."""
+        await self._ask(replica, "stop")
+
+    async def resume(self, replica: Replica) -> None:
+        """Start a replica that was stopped; raises as `logs`."""
+        await self._ask(replica, "resume")
+
+    async def _ask(self, replica: Replica, action: Action, argument: str = "") -> bytes:
+        session = self._session
+        # Two within a millisecond must ascend as well.
+        self._last = max(int(self._now() * _MILLISECONDS), self._last + 1)
+        request = NodeRequest(
+            escrow=session.suite.escrow.address,
+            job_id=replica.job_id,
+            license_id=replica.license_id,
+            revision=replica.revision,
+            action=action,
+            service=replica.service,
+            argument=argument,
+            asked_at=self._last,
+            account=self._signer.address,
+        )
+        digest = request.digest(session.deployment.domain(COMMITTEE_DOMAIN))
+        signed = request.model_copy(update={"signature": self._signer.sign_digest(digest)})
+        return await session.endpoints.send(
+            "POST", replica.endpoint, PATH, signed.to_json(), MAX_BODY
+        )
+
+
+def _read(kind: type[T], data: bytes, replica: Replica) -> T:
+    try:
+        return kind.parse(data)
+    except ProtocolError as error:
+        raise EndpointError(f"{origin_of(replica.endpoint)}: its answer is malformed") from error
