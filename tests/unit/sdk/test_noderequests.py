@@ -1,0 +1,171 @@
+"""Requests to nodes: signed for one node and time, and answers held to what was asked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from workdeed.chain.keys import LocalSigner
+from workdeed.protocol.eip712 import COMMITTEE_DOMAIN, Domain
+from workdeed.protocol.hashing import keccak
+from workdeed.protocol.limits import MAX_BODY
+from workdeed.protocol.noderequest import (
+    MAX_LOG_BYTES,
+    InspectionReply,
+    LogReply,
+    NodeRequest,
+    ServicePort,
+)
+from workdeed.protocol.signing import to_checksum
+from workdeed.sdk import noderequests as module
+from workdeed.sdk.endpoints import Endpoints
+from workdeed.sdk.errors import EndpointError, SdkError
+from workdeed.sdk.noderequests import NodeRequests, Replica
+
+ESCROW, COMMITTEE = to_checksum(b"\xee" * 20), to_checksum(b"\xcc" * 20)
+DOMAIN = Domain(COMMITTEE_DOMAIN, 31_337, COMMITTEE)
+PAYER = LocalSigner(keccak(b"payer"))
+REPLICA = Replica(3, 7, "http://node7:8470", 2, "cache")
+INSPECTION = InspectionReply(
+    revision=2,
+    service="cache",
+    state="running",
+    reason="",
+    version="0" * 40,
+    cpu_ms=1_500,
+    memory_bytes=10**7,
+    disk_bytes=2**20,
+    processes=3,
+    restarts=1,
+    ports=(ServicePort(name="main", port=8_080),),
+)
+
+
+class FakeEndpoints(Endpoints):
+    def __init__(self) -> None:
+        super().__init__(allow_private=True)
+        self.asked: list[NodeRequest] = []
+        self.answer = b"{}"
+
+    async def send(
+        self, method: str, base: str, path: str, body: bytes, max_bytes: int = MAX_BODY
+    ) -> bytes:
+        assert (method, base, path) == ("POST", REPLICA.endpoint, "/requests")
+        self.asked.append(NodeRequest.parse(body))
+        return self.answer
+
+
+@dataclass
+class Bench:
+    """A session whose licenses announce these endpoints."""
+
+    endpoints: FakeEndpoints = field(default_factory=FakeEndpoints)
+    announced: dict[int, str] = field(default_factory=dict)
+    placed: list[int] = field(default_factory=list)
+    now: float = 1_700_000_000.0
+
+    def open(self) -> NodeRequests:
+        bench = self
+
+        class Session:
+            endpoints = bench.endpoints
+            deployment = type("Deployment", (), {"domain": lambda _, name: DOMAIN})()
+            suite: Any = type("Suite", (), {})
+
+            async def read_all(self, calls: list[int]) -> list[str]:
+                return [bench.announced.get(one, "") for one in calls]
+
+        Session.suite.escrow = type("Escrow", (), {"address": ESCROW})
+        Session.suite.licenses = type("Licenses", (), {"endpoint_of": staticmethod(int)})
+        session: Any = Session()
+        return NodeRequests(session, PAYER, now=lambda: self.now)
+
+
+@pytest.fixture
+def bench(monkeypatch: pytest.MonkeyPatch) -> Bench:
+    made = Bench()
+
+    async def placed(session: Any, job_id: int, job: Any) -> list[int]:
+        return made.placed
+
+    monkeypatch.setattr(module, "placed_licenses", placed)
+    return made
+
+
+async def test_a_request_is_signed_for_one_node_service_and_time(bench: Bench) -> None:
+    requests = bench.open()
+    for action in ("restart", "stop", "resume"):
+        await getattr(requests, action)(REPLICA)
+    assert [one.action for one in bench.endpoints.asked] == ["restart", "stop", "resume"]
+    for one in bench.endpoints.asked:
+        assert one.verify(DOMAIN) == PAYER.address
+        assert (one.escrow, one.job_id, one.license_id) == (ESCROW, 3, 7)
+        assert (one.revision, one.service) == (2, "cache")
+    times = [one.asked_at for one in bench.endpoints.asked]
+    assert times == [1_700_000_000_000 + index for index in range(3)]
+
+
+async def test_a_clock_that_is_set_back_does_not_repeat_a_time(bench: Bench) -> None:
+    requests = bench.open()
+    await requests.stop(REPLICA)
+    bench.now -= 50
+    await requests.resume(REPLICA)
+    first, second = (one.asked_at for one in bench.endpoints.asked)
+    assert second > first
+
+
+async def test_logs_are_asked_for_by_cursor(bench: Bench) -> None:
+    bench.endpoints.answer = LogReply(data=b"\x1b[31mred\n", cursor="12").to_json()
+    reply = await bench.open().logs(REPLICA, "7")
+    assert (reply.data, reply.cursor) == (b"\x1b[31mred\n", "12")
+    assert bench.endpoints.asked[0].argument == "7"
+
+
+async def test_the_longest_piece_of_a_log_fits_a_body(bench: Bench) -> None:
+    whole = LogReply(data=b"x" * MAX_LOG_BYTES, cursor="c" * 256).to_json()
+    assert len(whole) <= MAX_BODY
+    assert LogReply.parse(whole).data == b"x" * MAX_LOG_BYTES
+
+
+async def test_an_inspection_is_of_what_was_asked_for(bench: Bench) -> None:
+    bench.endpoints.answer = INSPECTION.to_json()
+    assert await bench.open().inspect(REPLICA) == INSPECTION
+    for change in ({"revision": 1}, {"service": "main"}):
+        bench.endpoints.answer = INSPECTION.model_copy(update=change).to_json()
+        with pytest.raises(EndpointError, match="something else"):
+            await bench.open().inspect(REPLICA)
+
+
+async def test_a_malformed_answer_is_told_by_its_node(bench: Bench) -> None:
+    bench.endpoints.answer = b"<html>"
+    with pytest.raises(EndpointError, match="http://node7:8470: its answer is malformed"):
+        await bench.open().logs(REPLICA)
+
+
+class TestReplicas:
+    view: Any = type("JobView", (), {"job_id": 3, "job": type("Job", (), {"revision": 4})})
+
+    async def test_all_in_place_by_default(self, bench: Bench) -> None:
+        bench.placed = [9, 7]
+        bench.announced = {7: "http://node7", 9: "http://node9"}
+        found = await bench.open().replicas(self.view)
+        assert [(one.license_id, one.endpoint, one.revision) for one in found] == [
+            (7, "http://node7", 4),
+            (9, "http://node9", 4),
+        ]
+
+    async def test_those_that_are_named(self, bench: Bench) -> None:
+        bench.announced = {8: "http://node8"}
+        (found,) = await bench.open().replicas(
+            self.view, licenses=(8,), service="cache", revision=0
+        )
+        assert found == Replica(3, 8, "http://node8", 0, "cache")
+
+    async def test_none_in_place_and_none_to_be_reached(self, bench: Bench) -> None:
+        with pytest.raises(SdkError, match="no license is in place"):
+            await bench.open().replicas(self.view)
+        bench.placed = [7]
+        with pytest.raises(SdkError, match="license 7: it announces no endpoint"):
+            await bench.open().replicas(self.view)
