@@ -203,6 +203,7 @@ class Job:
             # Written first: a crash from here on resumes with the new revision.
             self._save(replace(self.record, serving=new.number))
         await self._insist(lambda: old.halt(Cause.REPLACED, _REPLACED), "an old revision")
+        old.draining = False
         new.turn.set()
         reason = await self._until_well(new)
         if reason:

@@ -287,5 +287,6 @@ def spec_document(repository: Path, commit: str, **changes: Any) -> dict[str, An
         "env": {"GREETING": "Good morning"},
         "port": {"name": "main", "env": "PORT"},
         "health": {"kind": "http", "path": "/healthz", "interval_ms": 100, "timeout_ms": 2000},
+        "restart": {"first_ms": 100, "longest_ms": 1_000},
         "resources": {"cpu_milli": 100, "memory_mb": 256, "storage_mb": 64},
     } | changes

@@ -100,6 +100,14 @@ class Client:
             pytest.fail(f"it is not {state}: {await self.workloads()}")
         return found[0]
 
+    async def settled(self) -> None:
+        """Wait until the revision before the wanted one is dropped."""
+
+        async def one() -> bool:
+            return len(await self.workloads()) == 1
+
+        await eventually(one, "end of the old revision")
+
     async def gone(self) -> None:
         async def empty() -> bool:
             return await self.workloads() == []
@@ -179,7 +187,8 @@ def settings(tmp_path: Path, rpcs: list[FakeRpc], **changes: Any) -> NodeSetting
         "stop_seconds": 5,
         "resources": {"cpu_milli": 1000, "memory_mb": 1024, "storage_mb": 1024},
         "tags": ["eu"],
-        "restart": {"pause_seconds": 0.1, "max_pause_seconds": 1},
+        "restart": {"pause_seconds": 0.1, "max_pause_seconds": 1, "settle_seconds": 0.1},
+        "container": {"enabled": False},
         "sandbox": {"path": os.environ["PATH"]},
     }
     return NodeSettings(**(values | changes))
@@ -221,7 +230,7 @@ async def test_a_placed_job_runs_before_its_first_window_begins(
     assert page == {"name": "hello-service", "greeting": "Good morning", "commit": hello}
     again, body = await client.dispatch(data)
     assert (again, body["state"]) == (202, "running")
-    assert len(await client.workloads()) == 1
+    await client.settled()
 
 
 @pytest.mark.sandbox
@@ -313,7 +322,8 @@ async def test_the_profile_is_signed_and_always_the_same(launch: Launch):
     assert profile.verify(DOMAIN) == address_of(NODE_KEY)
     assert (profile.tags, profile.runners) == (("eu",), ("war",))
     assert profile.resources.memory_mb == 1024
-    assert profile.profile_hash == client.node.profile.profile_hash
+    _, again = await client.get("/profile")
+    assert again == body
     _, body = await client.get("/profile/draining")
     draining = NodeProfile.parse(json.dumps(body).encode())
     assert draining.verify(DOMAIN) == address_of(NODE_KEY)
@@ -470,7 +480,7 @@ async def test_a_fault_of_the_node_itself_is_told_without_its_details(
     def fail() -> None:
         raise RuntimeError("an inner detail")
 
-    monkeypatch.setattr(client.node.agent, "workloads", fail)
+    monkeypatch.setattr(client.node.agent, "jobs", fail)
     status, body = await client.get("/status")
     assert status == 500
     assert "inner detail" not in body["error"]
@@ -893,7 +903,7 @@ async def test_a_new_revision_replaces_the_old_once_it_is_built(
     assert status == 202
     new = await client.reaches("running", revision=1)
     assert not alive(old["pid"])
-    assert len(await client.workloads()) == 1
+    await client.settled()
     _, page = await client.get("/", new["port"])
     assert page["greeting"] == "Good evening"
     status, body = await client.dispatch(data)
@@ -924,7 +934,7 @@ async def test_a_revision_that_cannot_be_built_leaves_the_old_one_running(
     revise(placed, fixed)
     assert (await client.dispatch(fixed, revision=2))[0] == 202
     await client.reaches("running", revision=2)
-    assert len(await client.workloads()) == 1
+    await client.settled()
     assert not alive(old["pid"])
 
 
@@ -952,7 +962,7 @@ async def test_an_agent_restarted_in_a_rollout_finishes_it(
     gate.touch()
     await second.reaches("running", revision=1)
     assert not alive(old["pid"])
-    assert len(await second.workloads()) == 1
+    await second.settled()
 
 
 async def test_without_the_chain_a_new_revision_does_not_take_over(
@@ -977,8 +987,7 @@ async def test_without_the_chain_a_new_revision_does_not_take_over(
     rpcs[0].down = True
     await client.rounds()
     gate.touch()
-    new = client.node.agent.workloads()[1]
-    await new.ready.wait()
+    await client.node.agent.pods()[1].wait_ready()
     await client.rounds(5)
     assert alive(old["pid"])
     assert [one["state"] for one in await client.workloads()] == ["running", "pending"]

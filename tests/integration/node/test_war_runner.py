@@ -14,7 +14,7 @@ from workdeed.intent import GitSource, Spec, SpecError, load_spec
 from workdeed.node.drivers.base import TaskKey
 from workdeed.node.drivers.process import ProcessDriver
 from workdeed.node.errors import RunnerError
-from workdeed.node.runners.base import RunnerContext, RunnerOptions
+from workdeed.node.runners.base import Order, Plan, RunnerContext, RunnerOptions
 from workdeed.node.runners.git import command, environment, open_remote
 from workdeed.node.runners.war import WarRunner
 
@@ -29,11 +29,22 @@ def runner(driver: ProcessDriver, tmp_path: Path) -> WarRunner:
 
 def make_runner(driver: ProcessDriver, tmp_path: Path, **options: Any) -> WarRunner:
     allowed = RunnerOptions(**({"allow_private_endpoints": True} | options))
-    return WarRunner(RunnerContext(driver, tmp_path / "state" / "runners" / "war", allowed))
+    drivers = {"process": driver}
+    return WarRunner(RunnerContext(drivers, tmp_path / "state" / "runners" / "war", allowed))
 
 
 def spec(repository: Repository, commit: str, **changes: Any) -> Spec:
     return load_spec(spec_document(repository.path, commit, **changes))
+
+
+def order(wanted: Spec, key: TaskKey, **secrets: str) -> Order:
+    env = {name: value for name, value in wanted.env.items() if isinstance(value, str)}
+    return Order(key, wanted, wanted.resources, env, secrets)
+
+
+async def prepare(runner: WarRunner, wanted: Spec, key: TaskKey, **secrets: str) -> Plan:
+    asked = order(wanted, key, **secrets)
+    return await runner.prepare(asked, await runner.resolve(asked))
 
 
 def builds(tmp_path: Path) -> list[str]:
@@ -45,7 +56,7 @@ async def test_the_pinned_commit_is_fetched_though_the_branch_moved_on(
 ):
     later = repository.commit({"server.py": "raise SystemExit('not this one')"})
     assert later != hello
-    plan = await runner.prepare(spec(repository, hello), KEY)
+    plan = await prepare(runner, spec(repository, hello), KEY)
     assert "ThreadingHTTPServer" in (plan.directory / "server.py").read_text()
     assert (plan.directory / ".git" / "HEAD").read_text().strip() == hello
 
@@ -55,7 +66,7 @@ async def test_a_commit_that_no_branch_holds_any_more_is_fetched(
 ):
     repository.git("commit", "--quiet", "--amend", "--message", "rewritten", "--allow-empty")
     assert repository.git("rev-parse", "HEAD").strip() != hello
-    plan = await runner.prepare(spec(repository, hello), KEY)
+    plan = await prepare(runner, spec(repository, hello), KEY)
     assert (plan.directory / ".git" / "HEAD").read_text().strip() == hello
 
 
@@ -63,7 +74,7 @@ async def test_a_commit_that_does_not_exist_is_refused(
     runner: WarRunner, repository: Repository, hello: str, tmp_path: Path
 ):
     with pytest.raises(RunnerError, match="git checkout failed"):
-        await runner.prepare(spec(repository, "ab" * 20), KEY)
+        await prepare(runner, spec(repository, "ab" * 20), KEY)
     assert [name for name in builds(tmp_path) if not name.endswith(".partial")] == []
 
 
@@ -72,7 +83,7 @@ async def test_the_hash_of_something_else_than_a_commit_is_refused(
 ):
     tree = repository.git("rev-parse", "HEAD^{tree}").strip()
     with pytest.raises(RunnerError, match=r"git (checkout|fetch) failed"):
-        await runner.prepare(spec(repository, tree), KEY)
+        await prepare(runner, spec(repository, tree), KEY)
 
 
 async def test_a_tag_object_is_not_taken_for_the_commit_it_names(
@@ -82,7 +93,7 @@ async def test_a_tag_object_is_not_taken_for_the_commit_it_names(
     tag = repository.git("rev-parse", "v1").strip()
     assert tag != hello
     with pytest.raises(RunnerError, match="was fetched instead"):
-        await runner.prepare(spec(repository, tag), KEY)
+        await prepare(runner, spec(repository, tag), KEY)
 
 
 async def test_build_commands_run_in_order_in_the_folder_of_the_service(
@@ -91,7 +102,7 @@ async def test_build_commands_run_in_order_in_the_folder_of_the_service(
     commit = repository.commit({"deep/service/main": "one\n", "main": "wrong\n"})
     source = {"git": {"url": str(repository.path), "commit": commit, "path": "deep/service"}}
     build = [["cp", "main", "first"], ["sh", "-c", 'echo "$GREETING" >> first; mv first made']]
-    plan = await runner.prepare(spec(repository, commit, source=source, build=build), KEY)
+    plan = await prepare(runner, spec(repository, commit, source=source, build=build), KEY)
     assert plan.subdirectory == "deep/service"
     assert (plan.directory / "deep/service/made").read_text() == "one\nGood morning\n"
 
@@ -103,9 +114,9 @@ async def test_a_failing_build_names_the_command_and_its_last_words(
     wanted = spec(repository, hello, build=build)
     expected = r"build command 2 of 3 failed: it exited with code 9 \(no such module\)"
     with pytest.raises(RunnerError, match=expected):
-        await runner.prepare(wanted, KEY)
+        await prepare(runner, wanted, KEY)
     with pytest.raises(RunnerError, match=expected):
-        await runner.prepare(wanted, KEY)
+        await prepare(runner, wanted, KEY)
     assert marked(owner) == []
 
 
@@ -115,7 +126,7 @@ async def test_a_build_that_hangs_is_ended(
     runner = make_runner(driver, tmp_path, build_seconds=0.5)
     build = [["sh", "-c", "setsid sleep 1000 & sleep 1000"]]
     with pytest.raises(RunnerError, match="build command 1 of 1 took longer"):
-        await runner.prepare(spec(repository, hello, build=build), KEY)
+        await prepare(runner, spec(repository, hello, build=build), KEY)
     assert marked(owner) == []
 
 
@@ -123,7 +134,7 @@ async def test_a_build_that_is_given_up_leaves_nothing_running(
     runner: WarRunner, repository: Repository, hello: str, owner: str, tmp_path: Path
 ):
     build = [["sh", "-c", "touch building; sleep 1000"]]
-    preparing = asyncio.create_task(runner.prepare(spec(repository, hello, build=build), KEY))
+    preparing = asyncio.create_task(prepare(runner, spec(repository, hello, build=build), KEY))
     folder = tmp_path / "state/runners/war/builds"
     await eventually(lambda: bool(list(folder.glob("*/building"))), "the build")
     preparing.cancel()
@@ -139,30 +150,32 @@ async def test_a_build_is_made_once_and_copied_for_each_workload(
 ):
     build = [["sh", "-c", "date +%N > stamp"]]
     wanted = spec(repository, hello, build=build)
-    first, second = await asyncio.gather(runner.prepare(wanted, KEY), runner.prepare(wanted, OTHER))
+    first, second = await asyncio.gather(
+        prepare(runner, wanted, KEY), prepare(runner, wanted, OTHER)
+    )
     assert first.directory != second.directory
     stamp = (first.directory / "stamp").read_text()
     assert (second.directory / "stamp").read_text() == stamp
     (first.directory / "stamp").write_text("changed by the workload")
     assert (second.directory / "stamp").read_text() == stamp
     # A restart keeps what the workload wrote, a new workload begins with the build.
-    assert (await runner.prepare(wanted, KEY)).directory == first.directory
+    assert (await prepare(runner, wanted, KEY)).directory == first.directory
     assert (first.directory / "stamp").read_text() == "changed by the workload"
     await runner.discard(KEY)
-    assert ((await runner.prepare(wanted, KEY)).directory / "stamp").read_text() == stamp
+    assert ((await prepare(runner, wanted, KEY)).directory / "stamp").read_text() == stamp
 
 
 @pytest.mark.parametrize("changed", ["commit", "build", "env"])
 async def test_what_goes_into_a_build_makes_another_build(
     runner: WarRunner, repository: Repository, hello: str, tmp_path: Path, changed: str
 ):
-    await runner.prepare(spec(repository, hello), KEY)
+    await prepare(runner, spec(repository, hello), KEY)
     later = repository.commit({"more": "more"})
     changes: dict[str, Any] = {"build": [["true"]]} if changed == "build" else {}
     if changed == "env":
         changes = {"env": {"GREETING": "Good evening"}}
     commit = later if changed == "commit" else hello
-    await runner.prepare(spec(repository, commit, **changes), OTHER)
+    await prepare(runner, spec(repository, commit, **changes), OTHER)
     assert len(builds(tmp_path)) == 2
 
 
@@ -172,8 +185,8 @@ async def test_old_builds_are_dropped(
     runner = make_runner(driver, tmp_path, keep_builds=2)
     for number in range(4):
         env = {"NUMBER": str(number)}
-        await runner.prepare(
-            spec(repository, hello, env=env), TaskKey(ESCROW, number, LICENSE_ID, 0)
+        await prepare(
+            runner, spec(repository, hello, env=env), TaskKey(ESCROW, number, LICENSE_ID, 0)
         )
     assert len(builds(tmp_path)) == 2
 
@@ -185,7 +198,7 @@ async def test_a_tree_larger_than_its_storage_is_refused(
     script = "for i in 1 2 3; do head -c 1000000 /dev/zero > big$i; done"
     wanted = spec(repository, hello, resources=resources, build=[["sh", "-c", script]])
     with pytest.raises(RunnerError, match="ask for more storage"):
-        await runner.prepare(wanted, KEY)
+        await prepare(runner, wanted, KEY)
 
 
 async def test_a_folder_that_the_commit_lacks_or_that_leads_out_is_refused(
@@ -196,7 +209,7 @@ async def test_a_folder_that_the_commit_lacks_or_that_leads_out_is_refused(
     for path in ("missing", "out", "file"):
         source = {"git": {"url": str(repository.path), "commit": commit, "path": path}}
         with pytest.raises(RunnerError, match=r"source\.git\.path"):
-            await runner.prepare(spec(repository, commit, source=source), KEY)
+            await prepare(runner, spec(repository, commit, source=source), KEY)
 
 
 async def test_hooks_and_settings_of_the_machine_do_not_run(
@@ -210,7 +223,7 @@ async def test_hooks_and_settings_of_the_machine_do_not_run(
     (home / ".gitconfig").write_text(f"[core]\n\thooksPath = {home}/hooks\n")
     (repository.path / ".git" / "hooks" / "post-checkout").write_text(hook.read_text())
     monkeypatch.setenv("HOME", str(home))
-    await runner.prepare(spec(repository, hello), KEY)
+    await prepare(runner, spec(repository, hello), KEY)
     assert not (tmp_path / "hooked").exists()
 
 
@@ -221,7 +234,7 @@ async def test_submodules_are_not_fetched(runner: WarRunner, repository: Reposit
     repository.git("update-index", "--add", "--cacheinfo", link)
     repository.git("commit", "--quiet", "--message", "submodule")
     commit = repository.git("rev-parse", "HEAD").strip()
-    plan = await runner.prepare(spec(repository, commit), KEY)
+    plan = await prepare(runner, spec(repository, commit), KEY)
     assert list((plan.directory / "x").iterdir()) == []
 
 
@@ -260,7 +273,7 @@ async def test_a_hostile_address_that_got_past_the_spec_is_refused_again(
     bad = GitSource.model_construct(url=url, commit=hello, path=None)
     source = good.source.model_copy(update={"git": bad})
     with pytest.raises(RunnerError):
-        await runner.prepare(good.model_copy(update={"source": source}), KEY)
+        await prepare(runner, good.model_copy(update={"source": source}), KEY)
     assert not await asyncio.to_thread(lambda: list(tmp_path.rglob("owned")))
 
 
@@ -380,7 +393,7 @@ async def test_a_commit_comes_over_the_git_protocol(
     runner: WarRunner, repository: Repository, hello: str, served: str
 ):
     source = {"git": {"url": served, "commit": hello}}
-    plan = await runner.prepare(spec(repository, hello, source=source), KEY)
+    plan = await prepare(runner, spec(repository, hello, source=source), KEY)
     assert (plan.directory / "server.py").exists()
 
 
@@ -404,7 +417,7 @@ async def test_where_a_commit_has_no_name_everything_is_fetched(
     runner: WarRunner, repository: Repository, hello: str, dumb: str
 ):
     source = {"git": {"url": dumb, "commit": hello}}
-    plan = await runner.prepare(spec(repository, hello, source=source), KEY)
+    plan = await prepare(runner, spec(repository, hello, source=source), KEY)
     assert not (plan.directory / "later").exists()
     assert (plan.directory / ".git" / "HEAD").read_text().strip() == hello
 
@@ -427,8 +440,8 @@ async def test_redirects_are_not_followed(runner: WarRunner, repository: Reposit
     await web.TCPSite(server, "127.0.0.1", 0).start()
     url = f"http://127.0.0.1:{server.addresses[0][1]}/x.git"
     with pytest.raises(RunnerError, match="git fetch failed"):
-        await runner.prepare(
-            spec(repository, hello, source={"git": {"url": url, "commit": hello}}), KEY
+        await prepare(
+            runner, spec(repository, hello, source={"git": {"url": url, "commit": hello}}), KEY
         )
     await server.cleanup()
     assert asked
@@ -439,8 +452,8 @@ async def test_sweep_keeps_only_the_trees_it_is_told(
     runner: WarRunner, repository: Repository, hello: str, tmp_path: Path
 ):
     wanted = spec(repository, hello)
-    kept = await runner.prepare(wanted, KEY)
-    dropped = await runner.prepare(wanted, OTHER)
+    kept = await prepare(runner, wanted, KEY)
+    dropped = await prepare(runner, wanted, OTHER)
     await runner.sweep([KEY])
     assert kept.directory.exists()
     assert not dropped.directory.exists()

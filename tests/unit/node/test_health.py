@@ -7,17 +7,17 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import pytest
 from aiohttp import web
 
-from workdeed.intent import HealthCheck
-from workdeed.node.health import HttpHealthProbe
+from workdeed.intent import HttpCheck, TcpCheck
+from workdeed.node.health import PortHealthProbe
 
 Serve = Callable[[web.Response | None], Awaitable[int]]
 
-CHECK = HealthCheck(path="/healthz", timeout_ms=200)
+CHECK = HttpCheck(path="/healthz", timeout_ms=200)
 
 
 @pytest.fixture
-async def probe() -> AsyncIterator[HttpHealthProbe]:
-    made = HttpHealthProbe("127.0.0.1")
+async def probe() -> AsyncIterator[PortHealthProbe]:
+    made = PortHealthProbe("127.0.0.1")
     yield made
     await made.close()
 
@@ -47,24 +47,24 @@ async def serve() -> AsyncIterator[Serve]:
 
 
 @pytest.mark.parametrize("status", [200, 204, 299])
-async def test_a_good_answer_is_well(probe: HttpHealthProbe, serve: Serve, status: int):
+async def test_a_good_answer_is_well(probe: PortHealthProbe, serve: Serve, status: int):
     assert (await probe.check(CHECK, await serve(web.Response(status=status)))).well
 
 
 @pytest.mark.parametrize("status", [302, 404, 500, 503])
-async def test_another_answer_is_not(probe: HttpHealthProbe, serve: Serve, status: int):
+async def test_another_answer_is_not(probe: PortHealthProbe, serve: Serve, status: int):
     headers = {"Location": "/elsewhere"} if status == 302 else {}
     port = await serve(web.Response(status=status, headers=headers))
     health = await probe.check(CHECK, port)
     assert health == (False, f"its health check answers {status}")
 
 
-async def test_silence_is_not_well(probe: HttpHealthProbe, serve: Serve):
+async def test_silence_is_not_well(probe: PortHealthProbe, serve: Serve):
     health = await probe.check(CHECK, await serve(None))
     assert health == (False, "its health check does not answer in 200 ms")
 
 
-async def test_a_closed_port_is_not_well(probe: HttpHealthProbe, unused_port: int):
+async def test_a_closed_port_is_not_well(probe: PortHealthProbe, unused_port: int):
     health = await probe.check(CHECK, unused_port)
     assert not health.well
     assert "fails" in health.problem
@@ -78,12 +78,12 @@ def unused_port() -> int:
 
 
 async def test_a_service_on_all_addresses_is_asked_on_loopback(serve: Serve):
-    probe = HttpHealthProbe("0.0.0.0")
+    probe = PortHealthProbe("0.0.0.0")
     assert (await probe.check(CHECK, await serve(web.Response()))).well
     await probe.close()
 
 
-async def test_each_check_opens_a_connection_of_its_own(probe: HttpHealthProbe):
+async def test_each_check_opens_a_connection_of_its_own(probe: PortHealthProbe):
     connections = 0
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -102,7 +102,7 @@ async def test_each_check_opens_a_connection_of_its_own(probe: HttpHealthProbe):
     assert connections == 3
 
 
-async def test_what_is_no_http_is_not_well(probe: HttpHealthProbe):
+async def test_what_is_no_http_is_not_well(probe: PortHealthProbe):
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"SSH-2.0-server\r\n")
         await writer.drain()
@@ -112,3 +112,15 @@ async def test_what_is_no_http_is_not_well(probe: HttpHealthProbe):
     health = await probe.check(CHECK, server.sockets[0].getsockname()[1])
     server.close()
     assert not health.well
+
+
+async def test_a_port_that_takes_a_connection_is_well(probe: PortHealthProbe, unused_port: int):
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.close()
+
+    server = await asyncio.start_server(handle, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    check = TcpCheck(kind="tcp", timeout_ms=200)
+    assert (await probe.check(check, port)).well
+    server.close()
+    assert "fails" in (await probe.check(check, unused_port)).problem

@@ -6,12 +6,21 @@ from pathlib import Path
 import pytest
 
 from workdeed.node.errors import StateError
-from workdeed.node.records import JobRecord, JobStore, Revision
+from workdeed.node.records import MAX_BAD, JobRecord, JobStore, Pin, Revision
 from workdeed.protocol.hashing import keccak
 from workdeed.protocol.signing import to_checksum
 
 ESCROW = to_checksum("0x" + "e5" * 20)
-RECORD = JobRecord(ESCROW, 3, (Revision(0, b"{}", 4000), Revision(1, b"[]")))
+PIN = Pin("c1", "c0", ("c2",))
+RECORD = JobRecord(
+    ESCROW,
+    3,
+    (
+        Revision(0, b"{}", {"main.main": 4000}, {"main": PIN}, ("main",), "it was ill"),
+        Revision(1, b"[]"),
+    ),
+    serving=1,
+)
 
 
 def test_what_is_saved_is_loaded(tmp_path: Path):
@@ -28,9 +37,9 @@ def test_what_is_saved_is_loaded(tmp_path: Path):
 def test_saving_replaces_and_removing_forgets(tmp_path: Path):
     store = JobStore(tmp_path / "jobs")
     store.save(RECORD)
-    store.save(RECORD.with_port(1, 5000))
+    store.save(RECORD.changing(1, ports={"main.main": 5000}))
     (found,) = store.load()
-    assert [one.port for one in found.revisions] == [4000, 5000]
+    assert [one.ports["main.main"] for one in found.revisions] == [4000, 5000]
     store.remove(RECORD)
     store.remove(RECORD)
     assert list(store.load()) == []
@@ -49,3 +58,11 @@ def test_a_half_written_record_is_not_seen(tmp_path: Path):
     store.save(RECORD)
     (tmp_path / "jobs" / ".other.json.partial").write_text("{")
     assert [one.job_id for one in store.load()] == [3]
+
+
+def test_a_version_that_was_given_up_is_never_taken_again():
+    pin = PIN.giving_up("c1")
+    assert pin == Pin("c0", "c0", ("c2", "c1"))
+    for number in range(100):
+        pin = pin.giving_up(f"d{number}")
+    assert len(pin.bad) == MAX_BAD

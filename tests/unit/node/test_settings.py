@@ -200,3 +200,17 @@ def test_options_for_runners_follow_the_settings(config: Path):
     options = load_settings(config, git=git, allow_private_endpoints=True).runner_options()
     assert (options.fetch_seconds, options.keep_builds) == (3, 2)
     assert options.allow_private_endpoints
+
+
+def test_runners_are_told_what_no_workload_may_see(
+    config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    state = tmp_path / "state"
+    found = load_settings(config).runner_options().private
+    assert set(found) == {state, tmp_path / "keys" / "node.key"}
+    monkeypatch.setenv("NODE_KEY_FILE", "/run/keys/node")
+    key = {"private_key_env": "NODE_KEY", "private_key_file": None}
+    assert set(load_settings(config, key=key).runner_options().private) == {
+        state,
+        Path("/run/keys/node"),
+    }

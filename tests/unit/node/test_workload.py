@@ -1,14 +1,14 @@
-"""One workload, and the change from one revision to the next, without any process."""
+"""One service, and the change from one revision to the next, without any process."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from workdeed.intent import HealthCheck, Spec, encode_spec, load_spec
+from workdeed.intent import HealthCheck, Service, Spec, encode_spec, load_spec
 from workdeed.node.drivers.base import (
     Fingerprint,
     Handle,
@@ -20,15 +20,21 @@ from workdeed.node.drivers.base import (
 )
 from workdeed.node.errors import DriverError, RunnerError
 from workdeed.node.health import Health
-from workdeed.node.jobs import Job
-from workdeed.node.lifecycle import State
+from workdeed.node.jobs import Job, JobTools
+from workdeed.node.lifecycle import Cause, State
+from workdeed.node.pod import Gate, Pod
 from workdeed.node.records import JobRecord, Revision
-from workdeed.node.runners.base import Plan
-from workdeed.node.workload import Gate, Pauses, Tools, Workload
+from workdeed.node.runners.base import Order, Plan
+from workdeed.node.secrets import Opened
+from workdeed.node.values import NodeFacts
+from workdeed.node.volumes import Volumes
+from workdeed.node.workload import Pauses, Tools
 from workdeed.protocol.signing import to_checksum
 
 ESCROW = to_checksum("0x" + "e5" * 20)
 LICENSE = 7
+FACTS = NodeFacts(str(LICENSE), "0x" + "11" * 20, "127.0.0.1")
+QUICK = {"first_ms": 100, "longest_ms": 100}
 
 
 def spec(**changes: Any) -> Spec:
@@ -42,6 +48,7 @@ def spec(**changes: Any) -> Spec:
         "run": ["python3", "server.py"],
         "port": {},
         "health": {"interval_ms": 100, "start_period_ms": 60_000},
+        "restart": QUICK,
         "resources": {"cpu_milli": 100, "memory_mb": 128, "storage_mb": 64},
     }
     return load_spec(document | changes)
@@ -55,10 +62,23 @@ class World:
     ended: dict[str, Inspection] = field(default_factory=dict)
     events: list[str] = field(default_factory=list)
     well: bool = True
+    ill: set[int] = field(default_factory=set)
+    ill_versions: set[str] = field(default_factory=set)
     memory: int = 0
+    disk: int = 0
     stuck: bool = False
+    silent: bool = False
     unbuildable: set[int] = field(default_factory=set)
     unstartable: bool = False
+    newest: str = "c0"
+    bad: set[str] = field(default_factory=set)
+    poll: float | None = None
+    checks: list[tuple[str, ...]] = field(default_factory=list)
+    check_code: int = 0
+    name: str = "fake"
+    own_network: bool = False
+
+    # --- a driver ---
 
     async def fingerprint(self) -> Fingerprint:
         return Fingerprint("fake", True, True)
@@ -67,15 +87,12 @@ class World:
         if self.unstartable:
             raise DriverError("task: it can't be started")
         self.running[task.key.name] = task
-        self.events.append(f"start {task.key.revision}")
+        self.events.append(f"start {_name(task.key)}")
         return self._handle(task.key)
 
     async def recover(self, key: TaskKey) -> Handle | None:
         known = key.name in self.running or key.name in self.ended
         return self._handle(key) if known else None
-
-    async def sweep(self) -> tuple[TaskKey, ...]:
-        return ()
 
     async def inspect(self, handle: Handle) -> Inspection:
         if handle.key.name in self.running:
@@ -84,6 +101,8 @@ class World:
 
     async def wait(self, handle: Handle, seconds: float) -> Inspection:
         await asyncio.sleep(0.001)
+        if self.silent:
+            raise DriverError("engine: it does not answer")
         return await self.inspect(handle)
 
     async def logs(self, handle: Handle, max_bytes: int) -> bytes:
@@ -92,30 +111,53 @@ class World:
     async def stats(self, handle: Handle) -> Stats:
         return Stats(0, self.memory, 1)
 
+    async def execute(self, handle: Handle, task: Task, seconds: float) -> Inspection:
+        self.checks.append(task.argv)
+        return Inspection(Phase.EXITED, self.check_code)
+
+    async def address(self, handle: Handle) -> str:
+        return "10.0.0.2"
+
+    async def disk_bytes(self, key: object) -> int:
+        return self.disk if isinstance(key, Handle) else 0
+
     async def stop(self, handle: Handle, grace: float) -> Inspection:
         if self.stuck:
             raise DriverError("task: it can't be ended")
         self.running.pop(handle.key.name, None)
-        self.events.append(f"stop {handle.key.revision}")
+        self.events.append(f"stop {_name(handle.key)}")
         return Inspection(Phase.EXITED, 0)
 
     async def destroy(self, key: TaskKey) -> None:
         self.running.pop(key.name, None)
 
-    async def prepare(self, spec: Spec, key: TaskKey) -> Plan:
+    # --- a runner ---
+
+    def poll_seconds(self, service: Service) -> float | None:
+        return self.poll
+
+    async def resolve(self, order: Order) -> str:
+        return self.newest
+
+    async def prepare(self, order: Order, version: str) -> Plan:
         await asyncio.sleep(0)
-        if key.revision in self.unbuildable:
+        if order.key.revision in self.unbuildable or version in self.bad:
             raise RunnerError("build command 1 of 1 failed")
-        return Plan(Path("/nowhere"))
+        driver: Any = self
+        return Plan(driver, Path("/nowhere"), order.service.run or (), env={"VERSION": version})
 
     async def discard(self, key: TaskKey) -> None:
-        self.events.append(f"discard {key.revision}")
+        self.events.append(f"discard {_name(key)}")
+
+    # --- a health probe ---
 
     async def check(self, check: HealthCheck, port: int) -> Health:
-        return Health(self.well, "" if self.well else "it is sick")
-
-    async def close(self) -> None:
-        pass
+        ill = any(
+            task.key.revision in self.ill or task.env.get("VERSION") in self.ill_versions
+            for task in self.running.values()
+        )
+        well = self.well and not ill
+        return Health(well, "" if well else "it is sick")
 
     def exit(self, code: int | None) -> None:
         """End all processes; None leaves no trace of how."""
@@ -126,6 +168,10 @@ class World:
 
     def _handle(self, key: TaskKey) -> Handle:
         return Handle(key, 4711, key.name)
+
+
+def _name(key: TaskKey) -> str:
+    return str(key.revision) if key.service == "main" else f"{key.revision}.{key.service}"
 
 
 @pytest.fixture
@@ -141,30 +187,55 @@ def gate() -> Gate:
 
 
 @pytest.fixture
-def tools(world: World, gate: Gate) -> Tools:
-    class Runner:
-        prepare, discard = world.prepare, world.discard
+def tools(world: World, gate: Gate, tmp_path: Path) -> JobTools:
+    pauses = Pauses(0.001, 0.002, unhealthy=0.05, grace=1, proven=0, disk=0)
+    volumes = Volumes(tmp_path)
+    any_world: Any = world
+    parts = Tools({"fake": any_world}, any_world, any_world, volumes, "127.0.0.1", pauses)
+    return JobTools(
+        FACTS,
+        gate,
+        volumes,
+        lambda runner: parts,
+        lambda port: port or 4000,
+        lambda spec: Opened({"token": "very-secret"}),
+        lambda record: None,
+        settle_seconds=0.01,
+    )
 
-    runner: Any = Runner()
-    pauses = Pauses(first=0.001, longest=0.002, unhealthy=0.05, grace=1)
-    return Tools(world, runner, world, gate, lambda port: port or 4000, "127.0.0.1", pauses)  # type: ignore[arg-type]
+
+def revision(number: int, **changes: Any) -> Revision:
+    changes = {"env": {"NUMBER": str(number)}} | changes
+    return Revision(number, encode_spec(spec(**changes)))
+
+
+def record_of(*revisions: Revision, serving: int = 0) -> JobRecord:
+    return JobRecord(ESCROW, 3, revisions, serving)
 
 
 @pytest.fixture
-async def make(tools: Tools) -> AsyncIterator[Callable[..., Workload]]:
-    made: list[Workload] = []
+async def launch(tools: JobTools) -> AsyncIterator[Callable[..., Job]]:
+    made: list[Job] = []
 
-    def create(**changes: Any) -> Workload:
-        key = TaskKey(ESCROW, 3, LICENSE, 0)
-        workload = Workload(key, spec(**changes), b"h" * 32, None, tools)
-        workload.turn.set()
-        workload.begin()
-        made.append(workload)
-        return workload
+    def create(record: JobRecord) -> Job:
+        job = Job(record, LICENSE, tools)
+        job.begin()
+        made.append(job)
+        return job
 
     yield create
-    for workload in made:
-        await workload.leave()
+    for job in made:
+        await job.leave()
+
+
+@pytest.fixture
+def make(launch: Callable[..., Job]) -> Callable[..., Pod]:
+    """Launch a job with one revision whose spec has these changes, and return its pod."""
+
+    def create(**changes: Any) -> Pod:
+        return launch(record_of(Revision(0, encode_spec(spec(**changes))))).wanted
+
+    return create
 
 
 async def until(condition: Callable[[], bool], what: str) -> None:
@@ -175,10 +246,10 @@ async def until(condition: Callable[[], bool], what: str) -> None:
     pytest.fail(f"{what} did not happen")
 
 
-Make = Callable[..., Workload]
+Make = Callable[..., Pod]
 
 
-async def reaches(workload: Workload, state: State) -> None:
+async def reaches(workload: Pod, state: State) -> None:
     await until(lambda: workload.state is state, f"{state}, it is {workload.state},")
 
 
@@ -190,14 +261,18 @@ async def test_it_tells_the_service_who_it_is(make: Make, world: World):
         "GREETING": "Hello",
         "HOST": "127.0.0.1",
         "PORT": "4000",
-        "WORKDEED_COMMIT": workload.commit,
+        "VERSION": "c0",
+        "WORKDEED_COMMIT": "c0",
         "WORKDEED_ESCROW": ESCROW,
+        "WORKDEED_EXPORTS": "/run/workdeed/exports",
         "WORKDEED_JOB": "3",
         "WORKDEED_LICENSE": "7",
         "WORKDEED_REVISION": "0",
+        "WORKDEED_SERVICE": "main",
     }
-    assert (workload.pid, workload.port, workload.healthy) == (4711, 4000, True)
-    assert (task.limits.memory_mb, task.limits.storage_mb) == (128, 64)
+    assert (workload.main.pid, workload.port, workload.well) == (4711, 4000, True)
+    limits = task.limits
+    assert (limits.memory_mb, limits.storage_mb, limits.cpu_milli) == (128, 64, 100)
 
 
 async def test_without_port_and_health_a_living_process_is_enough(make: Make, world: World):
@@ -222,7 +297,7 @@ async def test_what_ended_is_started_again_with_the_reason_kept(
     world.unstartable = True
     world.exit(code)
     await until(lambda: reasons.add(workload.reason) or reason in " ".join(reasons), "the reason")  # type: ignore[func-returns-value]
-    assert workload.pid is None
+    assert workload.main.pid is None
     world.unstartable = False
     await reaches(workload, State.RUNNING)
     assert world.events.count("start 0") == 2
@@ -265,7 +340,7 @@ async def test_a_sick_one_is_ended_after_a_while(make: Make, world: World):
     await reaches(workload, State.RUNNING)
     world.well = False
     await reaches(workload, State.UNHEALTHY)
-    assert not workload.healthy
+    assert not workload.well
     assert workload.reason == "it is sick"
     await until(lambda: "stop 0" in world.events, "the end")
 
@@ -302,11 +377,11 @@ async def test_what_cannot_be_ended_is_told_and_ended_later(make: Make, world: W
     await reaches(workload, State.RUNNING)
     world.stuck = True
     with pytest.raises(DriverError):
-        await workload.end("released")
+        await workload.end(Cause.CHAIN, "released")
     assert workload.state is State.FAILED
     assert "can't be ended" in workload.reason
     world.stuck = False
-    await workload.end("released")
+    await workload.end(Cause.CHAIN, "released")
     assert (workload.state, workload.reason) == (State.STOPPED, "released")
     assert world.events[-1] == "discard 0"
     assert world.running == {}
@@ -316,40 +391,278 @@ async def test_it_may_be_ended_in_any_state_and_twice(make: Make, world: World):
     world.unbuildable = {0}
     workload = make()
     await until(lambda: "build command" in workload.reason, "the failure")
-    await workload.end("released")
+    await workload.end(Cause.CHAIN, "released")
     assert workload.state is State.STOPPED
-    await workload.end("released")
+    await workload.end(Cause.CHAIN, "released")
     assert workload.state is State.STOPPED
 
 
-async def test_a_process_found_at_the_end_is_ended_too(world: World, tools: Tools):
-    workload = Workload(TaskKey(ESCROW, 3, LICENSE, 0), spec(), b"h" * 32, None, tools)
-    task = Task(workload.key, ("x",), {}, Path("/nowhere"), limits=None)  # type: ignore[arg-type]
+async def test_a_process_found_at_the_end_is_ended_too(world: World, tools: JobTools):
+    job = Job(record_of(revision(0)), LICENSE, tools)
+    job.pods = [job._pod(revision(0))]
+    task = Task(job.wanted.key, ("x",), {}, Path("/nowhere"), limits=None)  # type: ignore[arg-type]
     await world.start(task)
-    await workload.end("released")  # before it was ever begun
+    await job.end("released")  # before it was ever begun
     assert world.events == ["start 0", "stop 0", "discard 0"]
-    assert workload.state is State.STOPPED
+    assert job.wanted.state is State.STOPPED
 
 
-def revision(number: int) -> Revision:
-    return Revision(number, encode_spec(spec(env={"NUMBER": str(number)})))
+# --- Restart policies and commands ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("policy", "code", "again", "cause"),
+    [
+        ("always", 0, True, Cause.GONE),
+        ("always", 3, True, Cause.CRASHED),
+        ("unless-stopped", 0, True, Cause.GONE),
+        ("on-failure", 0, False, Cause.GONE),
+        ("on-failure", 3, True, Cause.CRASHED),
+        ("never", 0, False, Cause.GONE),
+        ("never", 3, False, Cause.CRASHED),
+    ],
+)
+async def test_the_restart_policy_decides_what_follows_an_end(
+    make: Make, world: World, policy: str, code: int, again: bool, cause: Cause
+):
+    pod = make(restart=QUICK | {"policy": policy})
+    await reaches(pod, State.RUNNING)
+    world.exit(code)
+    if again:
+        await until(lambda: world.events.count("start 0") == 2, "the restart")
+        await reaches(pod, State.RUNNING)
+    else:
+        await reaches(pod, State.STOPPED if code == 0 else State.FAILED)
+        await asyncio.sleep(0.2)
+        assert world.events.count("start 0") == 1
+    assert pod.main.cause is cause
+
+
+async def test_after_so_many_tries_it_is_left_alone_until_the_payer_resumes_it(
+    make: Make, world: World
+):
+    world.unstartable = True
+    pod = make(restart=QUICK | {"tries": 2})
+    await until(lambda: pod.main.restarts == 1, "the second try")
+    await asyncio.sleep(0.3)
+    assert pod.main.restarts == 1
+    world.unstartable = False
+    await pod.main.resume()
+    await reaches(pod, State.RUNNING)
+
+
+async def test_a_stop_by_the_payer_lasts_until_the_resume(make: Make, world: World):
+    pod = make(restart=QUICK | {"policy": "unless-stopped"})
+    await reaches(pod, State.RUNNING)
+    await pod.main.stop()
+    await reaches(pod, State.STOPPED)
+    await asyncio.sleep(0.2)
+    assert world.events == ["start 0", "stop 0"]
+    assert (pod.main.cause, pod.reason) == (Cause.COMMAND, "stopped by its payer")
+    await pod.main.resume()
+    await reaches(pod, State.RUNNING)
+
+
+@pytest.mark.parametrize(("policy", "stays"), [("unless-stopped", True), ("always", False)])
+async def test_whether_a_stop_outlives_the_agent_is_the_policys(
+    launch: Callable[..., Job], world: World, policy: str, stays: bool
+):
+    first = launch(record_of(revision(0, restart=QUICK | {"policy": policy})))
+    await reaches(first.wanted, State.RUNNING)
+    await first.wanted.main.stop()
+    await first.leave()
+    second = launch(first.record)
+    await reaches(second.wanted, State.STOPPED if stays else State.RUNNING)
+    assert bool(second.record.wanted.stopped) is stays
+
+
+async def test_a_restart_is_planned_and_needs_no_pause(make: Make, world: World):
+    pod = make(restart={"first_ms": 3_600_000, "longest_ms": 3_600_000})
+    await reaches(pod, State.RUNNING)
+    await pod.main.restart()
+    await reaches(pod, State.RUNNING)
+    assert world.events == ["start 0", "stop 0", "start 0"]
+    assert pod.main.restarts == 0
+
+
+async def test_what_was_stopped_and_is_found_running_is_ended(
+    launch: Callable[..., Job], world: World, tools: JobTools
+):
+    held = replace(revision(0, restart=QUICK | {"policy": "unless-stopped"}), stopped=("main",))
+    job = Job(record_of(held), LICENSE, tools)
+    task = Task(job._pod(held).key, ("x",), {}, Path("/nowhere"), limits=None)  # type: ignore[arg-type]
+    await world.start(task)
+    again = launch(record_of(held))
+    await reaches(again.wanted, State.STOPPED)
+    assert world.events == ["start 0", "stop 0"]
+
+
+# --- Checks and bounds ----------------------------------------------------------------------------
+
+
+async def test_a_command_check_runs_beside_the_service(make: Make, world: World):
+    world.check_code = 1
+    pod = make(health={"kind": "command", "run": ["check", "me"], "interval_ms": 100})
+    await until(lambda: "its health check fails: it exited with code 1" in pod.reason, "the note")
+    world.check_code = 0
+    await reaches(pod, State.RUNNING)
+    assert set(world.checks) == {("check", "me")}
+
+
+async def test_a_delay_is_waited_for(make: Make, world: World):
+    world.well = False  # nobody asks the port
+    pod = make(health={"kind": "delay", "delay_ms": 300})
+    await reaches(pod, State.STARTING)
+    await asyncio.sleep(0.1)
+    assert pod.state is State.STARTING
+    await reaches(pod, State.RUNNING)
+
+
+async def test_an_engine_that_does_not_answer_says_nothing_about_the_service(
+    make: Make, world: World
+):
+    pod = make()
+    await reaches(pod, State.RUNNING)
+    world.silent = True
+    await until(lambda: "it does not answer" in pod.main.reason, "the note")
+    assert pod.well
+    world.silent = False
+    world.exit(1)
+    await until(lambda: world.events.count("start 0") == 2, "the restart")
+
+
+async def test_too_much_storage_ends_it(make: Make, world: World):
+    pod = make()
+    await reaches(pod, State.RUNNING)
+    world.disk = 65_000_000
+    await until(lambda: "stop 0" in world.events, "the end")
+    assert pod.main.cause is Cause.STORAGE
+    world.disk = 0
+    await reaches(pod, State.RUNNING)
+
+
+# --- Services of one job --------------------------------------------------------------------------
+
+
+def sibling(name: str, **changes: Any) -> dict[str, Any]:
+    made: dict[str, Any] = {
+        "name": name,
+        "runner": "war",
+        "source": {"git": {"url": "/srv/x.git", "commit": "0" * 40}},
+        "run": [name],
+        "restart": QUICK,
+        "resources": {"cpu_milli": 1, "memory_mb": 1, "storage_mb": 1},
+    }
+    return made | changes
+
+
+async def test_services_start_in_order_and_read_what_others_hand_on(
+    make: Make, world: World, tools: JobTools
+):
+    env = {
+        "DB": {"service": "db", "value": "host"},
+        "DB_PORT": {"service": "db", "value": "port"},
+        "DB_KEY": {"service": "db", "value": "key"},
+    }
+    pod = make(env=env, siblings=[sibling("db", port={})])
+    await until(lambda: "waiting: db has not handed on key" in pod.main.reason, "the wait")
+    assert world.events == ["start 0.db"]
+    db = world.running[pod.workloads["db"].key.name]
+    (exports,) = [bind.source for bind in db.binds if bind.target == "/run/workdeed/exports"]
+    (exports / "key").write_text("opened\n")
+    await reaches(pod, State.RUNNING)
+    task = world.running[pod.key.name]
+    assert {name: task.env[name] for name in env} == {
+        "DB": "10.0.0.2",
+        "DB_PORT": "4000",
+        "DB_KEY": "opened",
+    }
+    assert task.limits.memory_mb == 127
+
+
+async def test_a_job_is_as_well_as_its_worst_service(make: Make, world: World):
+    pod = make(siblings=[sibling("db")])
+    await reaches(pod, State.RUNNING)
+    assert pod.well_seconds > 0
+    world.unstartable = True
+    del world.running[pod.workloads["db"].key.name]
+    await until(lambda: "db: " in pod.reason, "the reason")
+    assert (pod.well, pod.well_seconds) == (False, 0.0)
+    assert pod.main.well
+
+
+async def test_secrets_reach_the_service_and_no_reason(make: Make, world: World):
+    async def logs(handle: Handle, max_bytes: int) -> bytes:
+        return b"the token is very-secret"
+
+    world.logs = logs  # type: ignore[method-assign]
+    box = {"license_id": 7, "node": "0x" + "11" * 20, "box": "AAAA"}
+    secrets = {"names": ["token"], "boxes": [box]}
+    pod = make(env={"TOKEN": {"secret": "token"}}, secrets=secrets, restart={"policy": "never"})
+    await reaches(pod, State.RUNNING)
+    assert world.running[pod.key.name].env["TOKEN"] == "very-secret"
+    world.exit(1)
+    await reaches(pod, State.FAILED)
+    assert "the token is ***" in pod.reason
+
+
+# --- Versions of a branch -------------------------------------------------------------------------
+
+FOLLOWED = {"git": {"url": "/srv/x.git", "branch": "main", "follow": True}}
+
+
+async def test_a_newer_commit_takes_over_once_it_is_built(make: Make, world: World):
+    world.poll = 0.01
+    pod = make(source=FOLLOWED)
+    await reaches(pod, State.RUNNING)
+    world.newest = "c1"
+    await until(lambda: pod.version == "c1" and pod.well, "the change")
+    assert world.running[pod.key.name].env["VERSION"] == "c1"
+    assert pod.main.cause is Cause.VERSION
+    assert pod.main.restarts == 0
+
+
+async def test_a_commit_that_cannot_be_built_leaves_the_old_one_running(make: Make, world: World):
+    world.poll = 0.01
+    pod = make(source=FOLLOWED)
+    await reaches(pod, State.RUNNING)
+    world.bad, world.newest = {"c1"}, "c1"
+    await until(lambda: "c1 is not taken: build command" in pod.reason, "the note")
+    assert (pod.version, pod.well, world.events) == ("c0", True, ["start 0"])
+    world.newest = "c2"
+    await until(lambda: pod.version == "c2" and pod.well, "the next commit")
+
+
+async def test_a_commit_that_does_not_get_well_goes_back_to_the_last_good_one(
+    make: Make, world: World
+):
+    world.poll = 0.01
+    pod = make(source=FOLLOWED, health={"interval_ms": 100, "start_period_ms": 0})
+    await reaches(pod, State.RUNNING)
+    await until(lambda: pod.main._memory.pin.good == "c0", "the proof")
+    world.ill_versions, world.newest = {"c1"}, "c1"
+    await until(lambda: pod.main._memory.pin.bad == ("c1",), "the way back")
+    await reaches(pod, State.RUNNING)
+    await asyncio.sleep(0.1)
+    assert pod.version == "c0"
+    assert pod.main._memory.pin.bad == ("c1",)
+
+
+# --- Revisions ------------------------------------------------------------------------------------
 
 
 @pytest.fixture
-async def job(tools: Tools) -> AsyncIterator[Job]:
-    record = JobRecord(ESCROW, 3, (revision(0),))
-    made = Job(record, LICENSE, lambda runner, number: tools, lambda record: None)
-    made.begin()
+async def job(launch: Callable[..., Job]) -> Job:
+    made = launch(record_of(revision(0)))
     await reaches(made.wanted, State.RUNNING)
-    yield made
-    await made.leave()
+    return made
 
 
 async def test_the_old_revision_ends_before_the_new_one_starts(job: Job, world: World):
     await job.revise(revision(1))
-    await until(lambda: len(job.workloads) == 1, "the change")
-    await reaches(job.wanted, State.RUNNING)
-    assert world.events == ["start 0", "stop 0", "discard 0", "start 1"]
+    await until(lambda: len(job.pods) == 1, "the change")
+    assert job.wanted.state is State.RUNNING
+    assert world.events == ["start 0", "stop 0", "start 1", "discard 0"]
     assert [one.number for one in job.record.revisions] == [1]
 
 
@@ -358,11 +671,11 @@ async def test_an_old_revision_that_cannot_be_ended_keeps_the_new_one_waiting(
 ):
     world.stuck = True
     await job.revise(revision(1))
-    await until(lambda: job.workloads[0].state is State.FAILED, "the try")
+    await until(lambda: job.pods[0].state is State.FAILED, "the try")
     assert "start 1" not in world.events
     world.stuck = False
     await reaches(job.wanted, State.RUNNING)
-    assert world.events[-3:] == ["stop 0", "discard 0", "start 1"]
+    assert world.events[:3] == ["start 0", "stop 0", "start 1"]
 
 
 async def test_a_waiting_revision_is_dropped_for_a_newer_one(job: Job, world: World):
@@ -370,25 +683,24 @@ async def test_a_waiting_revision_is_dropped_for_a_newer_one(job: Job, world: Wo
     await job.revise(revision(1))
     await until(lambda: "build command" in job.wanted.reason, "the failure")
     await job.revise(revision(2))
-    await until(lambda: len(job.workloads) == 1, "the change")
-    await reaches(job.wanted, State.RUNNING)
+    await until(lambda: len(job.pods) == 1, "the change")
     assert "start 1" not in world.events
-    assert [one.key.revision for one in job.workloads] == [2]
+    assert [one.number for one in job.pods] == [2]
 
 
 async def test_another_spec_of_the_same_number_does_not_share_its_folders(job: Job, world: World):
-    other = Revision(0, encode_spec(spec(env={"NUMBER": "other"})))
+    other = revision(0, env={"NUMBER": "other"})
     await job.revise(other)
     await reaches(job.wanted, State.RUNNING)
     assert world.events == ["start 0", "stop 0", "discard 0", "start 0"]
-    assert job.record.revisions == (other,)
+    assert [one.spec for one in job.record.revisions] == [other.spec]
 
 
 async def test_a_revision_is_refused_while_the_one_it_drops_cannot_be_ended(job: Job, world: World):
     world.stuck = True
     with pytest.raises(DriverError):
-        await job.revise(Revision(0, encode_spec(spec(env={"NUMBER": "other"}))))
-    assert job.record.revisions == (revision(0),)
+        await job.revise(revision(0, env={"NUMBER": "other"}))
+    assert [one.spec for one in job.record.revisions] == [revision(0).spec]
     world.stuck = False
     await job.end("released")
     assert world.running == {}
@@ -397,10 +709,112 @@ async def test_a_revision_is_refused_while_the_one_it_drops_cannot_be_ended(job:
 async def test_a_revision_interrupted_in_its_change_goes_on_with_the_next(job: Job, world: World):
     world.stuck = True
     await job.revise(revision(1))
-    await until(lambda: job.record.revisions == (revision(1),), "the written change")
+    await until(lambda: job.record.serving == 1, "the written change")
     world.stuck = False
     await job.revise(revision(2))
-    await until(lambda: len(job.workloads) == 1, "the change")
+    await until(lambda: len(job.pods) == 1, "the change")
     await reaches(job.wanted, State.RUNNING)
-    assert world.events[-1] == "start 2"
-    assert len(world.running) == 1
+    assert world.running.keys() == {job.wanted.key.name}
+
+
+async def test_a_revision_that_does_not_get_well_gives_way_to_the_one_before(
+    job: Job, world: World
+):
+    world.ill = {1}
+    await job.revise(revision(1, rollout={"deadline_ms": 1_000}))
+    await until(lambda: bool(job.record.wanted.failed), "the end of its time")
+    await reaches(job.serving, State.RUNNING)
+    assert job.serving.number == 0
+    assert "it was not well in time: it is sick" in job.record.wanted.failed
+    assert world.events == ["start 0", "stop 0", "start 1", "stop 1", "start 0"]
+
+
+async def test_a_revision_that_was_given_up_is_not_tried_again_after_a_restart(
+    launch: Callable[..., Job], job: Job, world: World
+):
+    world.ill = {1}
+    await job.revise(revision(1, rollout={"deadline_ms": 1_000}))
+    await until(lambda: bool(job.record.wanted.failed), "the end of its time")
+    await job.leave()
+    again = launch(job.record)
+    await reaches(again.serving, State.RUNNING)
+    assert again.serving.number == 0
+    assert world.events.count("start 1") == 1
+    world.ill = set()
+    await again.revise(revision(2))
+    await until(lambda: len(again.pods) == 1, "the next revision")
+    assert again.wanted.number == 2
+
+
+@pytest.mark.parametrize("serving", [0, 1])
+async def test_a_crash_in_a_change_never_leaves_two_revisions_running(
+    launch: Callable[..., Job], world: World, tools: JobTools, serving: int
+):
+    ports = {"main.main": 4000}
+    both = (replace(revision(0), ports=ports), replace(revision(1), ports=ports))
+    record = record_of(*both, serving=serving)
+    if serving == 0:
+        record = record.changing(1, failed="it was ill")
+    for number in (0, 1):
+        key = TaskKey(ESCROW, 3, LICENSE, number)
+        await world.start(Task(key, ("x",), {}, Path("/nowhere"), limits=None))  # type: ignore[arg-type]
+    world.events.clear()
+    job = launch(record)
+    await reaches(job.serving, State.RUNNING)
+    await until(lambda: len(world.running) == 1, "the end of the other one")
+    assert world.running.keys() == {job.serving.key.name}
+    assert job.serving.number == serving
+
+
+# --- Rolling: at the word of a keeper -------------------------------------------------------------
+
+ROLLING = {"rollout": {"policy": "rolling", "drain_ms": 0, "deadline_ms": 5_000}}
+
+
+async def test_under_rolling_a_ready_revision_waits_for_its_word(job: Job, world: World):
+    await job.revise(revision(1, **ROLLING))
+    await until(lambda: job.wanted.is_ready, "the build")
+    await asyncio.sleep(0.1)
+    assert world.events == ["start 0"]
+    job.take()
+    await until(lambda: job.wanted.well, "the change")
+    await asyncio.sleep(0.1)
+    assert len(job.pods) == 2  # kept until it is settled
+    await job.settle()
+    assert [one.number for one in job.record.revisions] == [1]
+    assert world.events == ["start 0", "stop 0", "start 1", "discard 0"]
+
+
+async def test_a_revision_that_is_abandoned_gives_way_to_the_one_before(job: Job, world: World):
+    await job.revise(revision(1, **ROLLING))
+    job.take()
+    await until(lambda: job.wanted.well, "the change")
+    await job.abandon("the canary failed")
+    await reaches(job.serving, State.RUNNING)
+    assert (job.serving.number, job.record.wanted.failed) == (0, "the canary failed")
+    await job.settle()  # a late word changes nothing
+    assert len(job.pods) == 2
+
+
+async def test_a_revision_may_be_abandoned_before_it_took_over(job: Job, world: World):
+    await job.revise(revision(1, **ROLLING))
+    await job.abandon("the canary failed")
+    job.take()
+    await asyncio.sleep(0.1)
+    assert (job.serving.number, world.events) == (0, ["start 0"])
+
+
+async def test_a_replica_drains_before_it_ends(job: Job, world: World):
+    await job.revise(revision(1, rollout={"policy": "rolling", "drain_ms": 300}))
+    job.take()
+    await until(lambda: job.pods[0].draining, "the draining")
+    assert job.pods[0].well
+    assert world.events == ["start 0"]
+    await until(lambda: job.wanted.well, "the change")
+
+
+async def test_a_node_without_an_older_revision_waits_for_nobody(
+    launch: Callable[..., Job], world: World
+):
+    job = launch(record_of(revision(1, **ROLLING), serving=1))
+    await reaches(job.wanted, State.RUNNING)
