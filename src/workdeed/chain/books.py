@@ -213,6 +213,14 @@ class AttestationState:
 
 
 @dataclass(frozen=True, slots=True)
+class GrantState:
+    """What a payer lets a delegate do: bits of `desk.SCOPES`, until a time in Unix seconds."""
+
+    scopes: int
+    expires_at: int
+
+
+@dataclass(frozen=True, slots=True)
 class Seat:
     """A seat of the committee."""
 
@@ -291,6 +299,7 @@ class _Tables:
     standings: dict[int, StandingState] = field(default_factory=dict)
     attestations: dict[str, AttestationState] = field(default_factory=dict)
     issuers: dict[str, bool] = field(default_factory=dict)
+    grants: dict[tuple[str, str], GrantState] = field(default_factory=dict)
     seats: dict[int, Seat] = field(default_factory=dict)
     reports: dict[int, ReportState] = field(default_factory=dict)
     classes: dict[int, PriceClass] = field(default_factory=dict)
@@ -382,6 +391,11 @@ class Books:
     def issuers(self) -> Mapping[str, bool]:
         """Whether each account that ever was an issuer is one."""
         return MappingProxyType(self._tables.issuers)
+
+    @property
+    def grants(self) -> Mapping[tuple[str, str], GrantState]:
+        """What payers granted and did not take back, by payer and delegate."""
+        return MappingProxyType(self._tables.grants)
 
     @property
     def reports(self) -> Mapping[int, ReportState]:
@@ -528,6 +542,18 @@ class Books:
             return False
         level = self._tables.owner_level
         return level == 0 or self.attested_level(item.owner, timestamp) >= level
+
+    def may_act(self, account: str, job_id: int, scope: int, timestamp: int) -> bool:
+        """Tell whether an account may do at a time what `scope` stands for with a job.
+
+        Its payer may, and whoever holds a grant of it; nobody where there is no such job.
+        """
+        job = self._tables.jobs.get(job_id)
+        if job is None:
+            return False
+        grant = self._tables.grants.get((job.payer, account))
+        granted = grant is not None and timestamp < grant.expires_at and grant.scopes & scope
+        return account == job.payer or bool(granted)
 
     def _standing(self, subject: int, timestamp: int) -> int:
         state = self._tables.standings.get(subject)
@@ -744,6 +770,13 @@ def _close(
     )
 
 
+def _on_granted(tables: _Tables, event: desk.Granted, _: LoggedEvent) -> None:
+    key = event.payer, event.delegate
+    tables.grants.pop(key, None)
+    if event.scopes:
+        tables.grants[key] = GrantState(scopes=event.scopes, expires_at=event.expires_at)
+
+
 def _on_license_issued(tables: _Tables, event: licenses.LicenseIssued, _: LoggedEvent) -> None:
     tables.licenses[event.license_id] = LicenseState(
         license_id=event.license_id, kind=event.kind, owner=event.owner
@@ -870,7 +903,7 @@ _REDUCERS: Final[Mapping[type[Event], _Reducer]] = {
     desk.ResultAttested: _on_result_attested,
     desk.CloseRequested: _on_close_requested,
     desk.JobClosedUnattested: _on_job_closed_unattested,
-    desk.Granted: _ignore,
+    desk.Granted: _on_granted,
     desk.Spent: _ignore,
     desk.EscrowBound: _ignore,
     licenses.LicenseIssued: _on_license_issued,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from workdeed.chain.keys import Signer
 from workdeed.oracle.endpoints import EndpointClient
 from workdeed.oracle.evidence import EvidenceLog
+from workdeed.oracle.holds import Holds
 from workdeed.oracle.journal import SigningJournal, journal_path
 from workdeed.oracle.member import Member
 from workdeed.oracle.meter import Meter
@@ -145,5 +146,13 @@ def _parts(
         specs=specs,
         control=control,
         meter=meter,
+        holds=Holds(
+            client,
+            setup.domain,
+            chain.windows,
+            lambda: chain.books,
+            chain.now,
+            seconds=setup.probes.timeout,
+        ),
     )
     return Parts(chain, member, store, prober, evidence, peers, meter)

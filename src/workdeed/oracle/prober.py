@@ -19,6 +19,7 @@ from workdeed.intent import MAIN, HttpCheck, Spec
 from workdeed.oracle.endpoints import EndpointClient, Origin
 from workdeed.oracle.errors import EndpointError
 from workdeed.oracle.evidence import EvidenceLog
+from workdeed.oracle.holds import Holds
 from workdeed.oracle.judge import Judge
 from workdeed.oracle.ledger import JobKey
 from workdeed.oracle.meter import Meter
@@ -92,6 +93,7 @@ class Prober:
         control: asked when no node answers; its no makes the window unknown.
         chance: time and chance.
         meter: told of probes and what they say.
+        holds: tells which workloads their payer stopped; without it these count as any other.
 
     """
 
@@ -108,6 +110,7 @@ class Prober:
         control: Control | None = None,
         chance: Chance | None = None,
         meter: Meter | None = None,
+        holds: Holds | None = None,
     ) -> None:
         self._client = client
         self._domain = domain
@@ -119,6 +122,7 @@ class Prober:
         self._control = control
         self._chance = chance or Chance()
         self._meter = meter or Meter()
+        self._holds = holds
         self._schedule = Schedule(settings.interval, self._chance.random)
         self._tallies = Tallies()
         self._judge = Judge(settings.grace_windows, patience_of(specs, windows.window))
@@ -137,7 +141,10 @@ class Prober:
         """Probe these nodes from now on, and count for `window`."""
         self._watch = Watch(window, block_hash, tuple(targets))
         self._schedule.keep((one.license_id for one in targets), self._chance.monotonic())
-        self._judge.forget(job.pair for one in targets for job in one.jobs)
+        pairs = [job.pair for one in targets for job in one.jobs]
+        self._judge.forget(pairs)
+        if self._holds is not None:
+            self._holds.forget(pairs)
         self._meter.watching([one.license_id for one in targets])
 
     def mark_unknown(self, window: int, reason: str) -> None:
@@ -266,10 +273,23 @@ class Prober:
         ]
         if heard is not None:
             served = await self._answering(heard, served)
+        found_so = list(zip(jobs, workloads, served, strict=True))
+        idle = [(job, own) for job, own, one in found_so if one is None and own]
+        held = await self._held(heard, idle) if heard is not None else set()
         return [
-            self._judge.verdict(window, job, own, one)
-            for job, own, one in zip(jobs, workloads, served, strict=True)
+            "ok" if job.pair in held else self._judge.verdict(window, job, own, one)
+            for job, own, one in found_so
         ]
+
+    async def _held(
+        self, heard: Heard, idle: Sequence[tuple[JobTarget, Sequence[Workload]]]
+    ) -> set[Pair]:
+        """Return those of these pairs that their payer stopped."""
+        holds = self._holds
+        if holds is None:
+            return set()
+        answers = await asyncio.gather(*(holds.held(heard.origin, *one) for one in idle))
+        return {job.pair for (job, _), held in zip(idle, answers, strict=True) if held}
 
     async def _answering(
         self, heard: Heard, served: Iterable[Workload | None]
