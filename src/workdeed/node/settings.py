@@ -267,8 +267,18 @@ class NodeSettings(BaseSettings):
 
     def runner_options(self) -> RunnerOptions:
         """Return what runners need of this."""
+        variables = (self.key.passphrase_env, self.key.private_key_env)
+        private = (
+            self.state_dir,
+            self.key.keystore,
+            self.key.private_key_file,
+            self.git.ssh_key,
+            *(os.environ.get(f"{name}_FILE") for name in variables if name is not None),
+        )
         return RunnerOptions(
-            allow_private_endpoints=self.allow_private_endpoints, **self.git.model_dump()
+            allow_private_endpoints=self.allow_private_endpoints,
+            private=tuple(Path(path) for path in private if path is not None),
+            **self.git.model_dump(),
         )
 
 

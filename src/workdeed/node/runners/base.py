@@ -7,7 +7,7 @@ the entry point is a callable that takes a `RunnerContext` and returns a `Runner
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final, Literal, Protocol, runtime_checkable
 
 from workdeed.intent import Resources, Service
 from workdeed.node.drivers.base import Driver, TaskKey
@@ -26,6 +26,7 @@ class RunnerOptions:
         fetch_seconds, build_seconds: time for a fetch, and for each build command.
         keep_builds: how many finished builds are kept for later.
         ssh_key, ssh_known_hosts: identity for ssh sources; without it they are refused.
+        private: files and folders of the agent that no workload may see: its state and keys.
 
     """
 
@@ -35,6 +36,7 @@ class RunnerOptions:
     keep_builds: int = 4
     ssh_key: Path | None = None
     ssh_known_hosts: Path | None = None
+    private: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +145,30 @@ class Runner(Protocol):
 
     async def close(self) -> None:
         """Give back connections and the like; workloads run on."""
+
+
+@runtime_checkable
+class Controllable(Protocol):
+    """A runner that also passes on what is asked of a service while it runs."""
+
+    async def control(
+        self, key: TaskKey, action: Literal["command", "configure"], argument: str
+    ) -> bytes:
+        """Do what a `NodeRequest` with this action asks of the service `key`.
+
+        Args:
+            key: of the task that serves.
+            action: the request's action.
+            argument: the request's argument: canonical JSON.
+
+        Returns:
+            JSON of at most `workdeed.protocol.noderequest.MAX_ARGUMENT` bytes.
+
+        Raises:
+            RequestRefusedError: if the argument is malformed or the service does not take it.
+            RunnerError: if the service does not run or does not answer.
+
+        """
 
 
 RunnerFactory = Callable[[RunnerContext], Runner]
