@@ -18,7 +18,7 @@ from workdeed.chain.bindings import (
     tariff,
 )
 from workdeed.chain.bindings.codec import Event, LoggedEvent
-from workdeed.chain.books import _REDUCERS, Books, BooksError, ReportState, Revision
+from workdeed.chain.books import _REDUCERS, Books, BooksError, GrantState, ReportState, Revision
 from workdeed.protocol.figures import UNIT, Pair
 from workdeed.protocol.hashing import keccak
 
@@ -392,6 +392,23 @@ def test_every_event_of_the_contracts_is_known_and_no_other() -> None:
         Books(ESCROW).apply(unknown)
 
 
+def test_a_grant_lets_a_delegate_do_what_it_says_until_its_end() -> None:
+    granted = desk.Granted(PAYER, OWNER, desk.REVISE | desk.OPEN, 100, NOW + 5)
+    state = books(OPENED, granted, desk.Spent(PAYER, OWNER, 10, 90))
+    assert state.grants == {(PAYER, OWNER): GrantState(desk.REVISE | desk.OPEN, NOW + 5)}
+    assert state.may_act(OWNER, 1, desk.REVISE, NOW + 4)
+    assert not state.may_act(OWNER, 1, desk.REVISE, NOW + 5)
+    assert not state.may_act(OWNER, 1, desk.CANCEL, NOW)
+    assert not state.may_act(NODE, 1, desk.REVISE, NOW)
+    assert not state.may_act(OWNER, 2, desk.REVISE, NOW)
+    assert not state.may_act(PAYER, 2, desk.REVISE, NOW)
+    assert state.may_act(PAYER, 1, desk.CANCEL, NOW + 5)
+    replaced = books(OPENED, granted, desk.Granted(PAYER, OWNER, desk.CANCEL, 0, NOW + 9))
+    assert not replaced.may_act(OWNER, 1, desk.REVISE, NOW)
+    assert replaced.may_act(OWNER, 1, desk.CANCEL, NOW + 8)
+    assert books(granted, desk.Granted(PAYER, OWNER, 0, 0, 0)) == Books(ESCROW)
+
+
 def test_events_that_change_nothing_change_nothing() -> None:
     quiet = (
         ownership.OwnershipTransferred(OWNER, PAYER),
@@ -408,7 +425,6 @@ def test_events_that_change_nothing_change_nothing() -> None:
         licenses.SlashSplitSet(4_000, 3_000),
         tariff.EscrowBound(ESCROW),
         desk.EscrowBound(ESCROW),
-        desk.Granted(PAYER, OWNER, 31, 100, NOW),
         desk.Spent(PAYER, OWNER, 10, 90),
         committee.EquivocationSlashed(GUARDIAN, 5, 3, 0, 1, SPEC, 10),
         committee.RewardsBooked(10),

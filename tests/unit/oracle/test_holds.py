@@ -20,7 +20,7 @@ from workdeed.oracle.prober import Chance, Prober
 from workdeed.oracle.settings import ProbeSettings
 from workdeed.oracle.targets import Target, targets_of
 from workdeed.protocol.eip712 import COMMITTEE_DOMAIN, Domain
-from workdeed.protocol.figures import UNIT
+from workdeed.protocol.figures import UNIT, UNKNOWN
 from workdeed.protocol.hashing import keccak
 from workdeed.protocol.messages import Workload, sign
 from workdeed.protocol.noderequest import NodeRequest
@@ -195,7 +195,8 @@ async def test_a_newer_revision_cannot_be_sat_out(bench: Bench) -> None:
     bench.sim.to_window(2)
     bench.sim.log(desk.JobRevised(1, 1, 2, SECOND))
     bench.node.workloads = (stopped(), stopped(revision=1, spec_hash=SECOND))
-    assert await bench.figure(window=W + 4) == 0
+    # Not known how long its rollout may take, as its spec is not held here; but not served.
+    assert await bench.figure() == UNKNOWN
 
 
 async def test_a_hold_of_an_earlier_term_cannot_be_sat_out(bench: Bench) -> None:
