@@ -26,6 +26,7 @@ from workdeed.node.errors import (
     SecretsError,
 )
 from workdeed.node.health import HealthProbe
+from workdeed.node.holds import Holds
 from workdeed.node.identity import NodeIdentity
 from workdeed.node.jobs import Job, JobTools
 from workdeed.node.lifecycle import State
@@ -81,6 +82,7 @@ class Parts:
     proofs: ProofKeeper
     volumes: Volumes
     safe: Safe
+    holds: Holds
 
 
 class Agent:
@@ -272,6 +274,7 @@ class Agent:
             self._parts.store.save(job.record)
             await job.end(reason)
             await self._parts.volumes.discard_job(job.wanted.key)
+            self._parts.holds.forget(job_id)
             del self._jobs[job_id]
             self._payers.pop(job_id, None)
             self._retired[job_id] = job.record
@@ -309,7 +312,7 @@ class Agent:
         try:
             spec = parse_spec(dispatch.spec)
             for service in spec.services.values():
-                self._runner(service.runner).check(service)
+                self.runner(service.runner).check(service)
         except (SpecError, RunnerError) as error:
             raise DispatchRefusedError(f"spec: {error}", "spec") from error
         return spec
@@ -366,7 +369,7 @@ class Agent:
         def tools(runner: str) -> Tools:
             return Tools(
                 parts.drivers,
-                self._runner(runner),
+                self.runner(runner),
                 parts.health,
                 parts.volumes,
                 options.workload_host,
@@ -396,10 +399,11 @@ class Agent:
         )
         for revision in record.revisions:
             for runner in parse_spec(revision.spec).runners:
-                self._runner(runner)
+                self.runner(runner)
         return job
 
-    def _runner(self, name: str) -> Runner:
+    def runner(self, name: str) -> Runner:
+        """Return the runner `name`; raises `RunnerError` if this node has none."""
         runner = self._parts.runners.get(name)
         if runner is None:
             has = ", ".join(sorted(self._parts.runners))

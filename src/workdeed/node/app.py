@@ -7,6 +7,7 @@ from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 
 from workdeed.node.agent import Agent
+from workdeed.node.controls import Controls
 from workdeed.node.errors import DispatchRefusedError, NodeError, RequestRefusedError
 from workdeed.node.jobs import Job
 from workdeed.node.pod import Pod
@@ -25,6 +26,7 @@ from workdeed.protocol.messages import (
     Workload,
     WorkloadStatus,
 )
+from workdeed.protocol.noderequest import READING, NodeRequest
 
 _JSON = "application/json"
 _NUMBER = re.compile(r"[1-9][0-9]{0,15}")
@@ -39,11 +41,14 @@ class _RequestError(NodeError):
         self.field = field
 
 
-def create_app(agent: Agent, profile: NodeProfile, draining: NodeProfile) -> FastAPI:
+def create_app(
+    agent: Agent, controls: Controls, profile: NodeProfile, draining: NodeProfile
+) -> FastAPI:
     """Return the application that speaks for `agent`; all bodies and errors are JSON.
 
     Args:
         agent: who runs what the chain wants.
+        controls: does what signed requests ask for.
         profile: what the node offers.
         draining: the profile with which it takes no new work. Which of both counts, says the chain.
 
@@ -51,6 +56,7 @@ def create_app(agent: Agent, profile: NodeProfile, draining: NodeProfile) -> Fas
     app = FastAPI(title="Workdeed node", openapi_url=None, docs_url=None, redoc_url=None)
     _add_errors(app)
     _add_profiles(app, profile, draining)
+    _add_requests(app, controls)
 
     @app.get("/healthz")
     async def healthz() -> Response:
@@ -84,6 +90,22 @@ def create_app(agent: Agent, profile: NodeProfile, draining: NodeProfile) -> Fas
         return _body(kept)
 
     return app
+
+
+def _add_requests(app: FastAPI, controls: Controls) -> None:
+    """Take what payers, delegates and keepers ask for, and show the payers' word to oracles."""
+
+    @app.post("/requests")
+    async def requests(request: Request) -> Response:
+        asked = NodeRequest.parse(await _read(request, NodeRequest.MAX_BYTES))
+        reply = await controls.do(asked)
+        return _body(reply, 200 if asked.action in READING else 202)
+
+    @app.get("/jobs/{job_id}/hold")
+    async def hold(job_id: str) -> Response:
+        if not _NUMBER.fullmatch(job_id):
+            raise _RequestError(400, "job_id: it is no number from 1 on; correct it", "job_id")
+        return _body(controls.hold(int(job_id)))
 
 
 def _add_profiles(app: FastAPI, profile: NodeProfile, draining: NodeProfile) -> None:

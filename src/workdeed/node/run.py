@@ -13,16 +13,19 @@ from workdeed.chain.rpc import RpcClient
 from workdeed.node.agent import Agent, AgentOptions, Parts
 from workdeed.node.app import create_app
 from workdeed.node.chain_view import ChainView
+from workdeed.node.controls import Controls
 from workdeed.node.drivers.base import GROUP as DRIVERS
 from workdeed.node.drivers.base import Driver, DriverContext
 from workdeed.node.errors import NodeError, SettingsError
 from workdeed.node.files import StateLock, private_directory
 from workdeed.node.health import PortHealthProbe
+from workdeed.node.holds import Holds
 from workdeed.node.identity import NodeIdentity, instance_id
 from workdeed.node.plugins import installed, load
 from workdeed.node.ports import PortAllocator
 from workdeed.node.proofs import ProofKeeper
 from workdeed.node.records import JobStore
+from workdeed.node.requests import Requests
 from workdeed.node.runners.base import Runner, RunnerContext, load_runners
 from workdeed.node.secrets import Safe
 from workdeed.node.server import HttpServer
@@ -54,6 +57,10 @@ class Node:
         try:
             self._parts = _parts(settings, self._state)
             self.agent = Agent(_options(settings), self._parts)
+            escrow = settings.addresses().escrow
+            memory = self._state / "requests" / "last.json"
+            requests = Requests(self._parts.identity, escrow, self._parts.chain, memory)
+            self._controls = Controls(self.agent, requests, self._parts.holds)
             self._server = HttpServer(settings.host, settings.port)
         except BaseException:
             self._lock.release()
@@ -81,7 +88,7 @@ class Node:
         profile = _profile(settings, self._parts, offered, _resources(settings))
         draining = _profile(settings, self._parts, offered, NOTHING)
         await self.agent.start()
-        self._server.begin(create_app(self.agent, profile, draining))
+        self._server.begin(create_app(self.agent, self._controls, profile, draining))
         _log.info("node: up", node=self.address, port=self.port, instance=str(self._state))
 
     async def close(self) -> None:
@@ -204,6 +211,7 @@ def _parts(settings: NodeSettings, state: Path) -> Parts:
         proofs=ProofKeeper(state / "proofs", settings.license_id, settings.oracle_urls),
         volumes=Volumes(state / "volumes"),
         safe=Safe(identity, contracts.escrow),
+        holds=Holds(state / "holds"),
     )
 
 

@@ -186,6 +186,21 @@ class Workload:
         """Its task and who runs it, None while there is none."""
         return self._running
 
+    async def recorded(self) -> tuple[Driver, Handle] | None:
+        """Return its task where it runs, or else the one that ended last, None without any.
+
+        Raises:
+            DriverError: if that can't be known now.
+
+        """
+        if self._running is not None:
+            return self._running
+        for driver in self._tools.drivers.values():
+            handle = await driver.recover(self.key)
+            if handle is not None:
+                return driver, handle
+        return None
+
     def begin(self) -> None:
         """Start to keep it running."""
         if self._task is None:

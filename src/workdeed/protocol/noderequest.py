@@ -96,6 +96,15 @@ class LogReply(Message):
     cursor: Annotated[str, Field(strict=True, max_length=MAX_CURSOR)]
 
 
+class PluginReply(Message):
+    """What a plugin answers to `command` or `configure`: JSON of its own making."""
+
+    schema_: Literal["workdeed/plugin-reply@1"] = Field(
+        default="workdeed/plugin-reply@1", alias="schema"
+    )
+    data: Annotated[Base64, Field(max_length=MAX_ARGUMENT)]
+
+
 class ServicePort(Body):
     """A port of a service, by the name that its spec gives it."""
 
