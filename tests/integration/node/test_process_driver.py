@@ -13,6 +13,7 @@ import pytest
 from node_support import alive, eventually, marked
 
 from workdeed.node.drivers.base import Limits, Phase, Task, TaskKey
+from workdeed.node.drivers.cgroups import Use
 from workdeed.node.drivers.process import ProcessDriver
 from workdeed.node.drivers.process_identity import ProcessIdentity, boot_id
 from workdeed.node.errors import DriverError, SandboxMissingError
@@ -178,11 +179,16 @@ async def test_a_command_that_does_not_exist_says_so(
     assert "/no/such/command" in told
 
 
-async def test_memory_is_limited(driver: ProcessDriver, app: Path):
+async def test_without_control_groups_the_memory_of_a_process_is_limited(
+    driver: ProcessDriver, app: Path, tmp_path: Path, owner: str
+):
+    lesser = ProcessDriver(
+        tmp_path / "state" / "tasks", owner, allow_unsandboxed=True, cgroup=Use.OFF
+    )
     script = "exec python3 -c 'x = bytearray(400_000_000); print(len(x))'"
-    inspection = await driver.wait(await driver.start(task(app, script, memory_mb=100)), 60)
+    inspection = await lesser.wait(await lesser.start(task(app, script, memory_mb=100)), 60)
     assert inspection.code == 1
-    assert "MemoryError" in await output(driver)
+    assert "MemoryError" in await output(lesser)
 
 
 async def test_a_file_is_limited(driver: ProcessDriver, app: Path):

@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,9 @@ from workdeed.node.drivers.base import (
     Task,
     TaskKey,
 )
+from workdeed.node.drivers.cgroups import CONTROLLERS, ControlGroups, Use
 from workdeed.node.drivers.process_identity import ProcessIdentity
+from workdeed.node.drivers.process_limits import cores, described, resource_limits, unheld
 from workdeed.node.drivers.sandbox import HOME, TEMPORARY, Layout, Sandbox
 from workdeed.node.errors import DriverError, SandboxMissingError, StateError
 from workdeed.node.files import (
@@ -49,7 +52,6 @@ DEFAULT_LOG_BYTES = 2 * 1024 * 1024
 
 _KILL_SECONDS = 10.0
 _LOOK_AGAIN_SECONDS = 0.02
-_MB = 1_000_000
 
 
 class ProcessDriver:
@@ -64,6 +66,7 @@ class ProcessDriver:
         path: str = DEFAULT_PATH,
         read_only: tuple[Path, ...] = (),
         log_bytes: int = DEFAULT_LOG_BYTES,
+        cgroup: Use = Use.AUTO,
     ) -> None:
         """Keep tasks in `directory`.
 
@@ -74,6 +77,7 @@ class ProcessDriver:
             path: PATH of tasks.
             read_only: further folders of the host that tasks may read, at the same place.
             log_bytes: size of a task's log.
+            cgroup: whether tasks are bounded by control groups.
 
         """
         self._directory = private_directory(directory)
@@ -82,9 +86,12 @@ class ProcessDriver:
         self._path = path
         self._read_only = read_only
         self._log_bytes = log_bytes
+        self._use = cgroup
         self._locks: dict[str, asyncio.Lock] = {}
         self._children: dict[int, subprocess.Popen[bytes]] = {}
         self._found: Sandbox | str | None = None
+        self._found_groups: ControlGroups | None = None
+        self._finding = asyncio.Lock()
 
     @property
     def name(self) -> str:
@@ -97,31 +104,42 @@ class ProcessDriver:
         return False
 
     async def fingerprint(self) -> Fingerprint:
-        """Tell whether tasks can run, and whether in a sandbox; see `Driver`."""
+        """Tell whether tasks can run, in a sandbox or not, and what bounds them; see `Driver`."""
         if not sys.platform.startswith("linux"):
             return Fingerprint("process", False, False, "the process driver needs Linux")
-        sandbox = await self._sandbox()
+        sandbox, groups = await self._sandbox(), await self._groups()
+        locked_in = isinstance(sandbox, Sandbox)
+        attributes = described(groups, sandboxed=locked_in)
         if isinstance(sandbox, Sandbox):
-            version = ".".join(str(part) for part in sandbox.version)
-            return Fingerprint("process", True, True, attributes={"bubblewrap": version})
-        return Fingerprint("process", self._allow_unsandboxed, False, sandbox)
+            attributes["bubblewrap"] = ".".join(str(part) for part in sandbox.version)
+        unbounded = self._unbounded(groups)
+        usable = (locked_in or self._allow_unsandboxed) and not unbounded
+        reasons = [] if isinstance(sandbox, Sandbox) else [sandbox]
+        reason = "; ".join([*reasons, *([unbounded] if unbounded else [])])
+        return Fingerprint("process", usable, locked_in, reason, attributes)
 
     async def start(self, task: Task) -> Handle:
         """Start `task` unless it runs already; see `Driver`.
 
         Raises:
             SandboxMissingError: without bubblewrap, unless `allow_unsandboxed` is set.
-            DriverError: if it can't be started.
+            DriverError: if it can't be started, or can't be bounded and has to be.
 
         """
-        sandbox = await self._sandbox()
+        return await self._start_in(task, None)
+
+    async def _start_in(self, task: Task, host: TaskKey | None) -> Handle:
+        """Start `task` in a control group of its own, or in that of the task `host`."""
+        sandbox, groups = await self._sandbox(), await self._groups()
         if task.image:
             raise DriverError("image: the process driver runs none; install a container engine")
         if isinstance(sandbox, str) and not self._allow_unsandboxed:
             raise SandboxMissingError(
                 f"allow_unsandboxed: {sandbox}, and nothing is run without it; install bubblewrap"
             )
-        launching = self._start(task, sandbox if isinstance(sandbox, Sandbox) else None)
+        if unbounded := self._unbounded(groups):
+            raise DriverError(unbounded)
+        launching = self._start(task, sandbox if isinstance(sandbox, Sandbox) else None, host)
         # A caller that gives up must not free the lock while the launch goes on in its thread.
         return await asyncio.shield(asyncio.ensure_future(launching))
 
@@ -134,7 +152,11 @@ class ProcessDriver:
             return handle
 
     async def sweep(self) -> tuple[TaskKey, ...]:
-        """End this agent's processes that no record owns; see `Driver`."""
+        """End this agent's processes that no record owns; see `Driver`.
+
+        Tasks that run on get their bounds anew; see `ControlGroups.apply`.
+        """
+        groups = await self._groups()
         keys = []
         living = set()
         for folder in sorted(self._directory.iterdir()):
@@ -145,8 +167,11 @@ class ProcessDriver:
             keys.append(key)
             if ProcessIdentity.parse(handle.reference).alive():
                 living.add(key.name)
-        for name in {name for _, name in self._marked()} - living:
+                if limits := self._recorded_limits(key):
+                    await asyncio.to_thread(groups.apply, key.name, limits)
+        for name in ({name for _, name in self._marked()} | groups.names()) - living:
             await self._end_strays(name)
+        groups.tidy()
         return tuple(keys)
 
     async def inspect(self, handle: Handle) -> Inspection:
@@ -160,7 +185,8 @@ class ProcessDriver:
         if current is None or current.reference != handle.reference:
             return Inspection(Phase.LOST)
         if isinstance(ended, dict):
-            return Inspection(Phase.EXITED, int(ended["code"]), str(ended["error"]))
+            killed = bool(ended.get("out_of_memory"))
+            return Inspection(Phase.EXITED, int(ended["code"]), str(ended["error"]), killed)
         return Inspection(Phase.RUNNING if alive else Phase.LOST)
 
     async def wait(self, handle: Handle, seconds: float) -> Inspection:
@@ -179,11 +205,13 @@ class ProcessDriver:
         return await asyncio.to_thread(_read_after, self._log_files(handle.key), cursor, max_bytes)
 
     async def execute(self, handle: Handle, task: Task, seconds: float) -> Inspection:
-        """Run another command over the task's files, in a sandbox of its own; see `Driver`."""
-        del handle  # the network is the host's, and the files are in the task
+        """Run another command over the task's files, in a sandbox of its own; see `Driver`.
+
+        It shares the control group of the task: both together are held to what the task may take.
+        """
         await self.destroy(task.key)
         try:
-            return await self.wait(await self.start(task), seconds)
+            return await self.wait(await self._start_in(task, handle.key), seconds)
         finally:
             await self.destroy(task.key)
 
@@ -197,7 +225,9 @@ class ProcessDriver:
         return await asyncio.to_thread(tree_bytes, self._folder(handle.key))
 
     async def close(self) -> None:
-        """Do nothing: there are no connections; see `Driver`."""
+        """Remove the folder of control groups if no task is left; see `Driver`."""
+        if self._found_groups is not None:
+            await asyncio.to_thread(self._found_groups.tidy)
 
     async def stats(self, handle: Handle) -> Stats:
         """Return what the task's processes use; see `Driver`."""
@@ -212,7 +242,9 @@ class ProcessDriver:
                 seconds += times.user + times.system
                 memory += process.memory_info().rss
                 count += 1
-        return Stats(seconds, memory, count)
+        # Pages that processes share are counted once by the group, and once for each above.
+        used = (await self._groups()).memory_bytes(handle.key.name)
+        return Stats(seconds, memory if used is None else used, count)
 
     async def stop(self, handle: Handle, grace: float) -> Inspection:
         """End the task, gently for `grace` seconds; see `Driver`.
@@ -229,6 +261,7 @@ class ProcessDriver:
                     return await self._ended(handle)
             identity.signal(signal.SIGUSR1)
             if not await identity.wait_gone(_KILL_SECONDS):
+                (await self._groups()).kill(handle.key.name)
                 self._kill_tree(identity)
                 if not await identity.wait_gone(_KILL_SECONDS):
                     raise DriverError(
@@ -247,14 +280,17 @@ class ProcessDriver:
                 await self._end_leftovers(key)
                 await asyncio.to_thread(remove_tree, folder)
                 sync_directory(self._directory)
+        (await self._groups()).tidy()
 
-    async def _start(self, task: Task, sandbox: Sandbox | None) -> Handle:
+    async def _start(self, task: Task, sandbox: Sandbox | None, host: TaskKey | None) -> Handle:
         async with self._lock(task.key):
             handle = self._recorded(task.key)
             if handle is not None and ProcessIdentity.parse(handle.reference).alive():
                 return handle
             await self._end_leftovers(task.key)
-            return await asyncio.to_thread(self._launch, task.key, self._order(task, sandbox))
+            groups = await self._groups()
+            order = self._order(task, sandbox, groups)
+            return await asyncio.to_thread(self._launch, task, order, groups, host)
 
     async def _ended(self, handle: Handle) -> Inspection:
         await self._end_leftovers(handle.key)
@@ -264,6 +300,23 @@ class ProcessDriver:
         if self._found is None:
             self._found = await Sandbox.find(self._directory.parent / "accounts")
         return self._found
+
+    async def _groups(self) -> ControlGroups:
+        async with self._finding:
+            if self._found_groups is None:
+                if self._use is Use.OFF:
+                    off = dict.fromkeys(CONTROLLERS, "sandbox.cgroup is off")
+                    self._found_groups = ControlGroups((), self._owner, off)
+                else:
+                    self._found_groups = await asyncio.to_thread(ControlGroups.find, self._owner)
+            return self._found_groups
+
+    def _unbounded(self, groups: ControlGroups) -> str:
+        """Return why nothing may be started for want of control groups, "" if it may."""
+        missing = unheld(groups)
+        if self._use is not Use.REQUIRED or not missing:
+            return ""
+        return f"sandbox.cgroup: required and not all there ({missing}); see docs/node.md"
 
     def _lock(self, key: TaskKey) -> asyncio.Lock:
         return self._locks.setdefault(key.name, asyncio.Lock())
@@ -276,19 +329,28 @@ class ProcessDriver:
         log = self._folder(key) / "output.log"
         return log.with_name("output.log.1"), log
 
-    def _recorded(self, key: TaskKey) -> Handle | None:
+    def _record_of(self, key: TaskKey) -> dict[str, Any] | None:
         try:
             record = read_json(self._folder(key) / "record.json")
         except StateError:
             # Damaged by a failing disk: nothing can be adopted, so what carries the marker is
             # ended.
             return None
-        if not isinstance(record, dict):
+        return record if isinstance(record, dict) else None
+
+    def _recorded(self, key: TaskKey) -> Handle | None:
+        record = self._record_of(key)
+        if record is None:
             return None
         identity = ProcessIdentity.parse(str(record["process"]))
         return Handle(key, identity.pid, str(identity))
 
-    def _order(self, task: Task, sandbox: Sandbox | None) -> dict[str, Any]:
+    def _recorded_limits(self, key: TaskKey) -> Limits | None:
+        """Return the limits of a task, None if it was started by an agent without groups."""
+        limits = (self._record_of(key) or {}).get("limits")
+        return Limits(**limits) if limits else None
+
+    def _order(self, task: Task, sandbox: Sandbox | None, groups: ControlGroups) -> dict[str, Any]:
         folder = private_directory(self._folder(task.key))
         home, temporary, shared = (
             private_directory(folder / name) for name in ("home", "tmp", "shm")
@@ -298,7 +360,8 @@ class ProcessDriver:
             "log": str(folder / "output.log"),
             "log_bytes": self._log_bytes,
             "exit": str(folder / "exit.json"),
-            "limits": _resource_limits(task.limits),
+            "limits": resource_limits(task.limits, groups),
+            "cores": cores(task.key.name, task.limits, groups),
         }
         if sandbox is None:
             places = {"HOME": str(home), "TMPDIR": str(temporary), "LANG": "C.UTF-8"}
@@ -312,9 +375,14 @@ class ProcessDriver:
         order["sandbox"] = sandbox.arguments(layout, {**places, **task.env}, task.subdirectory)
         return order | {"cwd": "/", "env": marker}
 
-    def _launch(self, key: TaskKey, order: dict[str, Any]) -> Handle:
-        folder = self._folder(key)
+    def _launch(
+        self, task: Task, order: dict[str, Any], groups: ControlGroups, host: TaskKey | None
+    ) -> Handle:
+        key, folder = task.key, self._folder(task.key)
         (folder / "exit.json").unlink(missing_ok=True)
+        shared = groups.folders(host.name) if host is not None else []
+        order["group"] = shared or groups.make(key.name, task.limits)
+        order["owns_group"] = not shared
         process = subprocess.Popen(
             [sys.executable, "-I", "-S", "-B", shim.__file__],
             stdin=subprocess.PIPE,
@@ -329,7 +397,7 @@ class ProcessDriver:
             raise DriverError("stdin: the supervisor has none; start the task again")
         try:
             identity = ProcessIdentity.of(process.pid)
-            self._record(folder, identity)
+            self._record(folder, identity, task.limits)
             order_pipe.write(json.dumps(order).encode())
         finally:
             # Closing without the whole order ends the supervisor before anything has run.
@@ -338,8 +406,9 @@ class ProcessDriver:
             self._children[process.pid] = process
         return Handle(key, identity.pid, str(identity))
 
-    def _record(self, folder: Path, identity: ProcessIdentity) -> None:
-        write_json(folder / "record.json", {"process": str(identity)})
+    def _record(self, folder: Path, identity: ProcessIdentity, limits: Limits) -> None:
+        record = {"process": str(identity), "limits": asdict(limits)}
+        write_json(folder / "record.json", record)
         sync_directory(folder.parent)
 
     def _reap(self, pid: int) -> None:
@@ -369,21 +438,24 @@ class ProcessDriver:
     async def _end_leftovers(self, key: TaskKey) -> None:
         """Kill what a task left whose supervisor is gone without having written how it ended.
 
-        A supervisor that wrote it has ended everything before.
+        A supervisor that wrote it has ended everything before. It must be gone when this is called.
         """
         folder = self._folder(key)
         if folder.exists() and not (folder / "exit.json").exists():
             await self._end_strays(key.name)
+        elif (groups := await self._groups()).folders(key.name):
+            await asyncio.to_thread(groups.remove, key.name)
 
     async def _end_strays(self, name: str) -> None:
-        """Kill what carries the marker of the task `name`, whose supervisor is gone.
+        """Kill what is in the group of the task `name`, whose supervisor is gone, or marked so.
 
-        Repeated until nothing carries it: a dying process may just have made another one.
+        Repeated until nothing carries the mark: a dying process may just have made another one.
 
         Raises:
             DriverError: if something is left after a long time; the task must not be started then.
 
         """
+        await asyncio.to_thread((await self._groups()).remove, name)
         loop = asyncio.get_running_loop()
         deadline = loop.time() + _KILL_SECONDS
         while True:
@@ -406,7 +478,8 @@ class ProcessDriver:
 def process_driver(context: DriverContext) -> ProcessDriver:
     """Return the driver for an agent; what its entry point names.
 
-    Options: `path`, PATH of tasks, and `read_only`, further folders that they may read.
+    Options: `path`, PATH of tasks; `read_only`, further folders that they may read; `cgroup`, one
+    of `Use`.
     """
     return ProcessDriver(
         context.directory,
@@ -415,20 +488,8 @@ def process_driver(context: DriverContext) -> ProcessDriver:
         path=str(context.options.get("path", DEFAULT_PATH)),
         read_only=tuple(Path(one) for one in context.options.get("read_only", ())),
         log_bytes=context.log_bytes,
+        cgroup=Use(context.options.get("cgroup", Use.AUTO)),
     )
-
-
-def _resource_limits(limits: Limits) -> dict[str, int]:
-    """Return the kernel's per-process limits.
-
-    RLIMIT_DATA and not RLIMIT_AS bounds memory: runtimes reserve far more addresses than they use.
-    """
-    return {
-        "RLIMIT_DATA": limits.memory_mb * _MB,
-        "RLIMIT_FSIZE": limits.storage_mb * _MB,
-        "RLIMIT_NOFILE": limits.open_files,
-        "RLIMIT_CORE": 0,
-    }
 
 
 def _host_paths(task: Task) -> dict[str, str]:

@@ -8,10 +8,13 @@ It outlives the agent. It adopts every descendant that loses its parent, so none
 the log within bounds; it writes how the task ended.
 
 Signals: SIGTERM asks the task to end, SIGUSR1 ends it at once.
+
+Where the agent made a control group for the task, only the task is put into it: the supervisor
+stays outside, so that it can tell of a task that was killed for its memory.
 """
 
 # pathlib would double the time and memory that each supervisor takes.
-# ruff: noqa: PTH105, PTH123, PTH208
+# ruff: noqa: PTH105, PTH106, PTH123, PTH208
 
 import contextlib
 import ctypes
@@ -32,6 +35,8 @@ _PR_SET_NO_NEW_PRIVS = 38
 _IDLE_MS = 5_000
 _STOPPING_MS = 100
 _CANNOT_EXECUTE = 127
+_LOOK_SECONDS = 1.0
+_REMOVE_TRIES = 50
 
 
 class Stat(NamedTuple):
@@ -94,6 +99,75 @@ def send_signal(pid: int, start_ticks: int, number: int) -> bool:
     return True
 
 
+class ControlGroup:
+    """The control group of one task.
+
+    It is a folder in the kernel's one hierarchy, or one in each hierarchy of the older kind; none
+    where there are no groups.
+    """
+
+    def __init__(self, folders: list[str]) -> None:
+        self._folders = folders
+
+    def enter(self) -> None:
+        """Move the calling process into the group."""
+        for folder in self._folders:
+            _write(f"{folder}/cgroup.procs", "0")
+
+    def processes(self) -> set[int]:
+        """Return the processes in the group."""
+        found: set[int] = set()
+        for folder in self._folders:
+            found.update(int(line) for line in _lines(f"{folder}/cgroup.procs"))
+        # The kernel calls all those 0 that are in no name space of ours.
+        return found - {0}
+
+    def memory_kills(self) -> int:
+        """Return how many processes of the group the kernel has ended for want of memory."""
+        for folder in self._folders:
+            for name in ("memory.events", "memory.oom_control"):
+                for line in _lines(f"{folder}/{name}"):
+                    word, _, number = line.partition(" ")
+                    if word == "oom_kill":
+                        return int(number)
+        return 0
+
+    def kill(self) -> None:
+        """Keep the group from growing, and end all processes in it."""
+        for folder in self._folders:
+            # Files that a hierarchy or an older kernel lacks are made up for by the signals.
+            for name, value in (("pids.max", "0"), ("cgroup.kill", "1")):
+                with contextlib.suppress(OSError):
+                    _write(f"{folder}/{name}", value)
+        for pid in self.processes():
+            self._kill(pid)
+
+    def remove(self) -> bool:
+        """Remove the group; false while something is in it."""
+        for folder in self._folders:
+            try:
+                os.rmdir(folder)
+            except FileNotFoundError:
+                pass
+            except OSError:
+                return False
+        return True
+
+    def _kill(self, pid: int) -> None:
+        try:
+            descriptor = os.pidfd_open(pid)
+        except ProcessLookupError:
+            return
+        try:
+            # Asked again, now that the number is pinned: it may have gone to a stranger.
+            if pid in self.processes():
+                signal.pidfd_send_signal(descriptor, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        finally:
+            os.close(descriptor)
+
+
 class Log:
     """Two files of half the allowed size: when the newer is full it takes the older's place."""
 
@@ -129,8 +203,12 @@ class Supervisor:
         self._order = order
         self._pid = os.getpid()
         self._log = Log(order["log"], order["log_bytes"])
+        self._group = ControlGroup(order["group"])
+        # A command beside a task is in the group of that task, which it must not end.
+        self._own = ControlGroup(order["group"] if order["owns_group"] else [])
         self._stopping = False
         self._killing = False
+        self._looked = 0.0
         self._asked: set[tuple[int, int]] = set()
         self._wake, self._wake_write = os.pipe()
         os.set_blocking(self._wake, False)
@@ -145,13 +223,17 @@ class Supervisor:
         try:
             child = self._spawn(task_output)
         except (OSError, subprocess.SubprocessError) as error:
+            self._own.remove()
             self._write_exit(_CANNOT_EXECUTE, f"its command can't be executed: {error}")
             return
         os.close(task_output)
         code = self._watch(child, output)
         self._kill_all()
         self._drain(output)
-        self._write_exit(code, "")
+        out_of_memory = self._own.memory_kills() > 0
+        # Before the end is known: whoever knows it may start the task again, with a new group.
+        self._remove_group()
+        self._write_exit(code, "", out_of_memory=out_of_memory)
 
     def _catch_signals(self) -> None:
         signal.set_wakeup_fd(self._wake_write, warn_on_full_buffer=False)
@@ -187,6 +269,9 @@ class Supervisor:
         )
 
     def _confine(self) -> None:
+        self._group.enter()
+        if self._order["cores"]:
+            os.sched_setaffinity(0, self._order["cores"])
         for name, value in self._order["limits"].items():
             kind = getattr(resource, name)
             hard = resource.getrlimit(kind)[1]
@@ -211,12 +296,24 @@ class Supervisor:
             if self._stopping:
                 self._ask(child)
             events = dict(poll.poll(_STOPPING_MS if self._stopping else _IDLE_MS))
+            self._killing = self._killing or self._outgrown()
             if self._wake in events:
                 os.read(self._wake, 4096)
             if output in events and open_output and not self._read(output):
                 poll.unregister(output)
                 open_output = False
         return code
+
+    def _outgrown(self) -> bool:
+        """Tell whether the kernel has ended a part of the task for its memory.
+
+        The older hierarchies end one process only, which would leave the rest half alive.
+        """
+        now = time.monotonic()
+        if now - self._looked < _LOOK_SECONDS:
+            return False
+        self._looked = now
+        return self._own.memory_kills() > 0
 
     def _reap(self, child: subprocess.Popen[bytes]) -> int | None:
         """Collect whoever has ended; return the exit code of `child` once it is among them."""
@@ -249,6 +346,7 @@ class Supervisor:
                 send_signal(pid, stat.start_ticks, signal.SIGTERM)
 
     def _killed(self, child: subprocess.Popen[bytes]) -> int:
+        self._own.kill()
         for pid, stat in descendants(os.getpid()).items():
             send_signal(pid, stat.start_ticks, signal.SIGKILL)
         code = None
@@ -260,6 +358,7 @@ class Supervisor:
     def _kill_all(self) -> None:
         """End what the task left behind; orphans become children of this process and are reaped."""
         while True:
+            self._own.kill()
             for pid, stat in descendants(os.getpid()).items():
                 send_signal(pid, stat.start_ticks, signal.SIGKILL)
             try:
@@ -268,6 +367,13 @@ class Supervisor:
             except ChildProcessError:
                 return
             time.sleep(0.005)
+
+    def _remove_group(self) -> None:
+        """Remove the task's group; what can't be removed now is left to the agent."""
+        for _ in range(_REMOVE_TRIES):
+            if self._own.remove():
+                return
+            time.sleep(0.01)
 
     def _read(self, output: int) -> bool:
         """Move what there is to the log; false when the pipe is closed."""
@@ -283,14 +389,32 @@ class Supervisor:
             while data := os.read(output, 65_536):
                 self._log.write(data)
 
-    def _write_exit(self, code: int, error: str) -> None:
+    def _write_exit(self, code: int, error: str, *, out_of_memory: bool = False) -> None:
         path = self._order["exit"]
-        content = json.dumps({"code": code, "error": error}).encode()
+        end = {"code": code, "error": error, "out_of_memory": out_of_memory}
+        content = json.dumps(end).encode()
         with open(path + ".partial", "wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
         os.replace(path + ".partial", path)
+
+
+def _write(path: str, value: str) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(descriptor, value.encode())
+    finally:
+        os.close(descriptor)
+
+
+def _lines(path: str) -> list[str]:
+    """Return the lines of a file of the kernel's, none where it lacks the file."""
+    try:
+        with open(path, encoding="ascii") as file:
+            return file.read().splitlines()
+    except OSError:
+        return []
 
 
 def _memory_file(data: bytes) -> int:
