@@ -25,6 +25,7 @@ from workdeed.chain.deployment import load_deployment
 from workdeed.chain.keys import KeySource
 from workdeed.chain.rpc import origin_of
 from workdeed.node.chain_view import Contracts
+from workdeed.node.drivers.cgroups import Use
 from workdeed.node.drivers.process import DEFAULT_PATH
 from workdeed.node.errors import SettingsError
 from workdeed.node.runners.base import RunnerOptions
@@ -87,11 +88,14 @@ class SandboxSettings(_Table):
     Attributes:
         path: their PATH.
         read_only: further folders, at the same place inside.
+        cgroup: whether control groups bound what they take: `auto` for where there are any,
+            `required` to run nothing without, or `off`.
 
     """
 
     path: str = DEFAULT_PATH
     read_only: tuple[Path, ...] = ()
+    cgroup: Use = Use.AUTO
 
 
 class ContainerSettings(_Table):
@@ -133,11 +137,13 @@ class Disk(_Table):
         log_mb: of each service's output.
         check_seconds: between two looks at what a workload takes; it may exceed its storage by what
             it writes in that time.
+        reserve_mb: free space of `state_dir` below which no new work is taken.
 
     """
 
     log_mb: Annotated[float, Field(gt=0)] = 2.0
     check_seconds: Annotated[float, Field(gt=0)] = 30.0
+    reserve_mb: Annotated[int, Field(ge=0)] = 1_000
 
 
 class NodeSettings(BaseSettings):
@@ -156,6 +162,7 @@ class NodeSettings(BaseSettings):
         state_dir: the agent's memory; one agent, one folder.
         allow_unsandboxed: run workloads without bubblewrap; for local chains only.
         allow_private_endpoints: fetch sources from private addresses and local paths; likewise.
+        overcommit: offer more resources than the machine has; likewise.
         poll_seconds: time between two looks at the chain.
         stop_seconds: time that a workload gets to end by itself.
         stop_workloads_on_exit: end all workloads with the agent; else they outlive it.
@@ -186,6 +193,7 @@ class NodeSettings(BaseSettings):
     state_dir: Path
     allow_unsandboxed: bool = False
     allow_private_endpoints: bool = False
+    overcommit: bool = False
     poll_seconds: Annotated[float, Field(gt=0)] = 2.0
     stop_seconds: Annotated[float, Field(ge=0)] = 10.0
     stop_workloads_on_exit: bool = False
