@@ -65,7 +65,7 @@ def _value(text: str) -> str:
     return text
 
 
-class _Content(Message):
+class SealedContent(Message):
     """What a box holds."""
 
     MAX_BYTES: ClassVar[int] = MAX_BOX_BYTES - BOX_OVERHEAD
@@ -95,15 +95,15 @@ def seal(values: Mapping[str, str], public_key: bytes, owner: Owner) -> bytes:
     """
     try:
         address_of_public_key(public_key)
-        content = _Content(
+        content = SealedContent(
             chain_id=owner.chain_id, escrow=owner.escrow, payer=owner.payer, values=dict(values)
         ).canonical()
     except ValueError as error:
         # The cause is dropped, here and below: its text may quote a value.
         raise SealingError(_reason(error)) from None
-    if len(content) > _Content.MAX_BYTES:
+    if len(content) > SealedContent.MAX_BYTES:
         raise SealingError(
-            f"secrets: they have {len(content)} bytes together and at most {_Content.MAX_BYTES} "
+            f"secrets: they have {len(content)} bytes together and at most {SealedContent.MAX_BYTES} "
             "fit a box; shorten them"
         )
     from ecies import encrypt  # late: of those who read specs few ever seal or open
@@ -155,9 +155,9 @@ def _config() -> "Config":
     )
 
 
-def _parse(data: bytes) -> _Content:
+def _parse(data: bytes) -> SealedContent:
     try:
-        content = _Content.parse(data)
+        content = SealedContent.parse(data)
     except MessageError:
         content = None
     if content is None or content.canonical() != data:

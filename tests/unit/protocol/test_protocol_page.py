@@ -6,8 +6,11 @@ from pathlib import Path
 import pytest
 
 from workdeed.protocol import eip712, limits, messages
+from workdeed.protocol.candidates import Candidates, CandidatesRequest
 from workdeed.protocol.evidence import Evidence, EvidenceRequest
+from workdeed.protocol.noderequest import InspectionReply, LogReply, NodeRequest, ServicePort
 from workdeed.protocol.report import ReportHeader
+from workdeed.protocol.sealing import SealedContent
 from workdeed.protocol.wire import Body, Message, SignedMessage
 
 DOCS = Path(__file__).parents[3] / "docs"
@@ -23,6 +26,13 @@ BODIES: list[type[Body]] = [
     ReportHeader,
     Evidence,
     EvidenceRequest,
+    Candidates,
+    CandidatesRequest,
+    NodeRequest,
+    LogReply,
+    InspectionReply,
+    ServicePort,
+    SealedContent,
     *(
         value
         for value in (getattr(messages, name) for name in messages.__all__)

@@ -122,7 +122,7 @@ def _made_by_hand(content: bytes) -> bytes:
 )
 def test_what_is_malformed_inside_is_refused_without_quoting_it(change: Any) -> None:
     owner = {"chain_id": 31337, "escrow": OWNER.escrow, "payer": OWNER.payer}
-    whole = sealing._Content(**owner, values=VALUES).canonical()
+    whole = sealing.SealedContent(**owner, values=VALUES).canonical()
     assert open_box(KEY, _made_by_hand(whole), OWNER) == VALUES
     with pytest.raises(SealingError) as caught:
         open_box(KEY, _made_by_hand(change(whole)), OWNER)

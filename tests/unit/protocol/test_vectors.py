@@ -4,12 +4,15 @@
 """
 
 import base64
+import hmac
 import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import coincurve
 import pytest
+from Crypto.Cipher import AES
 
 from workdeed.protocol.canonical import canonical_bytes, canonical_hash, parse_canonical
 from workdeed.protocol.eip712 import (
@@ -66,6 +69,7 @@ from workdeed.protocol.messages import (
     evidence_root,
     sign,
 )
+from workdeed.protocol.noderequest import InspectionReply, LogReply, NodeRequest, ServicePort
 from workdeed.protocol.report import (
     Leaf,
     OpenPair,
@@ -75,6 +79,7 @@ from workdeed.protocol.report import (
     encode_leaves,
     report_tree,
 )
+from workdeed.protocol.sealing import Owner, SealingError, open_box
 from workdeed.protocol.signing import (
     address_of,
     public_key_of,
@@ -345,6 +350,88 @@ def profile() -> dict[str, Any]:
     }
 
 
+def _box(content: bytes, name: str) -> dict[str, Any]:
+    """Seal by hand what `sealing.seal` seals with chance, from the primitives alone."""
+    ephemeral, nonce = _named(f"ephemeral {name}"), _named(f"nonce {name}")[:12]
+    point = coincurve.PublicKey(public_key_of(NODE)).multiply(ephemeral).format(compressed=True)
+    # HKDF (RFC 5869) for one block, without salt and info.
+    pseudorandom = hmac.digest(bytes(32), public_key_of(ephemeral) + point, "sha256")
+    key = hmac.digest(pseudorandom, b"\x01", "sha256")
+    cipher = AES.new(key, AES.MODE_GCM, nonce)
+    encrypted, tag = cipher.encrypt_and_digest(content)
+    return {
+        "content": content.decode(),
+        "ephemeral_key": to_hex(ephemeral),
+        "nonce": to_hex(nonce),
+        "key": to_hex(key),
+        "box": to_hex(public_key_of(ephemeral) + nonce + tag + encrypted),
+    }
+
+
+def _secrets(payer: str, values: dict[str, str]) -> bytes:
+    where = {"chain_id": CHAIN_ID, "escrow": ESCROW.contract, "payer": payer}
+    return canonical_bytes({"schema": "workdeed/secrets@1", **where, "values": values})
+
+
+def sealing() -> dict[str, Any]:
+    payer, other = (to_checksum(_named(role)[12:]) for role in ("payer", "other payer"))
+    values = {"api-token": "correct horse battery staple", "text": "two\nlines, € and 😀"}
+    return {
+        "private_key": to_hex(NODE),
+        "public_key": to_hex(public_key_of(NODE)),
+        "chain_id": CHAIN_ID,
+        "escrow": ESCROW.contract,
+        "payer": payer,
+        "boxes": [
+            _box(_secrets(payer, values), "all"),
+            _box(_secrets(payer, {"a": "1"}), "one"),
+        ],
+        "refused": [
+            _box(_secrets(other, values), "of another payer"),
+            _box(_secrets(payer, {}), "empty"),
+            _box(_secrets(payer, values) + b" ", "not canonical"),
+        ],
+    }
+
+
+def noderequest() -> dict[str, Any]:
+    payer = _named("payer")
+    content = {"escrow": ESCROW.contract, "job_id": 1, "license_id": 1, "revision": 2}
+    requests = [
+        NodeRequest(
+            **content,
+            action=action,
+            service=service,
+            argument=argument,
+            asked_at=1_900_000_000_000 + index,
+            account=address_of(payer),
+        )
+        for index, (action, service, argument) in enumerate(
+            [("stop", "main", ""), ("logs", "cache", "17:4096"), ("abandon", "main", "too slow")]
+        )
+    ]
+    inspection = InspectionReply(
+        revision=2,
+        service="main",
+        state="running",
+        reason="",
+        version="0123456789abcdef0123456789abcdef01234567",
+        cpu_ms=1_500,
+        memory_bytes=25_000_000,
+        disk_bytes=1_000_000,
+        processes=3,
+        restarts=1,
+        ports=(ServicePort(name="main", port=8_080),),
+    )
+    return {
+        "domain": _domain(COMMITTEE),
+        "private_key": to_hex(payer),
+        "requests": [_envelope(sign(one, COMMITTEE, payer)) for one in requests],
+        "log_reply": _json(LogReply(data=b"\x1b[31mred\x1b[0m\n", cursor="17:4110")),
+        "inspection_reply": _json(inspection),
+    }
+
+
 def dispatch() -> dict[str, Any]:
     sent = Dispatch(escrow=ESCROW.contract, job_id=1, revision=0, spec=canonical_bytes(SPEC))
     return {
@@ -529,12 +616,14 @@ BUILDERS: list[Callable[[], dict[str, Any]]] = [
     eip712,
     figures,
     merkle,
+    noderequest,
     observation,
     placement,
     probe,
     profile,
     proposal,
     report,
+    sealing,
     windows,
 ]
 
@@ -633,6 +722,27 @@ def test_a_profile_stands_by_its_hash() -> None:
     received = NodeProfile.parse(_wire(vector["profile"]["message"]))
     assert received.verify(COMMITTEE) == received.node
     assert to_hex(received.profile_hash) == vector["profile_hash"]
+
+
+def test_boxes_open_with_the_node_key_for_their_payer_only() -> None:
+    vector = _load("sealing")
+    owner = Owner(vector["chain_id"], vector["escrow"], vector["payer"])
+    key = bytes.fromhex(vector["private_key"][2:])
+    for one in vector["boxes"]:
+        values = open_box(key, bytes.fromhex(one["box"][2:]), owner)
+        assert values == json.loads(one["content"])["values"]
+    for one in vector["refused"]:
+        with pytest.raises(SealingError):
+            open_box(key, bytes.fromhex(one["box"][2:]), owner)
+
+
+def test_requests_are_by_their_account() -> None:
+    vector = _load("noderequest")
+    for one in vector["requests"]:
+        received = NodeRequest.parse(_wire(one["message"]))
+        assert received.verify(COMMITTEE) == received.account
+    assert LogReply.parse(_wire(vector["log_reply"])).cursor == "17:4110"
+    assert InspectionReply.parse(_wire(vector["inspection_reply"])).ports[0].port == 8_080
 
 
 if __name__ == "__main__":
