@@ -101,10 +101,11 @@ def seal(values: Mapping[str, str], public_key: bytes, owner: Owner) -> bytes:
     except ValueError as error:
         # The cause is dropped, here and below: its text may quote a value.
         raise SealingError(_reason(error)) from None
-    if len(content) > SealedContent.MAX_BYTES:
+    most = SealedContent.MAX_BYTES
+    if len(content) > most:
         raise SealingError(
-            f"secrets: they have {len(content)} bytes together and at most {SealedContent.MAX_BYTES} "
-            "fit a box; shorten them"
+            f"secrets: they have {len(content)} bytes together and at most {most} fit a box; "
+            "shorten them"
         )
     from ecies import encrypt  # late: of those who read specs few ever seal or open
 
