@@ -7,9 +7,17 @@ import os
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.podman import image_registry, podman
 from tests.postgres import database, databases, postgres, postgres_server
 
-__all__ = ["database", "databases", "postgres", "postgres_server"]
+__all__ = [
+    "database",
+    "databases",
+    "image_registry",
+    "podman",
+    "postgres",
+    "postgres_server",
+]
 
 SLOW_DRAWS = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
 """A step of the chain machines deploys and signs: slow by nature, not by a fault of the draws."""

@@ -288,6 +288,8 @@ class ContainerDriver:
 
     async def stats(self, handle: Handle) -> Stats:
         """Return what the container uses; see `Driver`."""
+        if (await self.inspect(handle)).phase is not Phase.RUNNING:
+            return Stats(0.0, 0, 0)
         try:
             found = await self._call(
                 "measuring a container",

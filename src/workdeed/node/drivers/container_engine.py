@@ -160,6 +160,9 @@ class Engine:
         except errors.APIError as error:
             text = str(error.explanation or error).strip()
             raise EngineRefusedError(f"engine: {what}: {text}", error.status_code or 0) from error
+        except requests.JSONDecodeError as error:
+            # Podman answers with nothing when a container ends while it is measured.
+            raise EngineRefusedError(f"engine: {what}: its answer is no JSON", 0) from error
         except (
             errors.DockerException,
             requests.RequestException,

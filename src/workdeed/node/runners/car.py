@@ -253,6 +253,8 @@ class CarRunner:
         finally:
             self._records.end(target)
         if image.size > order.resources.storage_mb * _MB:
+            # Not this workload's any more, or it would be kept for it.
+            self._records.release(order.key.name)
             await self._drop(pinned)
         _check_size(image, order)
         return version
