@@ -54,6 +54,9 @@ MAX_RUNNERS = 32
 MAX_SERVICES = 9
 """Services of one job: the main one and its siblings."""
 
+MAX_REPLICAS = 1024
+"""Replicas of a job in one list of them."""
+
 MAX_TEXT = 1024
 """Characters of a reason or an error."""
 
@@ -71,6 +74,9 @@ MAX_DISPATCH_BYTES = 384 * KIB
 
 MAX_STATUS_BYTES = 2 * MIB
 """Body of a node's status."""
+
+MAX_REPLICAS_BYTES = 8 * MIB
+"""Body of a list of replicas."""
 
 MAX_PROOFS_BYTES = 4 * MIB
 """Body of leaves with their proofs."""

@@ -1,0 +1,374 @@
+"""The next steps of a rollout, by example and by a machine that does its worst."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Collection
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from rollout_support import NEW, OLD, SimReplica, status, tell
+
+from workdeed.intent import Canary, Recreate, Rolling
+from workdeed.intent.pacing import canaries
+from workdeed.keeper.rollout import (
+    Decision,
+    NewerRevisionError,
+    Replica,
+    Step,
+    decide,
+    replica_of,
+    settle_ms_of,
+)
+
+SETTLE = 2_000
+
+
+def rolling(most: int = 1) -> Rolling:
+    return Rolling(policy="rolling", max_unavailable=most, settle_ms=SETTLE)
+
+
+def canary(share_bps: int, most: int = 1, wait_ms: int = 5_000) -> Canary:
+    return Canary(
+        policy="canary",
+        max_unavailable=most,
+        settle_ms=SETTLE,
+        share_bps=share_bps,
+        wait_ms=wait_ms,
+    )
+
+
+def ready(license_id: int, **older: Any) -> Replica:
+    """A replica that waits for its turn; `older` describes the revision that serves meanwhile."""
+    new = status(NEW, "pending", ready=True)
+    return Replica(license_id, new, status(OLD, **{"well": 100, **older}))
+
+
+def through(license_id: int, well: int = 100) -> Replica:
+    return Replica(license_id, status(NEW, well=well), status(OLD, "stopped", draining=True))
+
+
+def on_its_way(license_id: int) -> Replica:
+    return Replica(license_id, status(NEW, "starting"), status(OLD, "stopped", draining=True))
+
+
+def gave_up(license_id: int, well: int = 100, reason: str = "it crashed") -> Replica:
+    return Replica(license_id, status(NEW, "stopped", failed=reason), status(OLD, well=well))
+
+
+def away(license_id: int) -> Replica:
+    return Replica(license_id, unreachable="no answer in time")
+
+
+def alone(license_id: int, **current: Any) -> Replica:
+    """A replica that has no older revision."""
+    return Replica(license_id, status(NEW, **{"well": 100, **current}))
+
+
+def taken(decision: Decision) -> list[int]:
+    assert {one.action for one in decision.steps} <= {"take"}
+    return [one.license_id for one in decision.steps]
+
+
+class TestForth:
+    def test_the_first_licenses_take_their_turn(self) -> None:
+        replicas = [ready(one) for one in (5, 3, 9)]
+        assert taken(decide(rolling(), replicas)) == [3]
+        assert taken(decide(rolling(2), replicas)) == [3, 5]
+        assert taken(decide(rolling(9), replicas)) == [3, 5, 9]
+
+    def test_the_next_follows_once_one_is_well_for_long_enough(self) -> None:
+        decision = decide(rolling(), [through(1, well=1), ready(2)])
+        assert (decision.phase, decision.steps) == ("rolling", ())
+        assert decision.reason == "license 1 is settling"
+        assert taken(decide(rolling(), [through(1, well=2), ready(2)])) == [2]
+
+    @pytest.mark.parametrize(
+        "other",
+        [away(9), ready(9, state="unhealthy", well=0), alone(9, state="starting", well=0)],
+    )
+    def test_whoever_is_unavailable_for_another_reason_counts(self, other: Replica) -> None:
+        decision = decide(rolling(), [ready(1), ready(2), other])
+        assert decision.steps == ()
+        assert decision.reason == "at most 1 may be unavailable, and 9 are"
+        assert taken(decide(rolling(2), [ready(1), ready(2), other])) == [1]
+
+    def test_what_is_down_anyway_may_begin(self) -> None:
+        """Or a job whose old revision is ill everywhere could never be mended."""
+        ill = [ready(one, state="unhealthy", well=0) for one in range(1, 5)]
+        assert taken(decide(rolling(2), ill)) == [1, 2]
+
+    def test_one_that_is_not_ready_keeps_its_turn(self) -> None:
+        """Another keeper might see it ready: both must not let different ones begin."""
+        building = Replica(1, status(NEW, "pending", reason="fetching"), status(OLD, well=100))
+        decision = decide(rolling(), [building, ready(2)])
+        assert decision.steps == ()
+        assert decision.reason == "license 1 is building (fetching)"
+        assert taken(decide(rolling(2), [building, ready(2)])) == [2]
+
+    def test_one_that_drains_is_under_way(self) -> None:
+        drains = Replica(
+            1, status(NEW, "pending", ready=True), status(OLD, well=100, draining=True)
+        )
+        assert decide(rolling(), [drains, ready(2)]).steps == ()
+        assert drains.state(SETTLE) == "draining"
+
+    def test_one_without_an_older_revision_needs_no_turn(self) -> None:
+        assert taken(decide(rolling(), [alone(1), ready(2)])) == [2]
+
+    def test_all_are_settled_once_all_are_well(self) -> None:
+        decision = decide(rolling(), [through(1), alone(2), through(3)])
+        assert decision == Decision("settling", "", (Step(1, "settle"), Step(3, "settle")))
+        assert decide(rolling(), [through(1), away(2)]).steps == ()
+        assert decide(rolling(), [alone(1), alone(2)]) == Decision("steady")
+
+    def test_without_anything_older_nothing_is_rolled_out(self) -> None:
+        decision = decide(rolling(), [alone(1, state="pending", well=0, reason="fetching")])
+        assert decision == Decision("starting", "license 1 is building (fetching)")
+        assert decide(rolling(), []) == Decision("starting", "no license is placed")
+
+
+class TestCanary:
+    def test_a_share_goes_first_and_is_waited_for(self) -> None:
+        rest = [ready(one) for one in range(3, 11)]
+        policy = canary(2_000, most=3)
+        first = decide(policy, [ready(1), ready(2), *rest])
+        assert (first.phase, taken(first)) == ("canary", [1, 2])
+        waits = decide(policy, [through(1, well=3), through(2, well=9), *rest])
+        assert (waits.phase, waits.steps) == ("canary", ())
+        assert waits.reason == "the canaries have to stay well for 2 s more"
+        later = decide(policy, [through(1, well=5), through(2, well=9), *rest])
+        assert (later.phase, taken(later)) == ("rolling", [3, 4, 5])
+
+    def test_they_take_turns_as_well(self) -> None:
+        assert taken(decide(canary(10_000), [ready(1), ready(2)])) == [1]
+
+    def test_a_canary_that_falls_ill_stops_the_others(self) -> None:
+        ill = Replica(1, status(NEW, "unhealthy"), status(OLD, "stopped", draining=True))
+        assert decide(canary(1_000, most=3), [ill, through(2), ready(3)]).steps == ()
+
+
+class TestBack:
+    def test_all_give_up_what_one_gave_up(self) -> None:
+        decision = decide(rolling(2), [through(1), through(2), gave_up(3), ready(4), ready(5)])
+        assert decision.phase == "reverting"
+        assert decision.reason == "license 3: it crashed"
+        reason = "license 3: it crashed"
+        assert decision.steps == (Step(5, "abandon", reason), Step(4, "abandon", reason))
+
+    def test_those_that_serve_go_back_in_turns_once_no_other_can_begin(self) -> None:
+        replicas = [through(1), through(2), through(3), gave_up(4), gave_up(5)]
+        assert [one.license_id for one in decide(rolling(2), replicas).steps] == [3, 2]
+        replicas[3] = gave_up(4, well=0)
+        assert [one.license_id for one in decide(rolling(2), replicas).steps] == [3]
+
+    def test_those_under_way_go_back_at_once(self) -> None:
+        replicas = [on_its_way(1), gave_up(2, well=0), ready(3)]
+        assert [one.license_id for one in decide(rolling(2), replicas).steps] == [3, 1]
+
+    def test_it_is_over_when_all_are_back(self) -> None:
+        decision = decide(rolling(), [gave_up(1, reason="it crashed"), gave_up(2), alone(3)])
+        assert decision == Decision("reverted", "license 1: it crashed")
+        assert decide(rolling(), [gave_up(1), away(2)]).phase == "reverting"
+
+    def test_a_replica_that_has_nothing_to_go_back_to_stops_nobody(self) -> None:
+        """A license that came later would otherwise throw all others back."""
+        newcomer = alone(1, state="failed", well=0, failed="it crashed")
+        assert taken(decide(rolling(2), [newcomer, ready(2), ready(3)])) == [2]
+        assert newcomer.state(SETTLE) == "ill"
+
+
+class TestRecreate:
+    def test_the_keeper_only_watches(self) -> None:
+        assert decide(Recreate(), [on_its_way(1), ready(2)]) == Decision(
+            "recreating", "license 1 is starting"
+        )
+        assert decide(Recreate(), [through(1), alone(2)]) == Decision("settling")
+        assert decide(Recreate(), [alone(1)]) == Decision("steady")
+        assert settle_ms_of(Recreate()) == 0
+
+    def test_a_node_that_went_back_is_told_of(self) -> None:
+        assert decide(Recreate(), [gave_up(1), on_its_way(2)]).phase == "recreating"
+        assert decide(Recreate(), [gave_up(1), through(2)]) == Decision(
+            "reverted", "license 1: it crashed"
+        )
+
+
+def test_an_unread_revision_on_a_node_is_told_apart() -> None:
+    with pytest.raises(NewerRevisionError, match="license 7 has a later revision"):
+        replica_of(7, NEW, [status(NEW), status(NEW + 1)])
+    found = replica_of(7, NEW, [status(NEW), status(OLD - 1), status(OLD)])
+    assert (found.current, found.older) == (status(NEW), status(OLD))
+    assert replica_of(7, NEW, []) == Replica(7)
+
+
+STALE = 1
+"""Ticks for which a keeper goes by an old look."""
+
+
+NODES = st.sets(st.integers(1, 7))
+
+
+class Rollouts(RuleBasedStateMachine):
+    """Two keepers with old looks roll out to nodes that fail at any time."""
+
+    @initialize(
+        count=st.integers(2, 7),
+        most=st.integers(1, 3),
+        share=st.sampled_from([0, 1_000, 4_000, 10_000]),
+        bad=st.sets(st.integers(1, 7), max_size=1),
+        data=st.data(),
+    )
+    def begin(self, count: int, most: int, share: int, bad: set[int], data: st.DataObject) -> None:
+        nodes = [
+            SimReplica(
+                one,
+                left=data.draw(st.integers(0, 3)),
+                drain=data.draw(st.integers(0, 2)),
+                start=data.draw(st.integers(1, 3)),
+                is_bad=one in bad,
+            )
+            for one in range(1, count + 1)
+        ]
+        self.prepare(nodes, canary(share, most, wait_ms=3_000) if share else rolling(most))
+
+    def prepare(self, nodes: list[SimReplica], policy: Rolling | Canary) -> None:
+        self.policy = policy
+        self.now = 0
+        self.nodes = {one.license_id: one for one in nodes}
+        self.looks: list[dict[int, tuple[int, Replica]]] = [{}, {}]
+
+    def act(self, keeper: int, anew: Collection[int] = ()) -> Decision:
+        """Let a keeper act after looking `anew` at some nodes, and at those it saw too long ago."""
+        looks = self.looks[keeper]
+        for license_id, node in self.nodes.items():
+            known = looks.get(license_id)
+            if known is None or license_id in anew or self.now - known[0] > STALE:
+                looks[license_id] = (self.now, node.look())
+        decision = decide(self.policy, [look for _, look in looks.values()])
+        tell(self.nodes, decision.steps)
+        return decision
+
+    @rule(keeper=st.integers(0, 1), anew=NODES)
+    def keeper_acts(self, keeper: int, anew: set[int]) -> None:
+        self.act(keeper, anew)
+
+    @rule(keeper=st.integers(0, 1), some=NODES)
+    def keeper_looks(self, keeper: int, some: set[int]) -> None:
+        """Let a keeper look at some nodes, and think about it until later."""
+        for number in some & self.nodes.keys():
+            self.looks[keeper][number] = (self.now, self.nodes[number].look())
+
+    @rule(turns=st.lists(st.tuples(st.integers(0, 1), NODES, NODES), min_size=2, max_size=6))
+    def keepers_go_on(self, turns: list[tuple[int, set[int], set[int]]]) -> None:
+        """Let one act in each second, while the other looks at some nodes."""
+        for keeper, seen, anew in turns:
+            self.keeper_looks(1 - keeper, seen)
+            self.act(keeper, anew)
+            self.no_more_are_taken_down_than_may_be()
+            self.time_passes(1)
+
+    @rule(keeper=st.integers(0, 1))
+    def keeper_restarts(self, keeper: int) -> None:
+        self.looks[keeper] = {}
+
+    @rule(ticks=st.integers(1, 3))
+    def time_passes(self, ticks: int) -> None:
+        for _ in range(ticks):
+            self.now += 1
+            for node in self.nodes.values():
+                node.tick()
+
+    @rule(node=st.integers(1, 7), cut_off=st.booleans(), ill=st.booleans())
+    def fortune_changes(self, node: int, cut_off: bool, ill: bool) -> None:
+        if node in self.nodes:
+            self.nodes[node].cut_off, self.nodes[node].ill = cut_off, ill
+
+    @precondition(lambda self: hasattr(self, "nodes"))
+    @invariant()
+    def no_more_are_taken_down_than_may_be(self) -> None:
+        down = [one.license_id for one in self.nodes.values() if one.in_way]
+        assert len(down) <= self.policy.max_unavailable, down
+
+    @precondition(lambda self: hasattr(self, "nodes"))
+    @invariant()
+    def only_canaries_begin_until_they_have_proven_themselves(self) -> None:
+        first = set(sorted(self.nodes)[: canaries(self.policy, len(self.nodes))])
+        others = [one for number, one in self.nodes.items() if number not in first]
+        if any(one.stage in ("draining", "starting", "new") for one in others):
+            assert all(self.nodes[one].longest >= 3 for one in first)
+
+    @precondition(lambda self: hasattr(self, "nodes"))
+    @invariant()
+    def what_is_settled_stays(self) -> None:
+        if any(one.settled for one in self.nodes.values()):
+            assert not any(one.failed for one in self.nodes.values())
+
+    def teardown(self) -> None:
+        """Once all faults are over, all nodes end up with the same revision."""
+        if not hasattr(self, "nodes"):
+            return
+        for node in self.nodes.values():
+            node.cut_off = node.ill = False
+        for _ in range(40 * len(self.nodes)):
+            phases = {self.act(keeper).phase for keeper in (0, 1)}
+            self.no_more_are_taken_down_than_may_be()
+            self.time_passes(1)
+            if phases <= {"steady", "reverted"}:
+                break
+        nodes = self.nodes.values()
+        if any(one.failed for one in nodes):
+            assert phases == {"reverted"}
+            assert all(one.stage == "old" and one.failed for one in nodes)
+        else:
+            assert phases == {"steady"}
+            assert all(one.stage == "new" and one.settled for one in nodes)
+        if any(one.is_bad for one in nodes):
+            assert phases == {"reverted"}
+
+
+def gamble(seed: int) -> None:
+    """Go through one rollout in which chance decides when keepers look and act, and what fails."""
+    chance = random.Random(seed)
+    machine = Rollouts()
+    count = chance.randint(2, 7)
+    most = chance.randint(1, 3)
+    share = chance.choice([0, 0, 1_000, 4_000])
+    machine.prepare(
+        [
+            SimReplica(
+                one,
+                left=chance.randint(0, 12),
+                drain=chance.randint(0, 2),
+                start=chance.randint(1, 3),
+                is_bad=chance.random() < 0.1,
+            )
+            for one in range(1, count + 1)
+        ],
+        canary(share, most, wait_ms=3_000) if share else rolling(most),
+    )
+    for _ in range(30):
+        for keeper in chance.sample((0, 1), 2):
+            machine.keeper_looks(keeper, {one for one in machine.nodes if chance.random() < 0.5})
+            if chance.random() < 0.7:
+                machine.act(keeper)
+                machine.no_more_are_taken_down_than_may_be()
+                machine.only_canaries_begin_until_they_have_proven_themselves()
+        if chance.random() < 0.2:
+            node = machine.nodes[chance.randint(1, count)]
+            node.cut_off, node.ill = chance.random() < 0.3, chance.random() < 0.3
+        machine.time_passes(1)
+    machine.teardown()
+
+
+@given(st.integers(0, 2**32))
+@settings(max_examples=400, deadline=None)
+def test_whatever_chance_brings_a_rollout_keeps_to_its_bounds_and_ends(seed: int) -> None:
+    gamble(seed)
+
+
+TestRollouts = Rollouts.TestCase
+TestRollouts.settings = settings(max_examples=60, stateful_step_count=20, deadline=None)
