@@ -25,6 +25,7 @@ from workdeed.chain.deployment import REQUIRED, DeployedContract, Deployment
 from workdeed.chain.keys import LocalSigner
 from workdeed.chain.rpc import RpcClient
 from workdeed.chain.transactor import Transactor, TransactorSettings
+from workdeed.protocol.candidates import Candidates, CandidatesRequest
 from workdeed.protocol.eip712 import (
     COMMITTEE_DOMAIN,
     ESCROW_DOMAIN,
@@ -32,7 +33,7 @@ from workdeed.protocol.eip712 import (
     report_digest,
 )
 from workdeed.protocol.merkle import leaf_hash
-from workdeed.protocol.messages import Proofs, ProvenLeaf
+from workdeed.protocol.messages import NodeProfile, Proofs, ProvenLeaf
 from workdeed.protocol.report import Leaf, report_tree
 from workdeed.protocol.signing import to_checksum
 
@@ -212,15 +213,18 @@ class Deployer:
 
 
 class FakeKeeper:
-    """Takes and gives specs, and proves the leaves of the reports that it is told."""
+    """Takes and gives specs, proves the leaves of the reports that it is told, and shows nodes."""
 
     def __init__(self) -> None:
         self.specs: dict[str, bytes] = {}
         self.proofs: dict[tuple[int, int, int], bytes] = {}
+        self.profiles: list[NodeProfile] = []
         app = web.Application()
         app.add_routes(
             [
                 web.put("/specs/{hash}", self._put),
+                web.get("/specs/{hash}", self._get),
+                web.post("/candidates", self._candidates),
                 web.get("/reports/{window}/proofs/{job}/{license}", self._prove),
             ]
         )
@@ -242,6 +246,16 @@ class FakeKeeper:
     async def _put(self, request: web.Request) -> web.Response:
         self.specs[request.match_info["hash"]] = await request.read()
         return web.Response(status=204)
+
+    async def _get(self, request: web.Request) -> web.Response:
+        found = self.specs.get(request.match_info["hash"])
+        return web.Response(status=404) if found is None else web.Response(body=found)
+
+    async def _candidates(self, request: web.Request) -> web.Response:
+        asked = CandidatesRequest.parse(await request.read())
+        placed = [one for one in self.profiles if one.license_id in asked.placed]
+        others = [one for one in self.profiles if one not in placed][: asked.count]
+        return web.Response(body=Candidates(profiles=(*placed, *others)).to_json())
 
     async def _prove(self, request: web.Request) -> web.Response:
         window, job, license_ = (
