@@ -1,11 +1,36 @@
-"""Whether a job fits beside the others on this node. Pure."""
+"""Whether a job fits what is paid for it, and beside the others on this node. Pure."""
 
 from collections.abc import Mapping
+from typing import Final
 
 from workdeed.intent import Spec
 from workdeed.node.errors import DispatchRefusedError
 from workdeed.protocol.limits import MAX_WORKLOADS
 from workdeed.protocol.messages import Resources
+
+_SIZES: Final = ("cpu_milli", "memory_mb", "storage_mb")
+
+
+def check_class(spec: Spec, class_id: int, paid: Resources) -> None:
+    """Refuse a spec that asks for more than is paid; a revision may do so.
+
+    Args:
+        spec: what to run.
+        class_id: the price class of the job on chain, whatever the spec says of it.
+        paid: what that class gives.
+
+    Raises:
+        DispatchRefusedError: naming the resource that is not paid.
+
+    """
+    for name in _SIZES:
+        asked, given = getattr(spec.resources, name), getattr(paid, name)
+        if asked > given:
+            raise DispatchRefusedError(
+                f"resources.{name}: the spec asks for {asked}, and class {class_id}, which is paid "
+                f"for, gives {given}; revise the job",
+                f"spec.resources.{name}",
+            )
 
 
 def check_room(job_id: int, spec: Spec, held: Mapping[int, Spec], offered: Resources) -> None:
@@ -24,7 +49,7 @@ def check_room(job_id: int, spec: Spec, held: Mapping[int, Spec], offered: Resou
     others = [one for number, one in held.items() if number != job_id]
     if len(others) >= MAX_WORKLOADS // 2:
         raise DispatchRefusedError("job_id: this node has all the jobs that it can answer for")
-    for name in ("cpu_milli", "memory_mb", "storage_mb"):
+    for name in _SIZES:
         asked = sum(getattr(one.resources, name) for one in (*others, spec))
         if asked > getattr(offered, name):
             raise DispatchRefusedError(

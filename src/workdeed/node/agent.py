@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 import structlog
 
 from workdeed.intent import Spec, SpecError, parse_spec
-from workdeed.node.admission import check_room
+from workdeed.node.admission import check_class, check_room
 from workdeed.node.chain_view import ChainView, Moment, PairView
+from workdeed.node.disk import Reserve
 from workdeed.node.drivers.base import Driver, TaskKey
 from workdeed.node.errors import (
     BusyError,
@@ -82,6 +83,7 @@ class Parts:
     proofs: ProofKeeper
     volumes: Volumes
     safe: Safe
+    reserve: Reserve
     holds: Holds
 
 
@@ -174,7 +176,9 @@ class Agent:
         """Take a spec that the chain confirms; return the state of its workload.
 
         Raises:
-            DispatchRefusedError: if the chain or this node's abilities speak against it.
+            DispatchRefusedError: if the chain, what is paid or this node's abilities speak against
+                it.
+            DiskFullError: if there is no room for it.
             ChainUnsureError: if the chain can't be read now.
             BusyError: if too many dispatches are under way.
 
@@ -191,6 +195,9 @@ class Agent:
         refused = refusal(view, moment.window, dispatch.revision, dispatch.spec_hash)
         if refused is not None:
             raise DispatchRefusedError(refused[1], refused[0])
+        paid = await self._parts.chain.class_size(moment, view.class_id)
+        check_class(spec, view.class_id, paid)
+        await self._parts.reserve.check()
         self._payers[dispatch.job_id] = view.payer
         async with self._lock:
             known = self._standing(dispatch)
@@ -248,7 +255,7 @@ class Agent:
             )
         found = [await driver.fingerprint() for driver in self._parts.drivers.values()]
         if any(one.available for one in found):
-            return ""
+            return await self._parts.reserve.problem()
         return f"drivers: {'; '.join(one.reason for one in found)}"
 
     def _apply(self, job: Job, view: PairView, moment: Moment) -> None:

@@ -17,6 +17,7 @@ from workdeed.chain.errors import ChainError
 from workdeed.chain.rpc import RpcClient, block_parameter
 from workdeed.node.errors import ChainUnsureError
 from workdeed.protocol.hashing import keccak
+from workdeed.protocol.messages import Resources
 from workdeed.protocol.signing import to_checksum
 from workdeed.protocol.windows import WindowClock
 
@@ -32,6 +33,7 @@ _JOB: Final = (
 _ASSIGNMENT: Final = "(uint256,uint256,uint256,uint256)"
 _GRANT: Final = "uint256,uint256,uint256"
 _MEMBER: Final = "uint256,uint256,uint256,uint256"
+_CLASS: Final = "(uint256,uint256,uint256,uint256,bool,bool)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,7 @@ class PairView:
         start, end: windows, end exclusive; 0 before the first placement.
         first, until: the license's windows, `until` exclusive and `OPEN_END` while it is not
             released; `first` is 0 if it was never assigned.
+        class_id: the price class that is paid for.
 
     """
 
@@ -76,6 +79,7 @@ class PairView:
     closed: bool
     first: int
     until: int
+    class_id: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +138,7 @@ class ChainView:
         self._now = now
         self._checked: set[RpcClient] = set()
         self._fixed: _Fixed | None = None
+        self._classes: dict[int, Resources] = {}
 
     async def close(self) -> None:
         """Close all connections."""
@@ -207,6 +212,20 @@ class ChainView:
             scopes=scopes if moment.timestamp < expires_at else 0,
             is_member=license_id != 0 and last_epoch == 0,
         )
+
+    async def class_size(self, moment: Moment, class_id: int) -> Resources:
+        """Return what one slot of a price class gives, which never changes; raises likewise."""
+        if class_id not in self._classes:
+            calls = [(self._contracts.escrow, _call("TARIFF()"))]
+            ((tariff,),) = await self._read(calls, ["address"], moment.block_hash)
+            calls = [(tariff, _call("class_of(uint256)", class_id))]
+            ((offer,),) = await self._read(calls, [_CLASS], moment.block_hash)
+            if not offer[4]:
+                raise ChainUnsureError(f"class_id: the tariff has no class {class_id}")
+            self._classes[class_id] = Resources(
+                cpu_milli=offer[1], memory_mb=offer[2], storage_mb=offer[3]
+            )
+        return self._classes[class_id]
 
     async def _what_is_fixed(self, block_hash: bytes) -> "_Fixed":
         """Return what never changes; it is read once."""
@@ -329,4 +348,5 @@ def _pair(job: Sequence[Any], service: Sequence[Any]) -> PairView:
         closed=job[18],
         first=service[0],
         until=service[1],
+        class_id=job[4],
     )

@@ -63,6 +63,10 @@ class RequestRefusedError(NodeError):
         self.status = status
 
 
+class DiskFullError(NodeError):
+    """New work can't be taken for want of disk space."""
+
+
 class BusyError(NodeError):
     """More is asked of this node at once than it does."""
 

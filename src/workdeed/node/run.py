@@ -12,8 +12,10 @@ from workdeed.chain.keys import load_key
 from workdeed.chain.rpc import RpcClient
 from workdeed.node.agent import Agent, AgentOptions, Parts
 from workdeed.node.app import create_app
+from workdeed.node.capacity import Machine, check_offer
 from workdeed.node.chain_view import ChainView
 from workdeed.node.controls import Controls
+from workdeed.node.disk import Reserve
 from workdeed.node.drivers.base import GROUP as DRIVERS
 from workdeed.node.drivers.base import Driver, DriverContext
 from workdeed.node.errors import NodeError, SettingsError
@@ -77,13 +79,21 @@ class Node:
         return self._parts.identity.address
 
     async def start(self) -> None:
-        """Resume, reconcile and serve; raises `NodeError` if the state can't be resumed."""
+        """Resume, reconcile and serve.
+
+        Raises:
+            NodeError: if the state can't be resumed, or more is offered than there is.
+
+        """
+        await asyncio.to_thread(_check_offer, self._settings, self._state)
         for driver in self._parts.drivers.values():
             found = await driver.fingerprint()
             if not found.available:
                 _log.warning("node: driver unusable", driver=driver.name, reason=found.reason)
             elif not found.sandboxed:
                 _log.warning("node: workloads run without a sandbox", reason=found.reason)
+            for limit, how in found.unenforced.items():
+                _log.warning("node: a limit does not hold", limit=limit, how=how)
         offered = await _offered(settings := self._settings, self._parts.runners)
         profile = _profile(settings, self._parts, offered, _resources(settings))
         draining = _profile(settings, self._parts, offered, NOTHING)
@@ -200,11 +210,12 @@ def _parts(settings: NodeSettings, state: Path) -> Parts:
     )
     ports = settings.port_range
     host = settings.workload_host
+    runners = load_runners(RunnerContext(drivers, state / "runners", settings.runner_options()))
     return Parts(
         identity=identity,
         chain=chain,
         drivers=drivers,
-        runners=load_runners(RunnerContext(drivers, state / "runners", settings.runner_options())),
+        runners=runners,
         health=PortHealthProbe(host),
         ports=PortAllocator(host, range(ports[0], ports[1] + 1) if ports else None),
         store=JobStore(state / "jobs"),
@@ -212,7 +223,17 @@ def _parts(settings: NodeSettings, state: Path) -> Parts:
         volumes=Volumes(state / "volumes"),
         safe=Safe(identity, contracts.escrow),
         holds=Holds(state / "holds"),
+        reserve=Reserve(state, settings.disk.reserve_mb, runners.values()),
     )
+
+
+def _check_offer(settings: NodeSettings, state: Path) -> None:
+    try:
+        check_offer(_resources(settings), Machine.of(state), settings.disk.reserve_mb)
+    except SettingsError as error:
+        if not settings.overcommit:
+            raise
+        _log.warning("node: more is offered than there is", reason=str(error))
 
 
 def _drivers(settings: NodeSettings, state: Path, owner: str) -> dict[str, Driver]:

@@ -295,7 +295,7 @@ async def test_without_control_groups_the_fingerprint_says_what_is_not_held(
     found = await lesser.fingerprint()
     assert found.available
     assert found.attributes["cpu"].startswith("not enforced: kept to whole cores")
-    assert found.attributes["memory"].startswith("not enforced for all processes together")
+    assert found.attributes["memory"].startswith("not enforced for the sum")
     assert found.attributes["processes"].startswith("in each" if sandboxed else "not enforced")
     assert all(
         "(sandbox.cgroup is off)" in found.attributes[word]

@@ -21,6 +21,7 @@ SERVED = PairView(
     closed=False,
     first=11,
     until=OPEN_END,
+    class_id=1,
 )
 
 

@@ -24,6 +24,7 @@ _NAME = re.compile(
 GROUP: Final = "workdeed.drivers"
 RUN_STEP: Final = "run"
 MAIN_SERVICE: Final = "main"
+NOT_ENFORCED: Final = "not enforced"
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -206,13 +207,24 @@ class LogChunk:
 
 @dataclass(frozen=True, slots=True)
 class Fingerprint:
-    """What a driver can do here: `available` is false with the `reason` when it can run nothing."""
+    """What a driver can do here: `available` is false with the `reason` when it can run nothing.
+
+    An attribute that is named after a limit and begins with `NOT_ENFORCED` says that the limit does
+    not hold.
+    """
 
     driver: str
     available: bool
     sandboxed: bool
     reason: str = ""
     attributes: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def unenforced(self) -> dict[str, str]:
+        """The limits that do not hold, each with what is done in place of that."""
+        return {
+            name: text for name, text in self.attributes.items() if text.startswith(NOT_ENFORCED)
+        }
 
 
 @dataclass(frozen=True, slots=True)

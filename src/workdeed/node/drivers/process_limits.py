@@ -4,11 +4,10 @@ import os
 import zlib
 from typing import Final
 
-from workdeed.node.drivers.base import Limits
+from workdeed.node.drivers.base import NOT_ENFORCED, Limits
 from workdeed.node.drivers.cgroups import ControlGroups
 
 _MB: Final = 1_000_000
-_NOT_HELD: Final = "not enforced"
 
 
 def resource_limits(limits: Limits, groups: ControlGroups) -> dict[str, int]:
@@ -42,10 +41,10 @@ def cores(name: str, limits: Limits, groups: ControlGroups) -> list[int]:
 
 def described(groups: ControlGroups, *, sandboxed: bool) -> dict[str, str]:
     """Return what is held how, and what is not, for people; by resource."""
-    processes = "in each sandbox, by the kernel" if sandboxed else _NOT_HELD
+    processes = "in each sandbox, by the kernel" if sandboxed else NOT_ENFORCED
     lesser = {
-        "cpu": f"{_NOT_HELD}: kept to whole cores at most, which a workload can undo",
-        "memory": f"{_NOT_HELD} for all processes together: each by the kernel, the sum by looks",
+        "cpu": f"{NOT_ENFORCED}: kept to whole cores at most, which a workload can undo",
+        "memory": f"{NOT_ENFORCED} for the sum: single processes by the kernel, the sum by looks",
         "pids": processes,
     }
     return {

@@ -171,6 +171,14 @@ class Controllable(Protocol):
         """
 
 
+@runtime_checkable
+class Shrinking(Protocol):
+    """A runner that keeps what it could make again, such as builds, only to be faster."""
+
+    async def shrink(self) -> None:
+        """Remove all of that which no workload needs: disk space is short."""
+
+
 RunnerFactory = Callable[[RunnerContext], Runner]
 
 

@@ -116,7 +116,7 @@ class CarRunner:
                 )
             _check_size(image, order)
         with contextlib.suppress(DriverError):
-            await self._clean()
+            await self._clean(self._options.keep_builds)
         return Plan(
             driver=self._container,
             directory=private_directory(self._trees / order.key.name),
@@ -137,7 +137,7 @@ class CarRunner:
         self._records.release(key.name)
         with contextlib.suppress(DriverError):
             # The next clean-up will find them as well.
-            await self._clean()
+            await self._clean(self._options.keep_builds)
 
     async def sweep(self, keep: Collection[TaskKey]) -> None:
         """Remove what nobody needs, and what a cut-off pull has brought; see `Runner`."""
@@ -151,7 +151,12 @@ class CarRunner:
         with contextlib.suppress(DriverError):
             # The engine went away in the middle; the next sweep does it.
             await self._adopt()
-            await self._clean()
+            await self._clean(self._options.keep_builds)
+
+    async def shrink(self) -> None:
+        """Remove all images of this runner that no workload needs; see `Shrinking`."""
+        with contextlib.suppress(DriverError):
+            await self._clean(0)
 
     async def close(self) -> None:
         """Do nothing: the connection is the driver's."""
@@ -296,10 +301,10 @@ class CarRunner:
                 self._records.add(pinned, found, tag, "", 0.0)
             self._records.end(target)
 
-    async def _clean(self) -> None:
-        """Remove the images of this runner that no workload needs, but for the newest few."""
+    async def _clean(self, keep: int) -> None:
+        """Remove the images of this runner that no workload needs, but for the newest `keep`."""
         async with self._cleaning:
-            for pinned, _ in list(self._records.idle())[self._options.keep_builds :]:
+            for pinned, _ in list(self._records.idle())[keep:]:
                 await self._drop(pinned)
 
     async def _drop(self, pinned: str) -> None:

@@ -97,7 +97,7 @@ class WarRunner:
                     await self._make(order, version, build)
                 os.utime(build)
                 await asyncio.to_thread(_copy, build, tree)
-            await asyncio.to_thread(self._drop_old_builds)
+            await asyncio.to_thread(self._drop_old_builds, self._options.keep_builds)
         os.utime(tree)
         await asyncio.to_thread(self._drop_old_trees, order.key)
         return Plan(
@@ -126,6 +126,10 @@ class WarRunner:
         for folder in self._builds.iterdir():
             if folder.name.endswith(_PARTIAL):
                 await asyncio.to_thread(_remove, folder)
+
+    async def shrink(self) -> None:
+        """Remove all builds: workloads run in copies; see `Shrinking`."""
+        await asyncio.to_thread(self._drop_old_builds, 0)
 
     async def close(self) -> None:
         """Do nothing: there are no connections; see `Runner`."""
@@ -236,10 +240,10 @@ class WarRunner:
             what = f"build command {number} of {len(commands)}"
             await run_step(self._driver, task, self._options.build_seconds, what)
 
-    def _drop_old_builds(self) -> None:
+    def _drop_old_builds(self, keep: int) -> None:
         finished = [one for one in self._builds.iterdir() if not one.name.endswith(_PARTIAL)]
         finished.sort(key=lambda one: one.stat().st_mtime, reverse=True)
-        for build in finished[self._options.keep_builds :]:
+        for build in finished[keep:]:
             lock = self._locks.get(build.name)
             if lock is None or not lock.locked():
                 _remove(build)
