@@ -88,7 +88,8 @@ def lost(view: View, job_id: int, license_id: int) -> str:
     """Return why a placed license may no longer serve a job, "" if it may.
 
     Its resources are not counted again. What is not held of profile or spec releases nobody, nor
-    does a malformed spec. Where the spec has secrets that it can't open, it could not start it.
+    does a malformed spec or one that wants more than is paid: nodes refuse it and serve the one
+    before. Where the spec has secrets that it can't open, it could not start it.
     """
     job, item = view.job(job_id), _license(view.books, license_id)
     reason = _chain_obstacle(view, item)

@@ -292,6 +292,16 @@ class TestLost:
         change(world)
         assert lost(world.view(), 1, L) == ""
 
+    def test_a_revision_beyond_its_class_keeps_who_is_placed_and_brings_in_nobody(
+        self, world: World
+    ) -> None:
+        """Those placed refuse it and serve the revision before, which is what is paid for."""
+        world.node(L + 1, tags=["reg:eu"])
+        world.place([L])
+        want(resources={"cpu_milli": 1_001, "memory_mb": 1, "storage_mb": 1})(world)
+        assert lost(world.view(), 1, L) == ""
+        assert "more than class 1 gives" in obstacle(world.view(), 1, L + 1)
+
     def test_sealing_counts_without_a_profile(self, world: World) -> None:
         world.place([L])
         seal_for_others(world)
