@@ -18,7 +18,14 @@ from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 from typing import Annotated, Any, Final, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+)
 
 from workdeed.node.drivers import container_logs, container_spec
 from workdeed.node.drivers.base import (
@@ -58,6 +65,7 @@ _LOOK_AGAIN_SECONDS: Final = 0.05
 _UNSEEN_SECONDS: Final = 1.0
 _FACTS_SECONDS: Final = 60.0
 _KILLED: Final = 128 + 9
+_LOOPBACK: Final = IPv4Address("127.0.0.1")
 # Podman has further words for what Docker calls created.
 _NEVER_RAN: Final = frozenset({"created", "configured", "initialized"})
 _UP: Final = frozenset({"running", "paused", "stopping"})
@@ -66,11 +74,24 @@ _NO_COMMAND: Final = re.compile(
 )
 
 
+def _socket_path(text: str) -> str:
+    path = text.removeprefix("unix://")
+    if not path.startswith("/"):
+        raise ValueError("it must be the path of a unix socket")
+    return path
+
+
+def _numeric(host: object) -> object:
+    # Engines publish ports on addresses only.
+    return _LOOPBACK if host == "localhost" else host
+
+
 class ContainerOptions(BaseModel):
     """The operator's settings for this driver.
 
     Attributes:
-        socket: path of the engine's socket; the first one that answers when absent.
+        socket: path of the engine's socket, also as `unix:///path`; the first one that answers
+            when absent.
         host: address of this machine that the ports of tasks are published on.
         workers: calls to the engine at one time.
         timeout_seconds: how long the engine may be silent in one call.
@@ -79,8 +100,8 @@ class ContainerOptions(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    socket: Annotated[str, Field(pattern=r"^/")] | None = None
-    host: IPv4Address | IPv6Address = IPv4Address("127.0.0.1")
+    socket: Annotated[str, AfterValidator(_socket_path)] | None = None
+    host: Annotated[IPv4Address | IPv6Address, BeforeValidator(_numeric)] = _LOOPBACK
     workers: Annotated[int, Field(ge=1, le=64)] = 8
     timeout_seconds: Annotated[float, Field(ge=1, le=3600)] = 120.0
 
@@ -523,8 +544,7 @@ def container_driver(context: DriverContext) -> ContainerDriver:
         options = ContainerOptions.model_validate(dict(context.options))
     except ValidationError as error:
         first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"][:1])
-        raise DriverError(f"drivers.container.{field}: {first['msg']}; correct it") from error
+        raise DriverError(f"container.{first['loc'][0]}: {first['msg']}; correct it") from error
     return ContainerDriver(context, options)
 
 

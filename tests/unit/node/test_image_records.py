@@ -1,0 +1,69 @@
+"""Which images are this runner's, and who needs them."""
+
+from pathlib import Path
+
+import pytest
+
+from workdeed.node.drivers.container_images import Image
+from workdeed.node.errors import StateError
+from workdeed.node.runners.image_records import ImageRecords
+
+ONE = Image("sha256:1", ("r/a@sha256:1",), ("r/a:v1",), 10)
+
+
+@pytest.fixture
+def records(tmp_path: Path) -> ImageRecords:
+    return ImageRecords(tmp_path / "images.json")
+
+
+def test_records_survive(records: ImageRecords, tmp_path: Path):
+    records.add("r/a@sha256:1", ONE, "r/a:v1", "job", 5.0)
+    records.use("workload", "r/a@sha256:1", 6.0)
+    records.begin("r/b:v1", None)
+    again = ImageRecords(tmp_path / "images.json")
+    found = again.get("r/a@sha256:1")
+    assert found is not None
+    assert (found.tags, found.used, found.jobs) == ({"r/a:v1"}, 6.0, {"job"})
+    assert again.pending == {"r/b:v1": ""}
+    assert again.needed_ids() == {"sha256:1"}
+    again.end("r/b:v1")
+    assert ImageRecords(tmp_path / "images.json").pending == {}
+
+
+def test_an_image_is_idle_once_nobody_needs_it(records: ImageRecords):
+    for number in range(3):
+        image = Image(f"sha256:{number}", (), (), 1)
+        records.add(f"r/a@sha256:{number}", image, "", None, float(number))
+    records.use("one", "r/a@sha256:0", 9.0)
+    assert [pinned[-1] for pinned, _ in records.idle()] == ["2", "1"]
+    records.keep(["one"])
+    records.release("one")
+    assert [pinned[-1] for pinned, _ in records.idle()] == ["0", "2", "1"]
+    records.use("two", "r/a@sha256:1", 10.0)
+    records.keep([])
+    assert [pinned[-1] for pinned, _ in records.idle()] == ["1", "0", "2"]
+    records.forget("r/a@sha256:1")
+    assert records.get("r/a@sha256:1") is None
+
+
+def test_once_an_image_needed_no_login_it_is_everybodys(records: ImageRecords):
+    def jobs() -> set[str] | None:
+        found = records.get("p")
+        assert found is not None
+        return found.jobs
+
+    records.add("p", ONE, "", "first", 0)
+    records.add("p", ONE, "r/a:v2", "second", 0)
+    assert jobs() == {"first", "second"}
+    records.add("p", ONE, "r/a:v1", None, 0)
+    assert jobs() is None
+    records.add("p", ONE, "", "third", 0)
+    assert jobs() is None
+    assert records.tags_of(ONE.id) == {"r/a:v1", "r/a:v2"}
+
+
+def test_a_damaged_file_says_so(tmp_path: Path):
+    for text in ("{", '{"images": 3}', '{"unknown": {}}'):
+        (tmp_path / "images.json").write_text(text)
+        with pytest.raises(StateError, match=r"images\.json is damaged"):
+            ImageRecords(tmp_path / "images.json")
