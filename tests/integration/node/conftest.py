@@ -4,15 +4,34 @@ import secrets
 import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
+import aiohttp
 import pytest
 
 # Found in every import mode of pytest.
 sys.path.insert(0, str(Path(__file__).parent))
 
-from node_support import HELLO, Chain, FakeRpc, Repository, has_sandbox, marked, no_sandbox
+from node_support import (
+    HELLO,
+    JOB,
+    NODE_KEY,
+    Chain,
+    ChainJob,
+    Client,
+    FakeRpc,
+    Launch,
+    Repository,
+    has_sandbox,
+    marked,
+    no_sandbox,
+    settings,
+    spec_bytes,
+)
 
+from workdeed.intent import spec_hash
 from workdeed.node.drivers.process import ProcessDriver
+from workdeed.node.run import Node
 
 
 @pytest.fixture
@@ -79,3 +98,41 @@ def _nothing_left(tmp_path: Path, owner: str) -> Iterator[None]:
     owners = {owner, *(one.read_text() for one in tmp_path.rglob("instance"))}
     left = [pid for one in owners for pid in marked(one)]
     assert not left
+
+
+@pytest.fixture
+async def launch(
+    tmp_path: Path, rpcs: list[FakeRpc], monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Launch]:
+    """Start agents on one state directory; what runs at the end is ended."""
+    key = tmp_path / "node.key"
+    key.write_text(NODE_KEY.hex())
+    nodes: list[Node] = []
+    session = aiohttp.ClientSession()
+
+    async def start(sandboxed: bool = False, **changes: Any) -> Client:
+        if not sandboxed:
+            no_sandbox(monkeypatch)
+        node = Node(settings(tmp_path, rpcs, **changes))
+        nodes.append(node)
+        await node.start()
+        return Client(node, session)
+
+    yield start
+    for node in nodes:
+        await node.agent.close(stop_workloads=True)
+        await node.close()
+    await session.close()
+
+
+@pytest.fixture
+def data(repository: Repository, hello: str) -> bytes:
+    """Canonical bytes of a spec that runs the demo's service."""
+    return spec_bytes(repository, hello)
+
+
+@pytest.fixture
+def placed(chain: Chain, data: bytes) -> ChainJob:
+    """The job with that spec, to be served from the next window on."""
+    chain.jobs[JOB] = ChainJob(spec_hash(data))
+    return chain.jobs[JOB]

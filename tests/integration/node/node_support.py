@@ -1,7 +1,9 @@
 """A chain that tests can bend, served over JSON-RPC; git repositories; waiting."""
 
 import asyncio
+import base64
 import contextlib
+import json
 import os
 import shutil
 import subprocess
@@ -11,28 +13,37 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 from aiohttp import web
 from eth_abi.abi import decode, encode
 
+from workdeed.intent import encode_spec, load_spec, spec_hash
 from workdeed.node.chain_view import OPEN_END
+from workdeed.node.run import Node
+from workdeed.node.settings import NodeSettings
 from workdeed.protocol.hashing import keccak
-from workdeed.protocol.signing import address_of
+from workdeed.protocol.signing import address_of, to_checksum
 
 NODE_KEY = keccak(b"node key")
 ESCROW = "0x" + "E5" * 20
 LICENSES = "0x" + "11" * 20
 COMMITTEE = "0x" + "C0" * 20
 DESK = "0x" + "DE" * 20
+TARIFF = "0x" + "7A" * 20
 LICENSE_ID = 7
 CHAIN_ID = 31_337
 WINDOW_SECONDS = 1_000
 PAYER = "0x" + "aa" * 20
 
+JOB = 3
+
 JOB_TYPE = (
     "(address,bytes32,uint256,uint256,uint256,uint256,uint256,uint256,uint256,uint256,uint256,"
     "uint256,uint256,uint256,uint256,uint256,bool,bool,bool,uint256)"
 )
+
+CLASS_TYPE = "(uint256,uint256,uint256,uint256,bool,bool)"
 
 
 def selector(signature: str) -> bytes:
@@ -51,6 +62,7 @@ class ChainJob:
     closed: bool = False
     first: int = 11
     until: int = OPEN_END
+    class_id: int = 1
 
 
 @dataclass
@@ -69,6 +81,9 @@ class Chain:
     """What the payer of all jobs granted: scopes and end, by delegate."""
     members: dict[str, int] = field(default_factory=dict)
     """The last epoch of who is or was in the committee, 0 while it is."""
+
+    paid: tuple[int, int, int] = (1_000, 1_024, 1_024)
+    """What class 1 gives, the class of all jobs: thousandths of a core, MB of memory and disk."""
 
     began: int = field(default_factory=lambda: int(time.time()))
 
@@ -110,6 +125,8 @@ class Chain:
             return encode(["address"], [LICENSES])
         if to == ESCROW.lower() and function == selector("DESK()"):
             return encode(["address"], [DESK])
+        if to == ESCROW.lower() and function == selector("TARIFF()"):
+            return encode(["address"], [TARIFF])
         return None
 
     def _state(self, to: str, data: bytes) -> bytes:
@@ -124,6 +141,10 @@ class Chain:
             payer, delegate = decode(["address", "address"], arguments)
             granted = self.grants.get(delegate, (0, 0)) if payer == PAYER else (0, 0)
             return encode(["uint256"] * 3, [granted[0], 10**6, granted[1]])
+        if to == TARIFF.lower() and function == selector("class_of(uint256)"):
+            known = decode(["uint256"], arguments)[0] == 1
+            offer = [1, *(self.paid if known else (0, 0, 0)), known, False]
+            return encode([CLASS_TYPE], [offer])
         if to == COMMITTEE.lower() and function == selector("member_of(address)"):
             (signer,) = decode(["address"], arguments)
             known = signer in self.members
@@ -141,7 +162,7 @@ class Chain:
         if job is None:
             nothing = ["0x" + "00" * 20, bytes(32), *[0] * 14, False, False, False, 0]
             return encode([JOB_TYPE], [nothing])
-        words = [PAYER, job.spec_hash, job.revision, 0, 1, 1, 10**6, 1, 1, 1, 1]
+        words = [PAYER, job.spec_hash, job.revision, 0, job.class_id, 1, 10**6, 1, 1, 1, 1]
         words += [job.start, job.end, 10, 10**5, 0, job.cancelled, False, job.closed, 0]
         return encode([JOB_TYPE], [words])
 
@@ -290,3 +311,107 @@ def spec_document(repository: Path, commit: str, **changes: Any) -> dict[str, An
         "restart": {"first_ms": 100, "longest_ms": 1_000},
         "resources": {"cpu_milli": 100, "memory_mb": 256, "storage_mb": 64},
     } | changes
+
+
+class Client:
+    """Speaks to one agent and, for looking behind it, holds it."""
+
+    def __init__(self, node: Node, session: aiohttp.ClientSession) -> None:
+        self.node = node
+        self._session = session
+
+    async def get(self, path: str, port: int | None = None) -> tuple[int, Any]:
+        async with self._session.get(f"http://127.0.0.1:{port or self.node.port}{path}") as found:
+            return found.status, await found.json(content_type=None)
+
+    async def post(self, path: str, body: bytes, kind: str = "application/json") -> tuple[int, Any]:
+        url, headers = f"http://127.0.0.1:{self.node.port}{path}", {"Content-Type": kind}
+        async with self._session.post(url, data=body, headers=headers) as got:
+            return got.status, await got.json(content_type=None)
+
+    async def dispatch(self, data: bytes, revision: int = 0, **changes: Any) -> tuple[int, Any]:
+        body = {
+            "schema": "workdeed/dispatch@1",
+            "escrow": to_checksum(ESCROW),
+            "job_id": JOB,
+            "revision": revision,
+            "spec": base64.b64encode(data).decode(),
+        }
+        return await self.post("/dispatch", json.dumps(body | changes).encode())
+
+    async def workloads(self) -> list[dict[str, Any]]:
+        status, body = await self.get("/status")
+        assert status == 200
+        return list(body["workloads"])
+
+    async def reaches(self, state: str, revision: int = 0) -> dict[str, Any]:
+        """Wait until the workload is in `state`; return its status."""
+        found: list[dict[str, Any]] = []
+
+        async def there() -> bool:
+            found[:] = [
+                one
+                for one in await self.workloads()
+                if (one["state"], one["revision"]) == (state, revision)
+            ]
+            return bool(found)
+
+        try:
+            await eventually(there, f"state {state}")
+        except pytest.fail.Exception:
+            pytest.fail(f"it is not {state}: {await self.workloads()}")
+        return found[0]
+
+    async def settled(self) -> None:
+        """Wait until the revision before the wanted one is dropped."""
+
+        async def one() -> bool:
+            return len(await self.workloads()) == 1
+
+        await eventually(one, "end of the old revision")
+
+    async def gone(self) -> None:
+        async def empty() -> bool:
+            return await self.workloads() == []
+
+        await eventually(empty, "end of the job")
+
+    async def rounds(self, count: int = 2) -> None:
+        """Let the agent look at the chain some more times."""
+        for _ in range(count):
+            await self.node.agent.reconcile()
+
+
+Launch = Callable[..., Awaitable[Client]]
+
+
+def settings(tmp_path: Path, rpcs: list[FakeRpc], **changes: Any) -> NodeSettings:
+    values: dict[str, Any] = {
+        "chain_id": CHAIN_ID,
+        "rpc_urls": [one.url for one in rpcs],
+        "contracts": {"escrow": ESCROW, "licenses": LICENSES, "committee": COMMITTEE},
+        "license_id": LICENSE_ID,
+        "key": {"private_key_file": tmp_path / "node.key"},
+        "port": 0,
+        "stale_seconds": 1800,
+        "state_dir": tmp_path / "state",
+        "allow_unsandboxed": True,
+        "allow_private_endpoints": True,
+        "poll_seconds": 0.1,
+        "stop_seconds": 5,
+        "resources": {"cpu_milli": 1000, "memory_mb": 1024, "storage_mb": 1024},
+        "tags": ["eu"],
+        "restart": {"pause_seconds": 0.1, "max_pause_seconds": 1, "settle_seconds": 0.1},
+        "container": {"enabled": False},
+        "sandbox": {"path": os.environ["PATH"]},
+    }
+    return NodeSettings(**(values | changes))
+
+
+def spec_bytes(repository: Repository, commit: str, **changes: Any) -> bytes:
+    return encode_spec(load_spec(spec_document(repository.path, commit, **changes)))
+
+
+def revise(job: ChainJob, data: bytes) -> None:
+    job.spec_hash = spec_hash(data)
+    job.revision += 1

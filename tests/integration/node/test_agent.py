@@ -1,12 +1,11 @@
 """The whole agent: HTTP in front, real processes behind, a chain that tests can bend."""
 
 import asyncio
-import base64
 import json
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,24 +16,26 @@ from node_support import (
     CHAIN_ID,
     COMMITTEE,
     ESCROW,
+    JOB,
     LICENSE_ID,
     LICENSES,
     NODE_KEY,
     Chain,
     ChainJob,
+    Client,
     FakeRpc,
+    Launch,
     Repository,
     alive,
     eventually,
     has_sandbox,
     marked,
-    no_sandbox,
-    spec_document,
+    revise,
+    settings,
+    spec_bytes,
 )
 
-from workdeed.intent import encode_spec, load_spec, spec_hash
-from workdeed.node.run import Node
-from workdeed.node.settings import NodeSettings
+from workdeed.intent import spec_hash
 from workdeed.protocol.eip712 import Domain
 from workdeed.protocol.merkle import leaf_hash
 from workdeed.protocol.messages import (
@@ -47,80 +48,8 @@ from workdeed.protocol.messages import (
 )
 from workdeed.protocol.signing import address_of, to_checksum
 
-JOB = 3
 DOMAIN = Domain("OracleCommittee", CHAIN_ID, COMMITTEE)
 
-
-class Client:
-    """Speaks to one agent and, for looking behind it, holds it."""
-
-    def __init__(self, node: Node, session: aiohttp.ClientSession) -> None:
-        self.node = node
-        self._session = session
-
-    async def get(self, path: str, port: int | None = None) -> tuple[int, Any]:
-        async with self._session.get(f"http://127.0.0.1:{port or self.node.port}{path}") as found:
-            return found.status, await found.json(content_type=None)
-
-    async def post(self, path: str, body: bytes, kind: str = "application/json") -> tuple[int, Any]:
-        url, headers = f"http://127.0.0.1:{self.node.port}{path}", {"Content-Type": kind}
-        async with self._session.post(url, data=body, headers=headers) as got:
-            return got.status, await got.json(content_type=None)
-
-    async def dispatch(self, data: bytes, revision: int = 0, **changes: Any) -> tuple[int, Any]:
-        body = {
-            "schema": "workdeed/dispatch@1",
-            "escrow": to_checksum(ESCROW),
-            "job_id": JOB,
-            "revision": revision,
-            "spec": base64.b64encode(data).decode(),
-        }
-        return await self.post("/dispatch", json.dumps(body | changes).encode())
-
-    async def workloads(self) -> list[dict[str, Any]]:
-        status, body = await self.get("/status")
-        assert status == 200
-        return list(body["workloads"])
-
-    async def reaches(self, state: str, revision: int = 0) -> dict[str, Any]:
-        """Wait until the workload is in `state`; return its status."""
-        found: list[dict[str, Any]] = []
-
-        async def there() -> bool:
-            found[:] = [
-                one
-                for one in await self.workloads()
-                if (one["state"], one["revision"]) == (state, revision)
-            ]
-            return bool(found)
-
-        try:
-            await eventually(there, f"state {state}")
-        except pytest.fail.Exception:
-            pytest.fail(f"it is not {state}: {await self.workloads()}")
-        return found[0]
-
-    async def settled(self) -> None:
-        """Wait until the revision before the wanted one is dropped."""
-
-        async def one() -> bool:
-            return len(await self.workloads()) == 1
-
-        await eventually(one, "end of the old revision")
-
-    async def gone(self) -> None:
-        async def empty() -> bool:
-            return await self.workloads() == []
-
-        await eventually(empty, "end of the job")
-
-    async def rounds(self, count: int = 2) -> None:
-        """Let the agent look at the chain some more times."""
-        for _ in range(count):
-            await self.node.agent.reconcile()
-
-
-Launch = Callable[..., Awaitable[Client]]
 
 LEAF_ROOT = leaf_hash(to_checksum(ESCROW), JOB, LICENSE_ID, 10_000)
 
@@ -144,76 +73,6 @@ async def oracle() -> AsyncIterator[str]:
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     yield f"http://127.0.0.1:{runner.addresses[0][1]}"
     await runner.cleanup()
-
-
-@pytest.fixture
-async def launch(
-    tmp_path: Path, rpcs: list[FakeRpc], monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[Launch]:
-    """Start agents on one state directory; what runs at the end is ended."""
-    key = tmp_path / "node.key"
-    key.write_text(NODE_KEY.hex())
-    nodes: list[Node] = []
-    session = aiohttp.ClientSession()
-
-    async def start(sandboxed: bool = False, **changes: Any) -> Client:
-        if not sandboxed:
-            no_sandbox(monkeypatch)
-        node = Node(settings(tmp_path, rpcs, **changes))
-        nodes.append(node)
-        await node.start()
-        return Client(node, session)
-
-    yield start
-    for node in nodes:
-        await node.agent.close(stop_workloads=True)
-        await node.close()
-    await session.close()
-
-
-def settings(tmp_path: Path, rpcs: list[FakeRpc], **changes: Any) -> NodeSettings:
-    values: dict[str, Any] = {
-        "chain_id": CHAIN_ID,
-        "rpc_urls": [one.url for one in rpcs],
-        "contracts": {"escrow": ESCROW, "licenses": LICENSES, "committee": COMMITTEE},
-        "license_id": LICENSE_ID,
-        "key": {"private_key_file": tmp_path / "node.key"},
-        "port": 0,
-        "stale_seconds": 1800,
-        "state_dir": tmp_path / "state",
-        "allow_unsandboxed": True,
-        "allow_private_endpoints": True,
-        "poll_seconds": 0.1,
-        "stop_seconds": 5,
-        "resources": {"cpu_milli": 1000, "memory_mb": 1024, "storage_mb": 1024},
-        "tags": ["eu"],
-        "restart": {"pause_seconds": 0.1, "max_pause_seconds": 1, "settle_seconds": 0.1},
-        "container": {"enabled": False},
-        "sandbox": {"path": os.environ["PATH"]},
-    }
-    return NodeSettings(**(values | changes))
-
-
-@pytest.fixture
-def data(repository: Repository, hello: str) -> bytes:
-    """Canonical bytes of a spec that runs the demo's service."""
-    return spec_bytes(repository, hello)
-
-
-def spec_bytes(repository: Repository, commit: str, **changes: Any) -> bytes:
-    return encode_spec(load_spec(spec_document(repository.path, commit, **changes)))
-
-
-@pytest.fixture
-def placed(chain: Chain, data: bytes) -> ChainJob:
-    """The job with that spec, to be served from the next window on."""
-    chain.jobs[JOB] = ChainJob(spec_hash(data))
-    return chain.jobs[JOB]
-
-
-def revise(job: ChainJob, data: bytes) -> None:
-    job.spec_hash = spec_hash(data)
-    job.revision += 1
 
 
 async def test_a_placed_job_runs_before_its_first_window_begins(
