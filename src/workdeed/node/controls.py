@@ -54,8 +54,9 @@ class Controls:
             case "take" | "abandon" | "settle":
                 await _roll(job, pod, request)
             case "stop" | "restart" | "resume":
+                workload = _workload(pod, request.service)
                 self._holds.note(request)
-                await _move(_workload(pod, request.service), request.action)
+                await _move(workload, request.action)
             case "logs":
                 return await _logs(_workload(pod, request.service), request.argument)
             case "inspect":
