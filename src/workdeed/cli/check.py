@@ -1,5 +1,6 @@
 """The command `check`."""
 
+import tomllib
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,21 +12,25 @@ from workdeed.cli.network import Network, json_option, network_options, run_asyn
 from workdeed.cli.output import emit_json, emit_table
 
 if TYPE_CHECKING:
-    from workdeed.keeper.checks import Finding
+    from workdeed.keeper.checks import Finding as KeeperFinding
+    from workdeed.node.checks import Finding as NodeFinding
+
+    Finding = KeeperFinding | NodeFinding
 
 
 @click.command()
 @click.option(
     "--config",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Settings of a keeper; without them only the network is checked.",
+    help="Settings of a keeper or a node; without them only the network is checked.",
 )
 @json_option
 @network_options
 def check(config: Path | None, as_json: bool, network: Network) -> None:
     """Check the surroundings and say what to mend; fails if anything is wrong.
 
-    With --config: chain, contracts, clock, keys, seat, balance, database and peers of a keeper.
+    With --config: chain, contracts, clock, keys, seat, balance, database and peers of a keeper; or
+    what a node runs workloads with, which limits hold, and whether it has what it offers.
     """
     findings = run_async(_collect(_findings(config, network)))
     if as_json:
@@ -42,7 +47,23 @@ def _findings(config: Path | None, network: Network) -> "AsyncIterator[Finding]"
     from workdeed.keeper.checks import check_keeper
     from workdeed.keeper.settings import load_settings
 
-    return check_keeper(load_settings(config)) if config else _network(network)
+    if config is None:
+        return _network(network)
+    return _node(config) if _is_of_node(config) else check_keeper(load_settings(config))
+
+
+def _is_of_node(config: Path) -> bool:
+    try:
+        return "node" in tomllib.loads(config.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False  # whoever reads the settings says what is wrong with the file
+
+
+def _node(config: Path) -> "AsyncIterator[Finding]":
+    from workdeed.node.checks import check_node
+    from workdeed.node.settings import load_settings
+
+    return check_node(load_settings(config))
 
 
 async def _network(network: Network) -> "AsyncIterator[Finding]":

@@ -18,13 +18,24 @@ _SHRINK_AGAIN_SECONDS: Final = 60.0
 _MB: Final = 1_000_000
 
 
+def shortage(directory: Path, reserve_mb: int) -> str:
+    """Return how much less than `reserve_mb` is free where `directory` lies, "" if enough is."""
+    free = int(psutil.disk_usage(str(directory)).free // _MB)
+    if free >= reserve_mb:
+        return ""
+    return (
+        f"disk.reserve_mb: {free} MB are free where state_dir lies, and {reserve_mb} are to stay "
+        "free; no new work is taken until there is room"
+    )
+
+
 class Reserve:
     """Watches the free space of one file system."""
 
     def __init__(self, directory: Path, reserve_mb: int, runners: Iterable[Runner] = ()) -> None:
         """Keep `reserve_mb` free where `directory` lies; `runners` are asked to give up what helps.
 
-        What they keep elsewhere, such as images of an engine, may not help; then it is said so.
+        What they keep elsewhere, such as images of an engine, may not help.
         """
         self._directory = directory
         self._reserve_mb = reserve_mb
@@ -36,15 +47,14 @@ class Reserve:
     async def problem(self) -> str:
         """Return why new work can't be taken, "" if it can; makes room first where it is short."""
         async with self._lock:
-            free = self._free_mb()
-            if free < self._reserve_mb and self._may_shrink():
+            problem = shortage(self._directory, self._reserve_mb)
+            if problem and self._may_shrink():
                 await self._shrink()
-                free = self._free_mb()
-            problem = self._sentence(free) if free < self._reserve_mb else ""
+                problem = shortage(self._directory, self._reserve_mb)
             if problem and not self._problem:
                 _log.warning("node: the disk is too full for new work", reason=problem)
             elif self._problem and not problem:
-                _log.info("node: the disk has room for new work again", free_mb=free)
+                _log.info("node: the disk has room for new work again")
             self._problem = problem
             return problem
 
@@ -58,15 +68,6 @@ class Reserve:
         problem = await self.problem()
         if problem:
             raise DiskFullError(problem)
-
-    def _sentence(self, free: int) -> str:
-        return (
-            f"disk.reserve_mb: {free} MB are free where state_dir lies, and {self._reserve_mb} are "
-            "to stay free; no new work is taken until there is room"
-        )
-
-    def _free_mb(self) -> int:
-        return int(psutil.disk_usage(str(self._directory)).free // _MB)
 
     def _may_shrink(self) -> bool:
         """Tell whether it is time to look for room: that is work, and helps but once."""

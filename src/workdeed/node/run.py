@@ -198,7 +198,7 @@ def _parts(settings: NodeSettings, state: Path) -> Parts:
         settings.license_id,
         instance,
     )
-    drivers = _drivers(settings, state, instance.hex())
+    drivers = drivers_of(settings, state)
     clients = [RpcClient(url, timeout=settings.rpc_seconds) for url in settings.rpc_urls]
     chain = ChainView(
         clients,
@@ -236,8 +236,9 @@ def _check_offer(settings: NodeSettings, state: Path) -> None:
         _log.warning("node: more is offered than there is", reason=str(error))
 
 
-def _drivers(settings: NodeSettings, state: Path, owner: str) -> dict[str, Driver]:
+def drivers_of(settings: NodeSettings, state: Path) -> dict[str, Driver]:
     """Return all drivers that are registered and not switched off, each with its own folder."""
+    owner = instance_id(state).hex()
 
     def context(name: str) -> DriverContext:
         return DriverContext(
