@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from fastapi import APIRouter
+from fastapi import APIRouter, FastAPI
 
 from workdeed.chain.bindings.codec import read
 from workdeed.chain.bindings.suite import Suite
@@ -36,6 +36,7 @@ from workdeed.keeper.dryrun import DryOutbox
 from workdeed.keeper.effects import EffectDesk, Sending
 from workdeed.keeper.errors import StartError
 from workdeed.keeper.gas import GasWatch
+from workdeed.keeper.job_routes import JobPages, job_routes
 from workdeed.keeper.journal import PlacementJournal
 from workdeed.keeper.leases import Leases
 from workdeed.keeper.logs import Log, OnceLog
@@ -48,8 +49,10 @@ from workdeed.keeper.placement_routes import placement_routes
 from workdeed.keeper.placements import Following, Leading, Member, Tools
 from workdeed.keeper.profilesync import ProfileSync
 from workdeed.keeper.progress import CatchUp
+from workdeed.keeper.replicas import Lookout
 from workdeed.keeper.reportdata import ReportSource
 from workdeed.keeper.reports import Reports
+from workdeed.keeper.rollouts import Asking, Rollouts
 from workdeed.keeper.rpcs import CheckedRpc, FailoverRpc, Health, MeteredRpc
 from workdeed.keeper.rules import Rules
 from workdeed.keeper.settings import KeeperSettings
@@ -182,7 +185,8 @@ class Parts:
 
     Attributes:
         loop: its rounds.
-        server: its HTTP.
+        server: where it listens.
+        app: what it answers there.
         dispatcher: what goes on beside the rounds.
         heads: listens for new blocks, None without an address for that.
         oracle: None unless it is one.
@@ -191,6 +195,7 @@ class Parts:
 
     loop: Loop
     server: HttpServer
+    app: FastAPI
     dispatcher: Dispatcher
     heads: HeadWatch | None
     oracle: Oracle | None
@@ -209,6 +214,7 @@ async def assemble(base: Base, stack: AsyncExitStack) -> Parts:
     dispatcher = builder.dispatcher()
     # First comes what somebody waits for: duties start in this order.
     duties = [Duty("dispatch", dispatcher.run)] if base.settings.duties.dispatch else []
+    duties += builder.rollout_duties()
     duties += [*builder.oracle_duties(oracle, desk), *await builder.duties(oracle, desk)]
     loop = Loop(
         base.mirror,
@@ -222,10 +228,10 @@ async def assemble(base: Base, stack: AsyncExitStack) -> Parts:
         metrics=base.metrics,
     )
     builder.loop = loop
-    server = builder.server()
+    server, app = builder.server()
     ws_url = base.settings.chain.ws_url
     heads = HeadWatch(ws_url, loop.alarm.ring, base.once) if ws_url is not None else None
-    return Parts(loop, server, dispatcher, heads, oracle)
+    return Parts(loop, server, app, dispatcher, heads, oracle)
 
 
 class _Builder:
@@ -323,6 +329,21 @@ class _Builder:
         self._stack.push_async_callback(dispatcher.close)
         return dispatcher
 
+    def rollout_duties(self) -> list[Duty]:
+        """Return the duty to roll out revisions, if there is a member key, and tell of rollouts."""
+        base = self._base
+        lookout = Lookout(base.suite.escrow.address, base.addresses, self._statuses)
+        acts = base.member is not None and base.settings.duties.rollouts
+        self._routers.append(job_routes(JobPages(self.view, lookout, base.read_spec, acts)))
+        if base.member is None or not acts:
+            base.log.info("no_rollouts", reason="keys.member or duties.rollouts is not set")
+            return []
+        domain = base.deployment.domain(COMMITTEE_DOMAIN)
+        asking = Asking(base.member, domain, lookout.escrow, base.endpoints)
+        duty = Rollouts(asking, lookout, base.read_spec, base.log, base.once, base.metrics)
+        self._stack.push_async_callback(duty.close)
+        return [Duty("rollouts", duty.run)]
+
     def oracle_duties(self, oracle: Oracle | None, desk: EffectDesk) -> list[Duty]:
         """Return the duties of a committee member."""
         base = self._base
@@ -376,8 +397,8 @@ class _Builder:
             duties.append(Duty("own-closes", closes.run))
         return duties
 
-    def server(self) -> HttpServer:
-        """Bind the port."""
+    def server(self) -> tuple[HttpServer, FastAPI]:
+        """Bind the port; return what listens there and what answers."""
         base, loop = self._base, self.loop
         if loop is None:
             raise StartError("loop: it must be made before the server")
@@ -403,11 +424,11 @@ class _Builder:
             routers=self._routers,
         )
         try:
-            server = HttpServer(create_app(parts), base.settings.http.host, base.settings.http.port)
+            server = HttpServer(base.settings.http.host, base.settings.http.port)
         except NodeError as error:
             raise StartError(f"http.{error}") from error
         self._stack.push_async_callback(server.close)
-        return server
+        return server, create_app(parts)
 
     def _settling(self, source: ReportSource, desk: EffectDesk) -> Settling:
         settings = self._base.settings

@@ -19,7 +19,7 @@ def dry(settings: KeeperSettings) -> KeeperSettings:
             "database": "sqlite://",
             "http": settings.http.model_copy(update={"port": 0}),
             "oracle": settings.oracle.model_copy(update={"enabled": False}),
-            "duties": settings.duties.model_copy(update={"dispatch": False}),
+            "duties": settings.duties.model_copy(update={"dispatch": False, "rollouts": False}),
         }
     )
 

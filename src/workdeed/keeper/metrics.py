@@ -8,6 +8,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from workdeed.keeper.storage import StorageKind
 from workdeed.oracle.meter import Outcome
 from workdeed.oracle.tallies import Verdict
+from workdeed.protocol.noderequest import ROLLOUT
+from workdeed.protocol.rollouts import Phase
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -26,6 +28,7 @@ class Metrics:
         self._add_effects()
         self._add_probes()
         self._add_reports()
+        self._add_rollouts()
         self._add_storage()
         self._add_leases()
 
@@ -146,6 +149,15 @@ class Metrics:
         )
         self.proposals_refused = self._counter(
             "workdeed_proposals_refused", "Reports of other leaders that were refused.", ["field"]
+        )
+
+    def _add_rollouts(self) -> None:
+        self.rollout_phases = get_args(Phase)
+        self.rollouts = self._gauge(
+            "workdeed_rollouts", "Jobs that were revised, by how far they are.", ["phase"]
+        )
+        self.rollout_steps = self._counter(
+            "workdeed_rollout_steps", "Steps that nodes were asked for.", ["action"], ROLLOUT
         )
 
     def _add_storage(self) -> None:

@@ -9,6 +9,7 @@ looks at the nodes that are somewhat old. Two rules keep them harmless to each o
 - The way back takes turns in the opposite order, so that it begins with those under way.
 """
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -20,6 +21,8 @@ from workdeed.protocol.messages import WorkloadStatus
 from workdeed.protocol.rollouts import Phase, ReplicaState
 
 RUNNING: Final = "running"
+
+_TOLD: Final = re.compile(r"license \d+: ")
 
 _BEGUN: Final = ("starting", "running", "unhealthy", "stopping")
 
@@ -314,7 +317,9 @@ class _Turns:
 
 
 def _failure(one: Replica) -> str:
-    return f"license {one.license_id}: {one.failed}"[:MAX_TEXT]
+    """Return why the revision failed first: one that was told to give it up has that from us."""
+    told = _TOLD.match(one.failed)
+    return (one.failed if told else f"license {one.license_id}: {one.failed}")[:MAX_TEXT]
 
 
 def _obstacle(one: Replica, settle_ms: int) -> str:

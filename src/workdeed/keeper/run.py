@@ -60,7 +60,7 @@ class Keeper:
     async def run(self, stopping: asyncio.Event) -> None:
         """Serve and work until `stopping` is set, then finish what was signed and close."""
         oracle, heads = self._parts.oracle, self._parts.heads
-        self._parts.server.begin()
+        self._parts.server.begin(self._parts.app)
         if oracle is not None:
             oracle.service.start()
         listening = asyncio.create_task(heads.run()) if heads is not None else None

@@ -154,6 +154,7 @@ class DutySettings(_Section):
     """Which duties this keeper has; each is off where its key is missing."""
 
     dispatch: bool = True
+    rollouts: bool = True
     placements: bool = True
     reports: bool = True
     claims: bool = True

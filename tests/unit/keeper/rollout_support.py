@@ -89,10 +89,11 @@ class SimReplica:
     def _give_up(self, reason: str) -> None:
         self.failed = reason
         if self.stage in ("starting", "new"):
-            self.in_way = True
+            self.in_way = self.in_way or self.well > 0
             self.stage, self.left, self.well = "returning", self.start, 0
-        else:
+        else:  # the old one never stopped
             self.stage = "old"
+            self.in_way = self.in_way and self.well < self.settle
 
     def works(self) -> list[WorkloadStatus]:
         """Return what the node's status says of the job."""

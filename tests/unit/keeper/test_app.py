@@ -98,8 +98,8 @@ class Client:
 
 @pytest.fixture
 async def client(around: Surroundings) -> AsyncIterator[Client]:
-    server = HttpServer(around.app, "127.0.0.1", 0)
-    server.begin()
+    server = HttpServer("127.0.0.1", 0)
+    server.begin(around.app)
     async with aiohttp.ClientSession() as session:
         yield Client(session, server.port)
     await server.close()

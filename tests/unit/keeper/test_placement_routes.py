@@ -61,8 +61,8 @@ async def post(
     """Send a body to a keeper that follows like this."""
     routes = placement_routes(FakeFollowing(outcome))  # type: ignore[arg-type]
     parts = AppParts(SpecStore(folder), Metrics(), RULES, lambda: None, lambda: None, (), (routes,))
-    server = HttpServer(create_app(parts), "127.0.0.1", 0)
-    server.begin()
+    server = HttpServer("127.0.0.1", 0)
+    server.begin(create_app(parts))
     try:
         url = f"http://127.0.0.1:{server.port}/placements"
         async with aiohttp.ClientSession() as session, session.post(url, data=body) as response:

@@ -174,6 +174,10 @@ class TestBack:
         assert decision == Decision("reverted", "license 1: it crashed")
         assert decide(rolling(), [gave_up(1), away(2)]).phase == "reverting"
 
+    def test_the_reason_stays_that_of_the_one_that_failed(self) -> None:
+        told = gave_up(1, reason="license 2: it crashed")
+        assert decide(rolling(), [told, gave_up(2)]).reason == "license 2: it crashed"
+
     def test_a_replica_that_has_nothing_to_go_back_to_stops_nobody(self) -> None:
         """A license that came later would otherwise throw all others back."""
         newcomer = alone(1, state="failed", well=0, failed="it crashed")
