@@ -93,14 +93,17 @@ def seal(values: Mapping[str, str], public_key: bytes, owner: Owner) -> bytes:
             too long together, the owner is malformed, or the key is no point of the curve.
 
     """
+    reason = ""
     try:
         address_of_public_key(public_key)
         content = SealedContent(
             chain_id=owner.chain_id, escrow=owner.escrow, payer=owner.payer, values=dict(values)
         ).canonical()
     except ValueError as error:
-        # The cause is dropped, here and below: its text may quote a value.
-        raise SealingError(_reason(error)) from None
+        # Raised below, without a cause or context: their texts may quote a value.
+        reason, content = _reason(error), b""
+    if reason:
+        raise SealingError(reason)
     most = SealedContent.MAX_BYTES
     if len(content) > most:
         raise SealingError(

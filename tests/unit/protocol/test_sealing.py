@@ -172,6 +172,7 @@ def test_no_error_text_or_cause_holds_a_value() -> None:
         with pytest.raises(SealingError) as caught:
             seal(values, PUBLIC, OWNER)
         assert word not in "".join(traceback.format_exception(caught.value))
+        assert caught.value.__context__ is None
 
 
 def test_settings_of_the_package_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
