@@ -451,3 +451,30 @@ def test_what_it_can_not_run(tmp_path: Path, changes: dict[str, Any], message: s
     runner = CarRunner(RunnerContext({}, tmp_path / "car", RunnerOptions()))
     with pytest.raises(RunnerError, match=message):
         runner.check(spec({"reference": "a"}, **changes))
+
+
+async def test_an_image_under_a_second_name_is_no_way_around_the_login(
+    podman: Podman, runner: CarRunner, publish: MakeImage, wanted: Callable[..., Spec], name: str
+):
+    """Podman tells all digests and names of an image, whatever it was asked for."""
+    publish()
+    version = await runner.resolve(order(wanted()))
+    plan = await runner.prepare(order(wanted()), version)
+    podman.run("tag", plan.image, f"localhost/second-{name}:v1")
+    thief = order(spec({"reference": f"localhost/second-{name}:v1", "pull": "never"}), OTHER)
+    with pytest.raises(RunnerError, match="pull is never"):
+        await prepare(runner, thief)
+    podman.run("rmi", "--force", f"localhost/second-{name}:v1")
+
+
+async def test_disk_that_is_short_takes_all_that_nobody_needs(
+    podman: Podman, runner: CarRunner, publish: MakeImage, wanted: Callable[..., Spec], name: str
+):
+    publish()
+    await prepare(runner, order(wanted()))
+    await runner.shrink()
+    assert there(podman, name)
+    await runner.discard(KEY)
+    assert there(podman, name)
+    await runner.shrink()
+    assert not there(podman, name)

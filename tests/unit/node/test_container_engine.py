@@ -180,7 +180,8 @@ async def test_an_engine_that_can_not_limit_is_not_used(
             tmp_path / "local", "owner", allow_unsandboxed=True, options={"socket": str(fake.path)}
         )
     )
-    assert (await local.fingerprint()).available
+    found = await local.fingerprint()
+    assert (found.available, set(found.unenforced)) == (True, {"memory", "processes"})
     await local.close()
     await driver.close()
 

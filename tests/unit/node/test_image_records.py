@@ -62,6 +62,17 @@ def test_once_an_image_needed_no_login_it_is_everybodys(records: ImageRecords):
     assert records.tags_of(ONE.id) == {"r/a:v1", "r/a:v2"}
 
 
+def test_a_login_opens_an_image_by_whatever_name(records: ImageRecords):
+    assert records.may_use("second", "r/a@sha256:1", ONE.id)
+    records.add("r/a@sha256:1", ONE, "", "first", 0)
+    for pinned, image in (("r/a@sha256:1", "other"), ("r/b@sha256:2", ONE.id)):
+        assert records.may_use("first", pinned, image)
+        assert not records.may_use("second", pinned, image)
+    assert records.may_use("second", "r/b@sha256:2", "other")
+    records.add("public/a@sha256:1", ONE, "", None, 0)
+    assert records.may_use("second", "r/a@sha256:1", ONE.id)
+
+
 def test_a_damaged_file_says_so(tmp_path: Path):
     for text in ("{", '{"images": 3}', '{"unknown": {}}'):
         (tmp_path / "images.json").write_text(text)

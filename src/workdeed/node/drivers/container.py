@@ -29,6 +29,7 @@ from pydantic import (
 
 from workdeed.node.drivers import container_logs, container_spec
 from workdeed.node.drivers.base import (
+    NOT_ENFORCED,
     DriverContext,
     Fingerprint,
     Handle,
@@ -186,6 +187,7 @@ class ContainerDriver:
         except (EngineDownError, EngineRefusedError) as error:
             return Fingerprint(NAME, False, False, str(error))
         attributes = {"engine": facts.kind, "version": facts.version, **facts.attributes}
+        attributes |= dict.fromkeys(facts.missing_limits, NOT_ENFORCED)
         reason = ""
         if facts.api < OLDEST_API:
             needed = ".".join(map(str, OLDEST_API))

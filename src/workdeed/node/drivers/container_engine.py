@@ -54,13 +54,12 @@ class EngineRefusedError(DriverError):
 
 @dataclass(frozen=True, slots=True)
 class EngineFacts:
-    """What an engine says of itself; `limits` are those that it says it can't enforce."""
+    """What an engine says of itself; `missing_limits` are those that it can't enforce."""
 
     kind: str
     version: str
     api: tuple[int, ...]
     missing_limits: tuple[str, ...] = ()
-    root: str = ""
     attributes: dict[str, str] = field(default_factory=dict)
 
 
@@ -222,17 +221,16 @@ def _facts(client: Any) -> EngineFacts:
     version, info = client.version(), client.info()
     names = {part.get("Name", "") for part in version.get("Components") or ()}
     kind = PODMAN if any("podman" in name.lower() for name in names) else DOCKER
-    wanted = {"MemoryLimit": "memory", "CpuCfsQuota": "processor", "PidsLimit": "processes"}
+    wanted = {"MemoryLimit": "memory", "CpuCfsQuota": "cpu", "PidsLimit": "processes"}
     security = " ".join(info.get("SecurityOptions") or ())
     return EngineFacts(
         kind=kind,
         version=str(version.get("Version", "")),
         api=tuple(int(part) for part in str(version["ApiVersion"]).split(".")),
         missing_limits=tuple(word for name, word in wanted.items() if info.get(name) is False),
-        root=str(info.get("DockerRootDir") or ""),
         attributes={
             "cgroups": str(info.get("CgroupVersion") or ""),
             "rootless": "yes" if "rootless" in security else "no",
-            "storage": str(info.get("Driver") or ""),
+            "storage_driver": str(info.get("Driver") or ""),
         },
     )

@@ -87,8 +87,8 @@ class CarRunner:
             if source.pull != "always":
                 found = await self._images.find(reference.tagged)
                 if found is not None:
-                    version = _version(reference, found)
-                    if self._may_use(order, reference.pinned(version)):
+                    version = self._version(reference, found)
+                    if self._may_use(order, reference.pinned(version), found):
                         return version
             return await self._pull(order, source, reference, reference.tag)
 
@@ -179,20 +179,25 @@ class CarRunner:
     ) -> tuple[str, Image | None]:
         """Return the image if it is there and the order may have it, by the name to run it by."""
         pinned = reference.pinned(version)
-        if not self._may_use(order, pinned):
-            return pinned, None
-        found = await self._images.find(pinned)
-        if found is None and not reference.digest:
-            # Docker knows an image that was built here by its configuration's digest only.
-            by_id = f"sha256:{version}"
-            found = await self._images.find(by_id)
+        # Docker knows an image that was built here by its configuration's digest only.
+        names = (pinned,) if reference.digest else (pinned, f"sha256:{version}")
+        for name in names:
+            found = await self._images.find(name)
             if found is not None:
-                return by_id, found
-        return pinned, found
+                return name, found if self._may_use(order, pinned, found) else None
+        return pinned, None
 
-    def _may_use(self, order: Order, pinned: str) -> bool:
-        known = self._records.get(pinned)
-        return known is None or known.jobs is None or _job(order.key) in known.jobs
+    def _may_use(self, order: Order, pinned: str, image: Image) -> bool:
+        return self._records.may_use(_job(order.key), pinned, image.id)
+
+    def _version(self, reference: ImageReference, image: Image) -> str:
+        """Return a digest's hex by which the image is found again, its id's where it has none.
+
+        One that a registry gave out is better than one that it may never have heard of.
+        """
+        versions = _versions(reference, image)
+        known = [one for one in versions if self._records.get(reference.pinned(one)) is not None]
+        return (*known, *versions, hex_of(image.id))[0]
 
     async def _pull(
         self, order: Order, source: ImageSource, reference: ImageReference, tag: str
@@ -204,11 +209,10 @@ class CarRunner:
                 "let the operator bring it, or set pull to missing"
             )
         login = _login(source, order)
+        await self._check_address(reference)
         pause, longest = self._pauses
         for rest in reversed(range(source.tries)):
             try:
-                # Anew each time: an address that does not resolve now may in a moment.
-                await self._check_address(reference)
                 return await self._bring(order, reference, tag, login)
             except ImageTooLargeError as error:
                 raise RunnerError(
@@ -295,7 +299,9 @@ class CarRunner:
             found = await self._images.find(target)
             if found is not None and found.id != before:
                 reference = ImageReference.parse(target)
-                pinned = reference.pinned(hex_of(reference.digest) or _version(reference, found))
+                pinned = reference.pinned(
+                    hex_of(reference.digest) or self._version(reference, found)
+                )
                 tag = reference.tagged if reference.tag else ""
                 # Nobody's, so that each job has to show its login for it.
                 self._records.add(pinned, found, tag, "", 0.0)
@@ -312,8 +318,10 @@ class CarRunner:
         known = self._records.get(pinned)
         if known is None:
             return
+        if known.id in self._records.needed_ids():
+            return
         found = await self._images.find(known.id)
-        if found is not None and known.id not in self._records.needed_ids():
+        if found is not None:
             if not set(found.tags) <= self._records.tags_of(known.id):
                 # Somebody has given it a name of his own.
                 self._records.forget(pinned)
@@ -355,12 +363,6 @@ def _versions(reference: ImageReference, image: Image) -> list[str]:
     """Return the hex of each digest that the engine has for the image under this name."""
     found = (one.partition("@") for one in image.digests)
     return sorted(hex_of(digest) for name, _, digest in found if full_name(name) == reference.name)
-
-
-def _version(reference: ImageReference, image: Image) -> str:
-    """Return a digest's hex by which the image can be found again, its id's where it has none."""
-    versions = _versions(reference, image)
-    return versions[0] if versions else hex_of(image.id)
 
 
 def _check_size(image: Image, order: Order) -> None:

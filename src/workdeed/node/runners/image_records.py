@@ -71,6 +71,20 @@ class ImageRecords:
         if self._state.pending.pop(reference, None) is not None:
             self._save()
 
+    def may_use(self, job: str, pinned: str, image: str) -> bool:
+        """Tell whether a job may have an image: none that another one's login alone has brought.
+
+        Args:
+            job: which asks.
+            pinned: `name@sha256:...`.
+            image: its id, as Podman knows one image by digests of several registries.
+
+        """
+        found = [
+            one for name, one in self._state.images.items() if name == pinned or one.id == image
+        ]
+        return not found or any(one.jobs is None or job in one.jobs for one in found)
+
     @property
     def pending(self) -> dict[str, str]:
         """Pulls that a crash has cut off, with the id that each reference had before."""
