@@ -15,6 +15,8 @@ COMMANDS = {
     "restart": ("workdeed.cli.workloads:restart", "Restart a job's replicas."),
     "stop": ("workdeed.cli.workloads:stop", "Stop a job's replicas for a while."),
     "resume": ("workdeed.cli.workloads:resume", "Start a job's stopped replicas."),
+    "command": ("workdeed.cli.plugins:command", "Have a native plugin do a command."),
+    "configure": ("workdeed.cli.plugins:configure", "Configure a running native plugin anew."),
     "update": ("workdeed.cli.jobs:update", "Replace the spec of a job."),
     "extend": ("workdeed.cli.jobs:extend", "Buy more windows for a job."),
     "scale": ("workdeed.cli.jobs:scale", "Change the replicas of a job."),

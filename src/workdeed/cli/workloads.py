@@ -31,7 +31,7 @@ _MB = 1_000_000
 POSITIVE = click.IntRange(min=1)
 
 
-def _replica_options(command: Callable[..., None]) -> Callable[..., None]:
+def replica_options(command: Callable[..., None]) -> Callable[..., None]:
     """Add the options that say which replicas are meant."""
     for option in (
         click.option(
@@ -53,7 +53,7 @@ def _replica_options(command: Callable[..., None]) -> Callable[..., None]:
 @click.command()
 @click.argument("job_id", type=POSITIVE)
 @click.option("--follow", "-f", is_flag=True, help="Go on until Ctrl-C.")
-@_replica_options
+@replica_options
 @network_options
 @key_options
 def logs(
@@ -72,19 +72,19 @@ def logs(
 
     async def show(requests: "NodeRequests", replicas: "list[Replica]") -> None:
         tails = [_Tail(requests, one, prefixed=len(replicas) > 1) for one in replicas]
-        await _each(tails, lambda tail: tail.drain())
+        await each(tails, lambda tail: tail.drain())
         while follow:
             await asyncio.sleep(POLL_SECONDS)
             await asyncio.gather(*(tail.poll() for tail in tails))
         for tail in tails:
             tail.end()
 
-    _with_replicas(job_id, licenses, service, revision, network, key, show)
+    with_replicas(job_id, licenses, service, revision, network, key, show)
 
 
 @click.command()
 @click.argument("job_id", type=POSITIVE)
-@_replica_options
+@replica_options
 @json_option
 @network_options
 @key_options
@@ -105,16 +105,16 @@ def inspect(
             found[replica.license_id] = await requests.inspect(replica)
 
         try:
-            await _each(replicas, look)
+            await each(replicas, look)
         finally:
             _show_inspections(found, as_json)
 
-    _with_replicas(job_id, licenses, service, revision, network, key, show)
+    with_replicas(job_id, licenses, service, revision, network, key, show)
 
 
 @click.command()
 @click.argument("job_id", type=POSITIVE)
-@_replica_options
+@replica_options
 @network_options
 @key_options
 def restart(
@@ -131,7 +131,7 @@ def restart(
 
 @click.command()
 @click.argument("job_id", type=POSITIVE)
-@_replica_options
+@replica_options
 @network_options
 @key_options
 def stop(
@@ -151,7 +151,7 @@ def stop(
 
 @click.command()
 @click.argument("job_id", type=POSITIVE)
-@_replica_options
+@replica_options
 @network_options
 @key_options
 def resume(
@@ -225,12 +225,12 @@ def _change(
             await actions[done](replica)
             click.echo(f"job {job_id} license {replica.license_id} {service} {done}")
 
-        await _each(replicas, one)
+        await each(replicas, one)
 
-    _with_replicas(job_id, licenses, service, revision, network, key, change)
+    with_replicas(job_id, licenses, service, revision, network, key, change)
 
 
-async def _each(items: "list[T]", work: "Callable[[T], Awaitable[None]]") -> None:
+async def each(items: "list[T]", work: "Callable[[T], Awaitable[None]]") -> None:
     """Do all; what fails is told, and makes the command fail once the others are done."""
     from workdeed.sdk.errors import SdkError
 
@@ -246,7 +246,7 @@ async def _each(items: "list[T]", work: "Callable[[T], Awaitable[None]]") -> Non
         raise Failure(troubles[0])
 
 
-def _with_replicas(
+def with_replicas(
     job_id: int,
     licenses: tuple[int, ...],
     service: str,
@@ -255,6 +255,7 @@ def _with_replicas(
     key: Key,
     work: "Callable[[NodeRequests, list[Replica]], Awaitable[None]]",
 ) -> None:
+    """Run `work` with the replicas that are meant."""
     signer = key.signer()
 
     async def run(client: "Client") -> None:

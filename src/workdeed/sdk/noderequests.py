@@ -1,22 +1,34 @@
-"""Signed requests to the nodes of a job: logs, a look at a service, restart, stop and resume."""
+"""Signed requests to the nodes of a job.
 
+Logs, a look at a service, restart, stop and resume; commands and configurations of native plugins.
+"""
+
+import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from workdeed.chain.keys import Signer
 from workdeed.chain.rpc import origin_of
+from workdeed.protocol.canonical import canonical_bytes
 from workdeed.protocol.eip712 import COMMITTEE_DOMAIN
-from workdeed.protocol.errors import ProtocolError
+from workdeed.protocol.errors import CanonicalError, ProtocolError
 from workdeed.protocol.limits import MAX_BODY
-from workdeed.protocol.noderequest import Action, InspectionReply, LogReply, NodeRequest
+from workdeed.protocol.noderequest import (
+    MAX_ARGUMENT,
+    Action,
+    InspectionReply,
+    LogReply,
+    NodeRequest,
+    PluginReply,
+)
 from workdeed.sdk.errors import EndpointError, SdkError
 from workdeed.sdk.jobs import JobView
 from workdeed.sdk.placed import placed_licenses
 from workdeed.sdk.session import Session
 
-T = TypeVar("T", LogReply, InspectionReply)
+T = TypeVar("T", LogReply, InspectionReply, PluginReply)
 
 PATH = "/requests"
 _MILLISECONDS = 1_000
@@ -122,6 +134,57 @@ class NodeRequests:
     async def resume(self, replica: Replica) -> None:
         """Start a replica that was stopped; raises as `logs`."""
         await self._ask(replica, "resume")
+
+    async def command(
+        self,
+        replica: Replica,
+        command: str,
+        arguments: Mapping[str, Any] | None = None,
+        *,
+        instance: str = "main",
+    ) -> Any:
+        """Have an instance of a native plugin do a command, and return its answer, JSON.
+
+        Raises:
+            SdkError: if the arguments are too large or JSON without floats can't hold them.
+            EndpointError: if the node does not answer, or it or the plugin refuses.
+
+        """
+        asked = {"instance": instance, "command": command, "arguments": dict(arguments or {})}
+        return await self._control(replica, "command", asked)
+
+    async def configure(
+        self, replica: Replica, config: Mapping[str, Any], *, instance: str = "main"
+    ) -> bool:
+        """Give an instance of a native plugin another configuration, for this revision and node.
+
+        Raises as `command`.
+
+        Returns:
+            Whether it is in force; otherwise it is from the instance's next start on.
+
+        """
+        asked = {"instance": instance, "config": dict(config)}
+        reply = await self._control(replica, "configure", asked)
+        return isinstance(reply, dict) and reply.get("applied") is True
+
+    async def _control(self, replica: Replica, action: Action, asked: Mapping[str, Any]) -> Any:
+        try:
+            argument = canonical_bytes(asked).decode()
+        except CanonicalError as error:
+            raise SdkError(f"{action}: {error}") from error
+        if len(argument) > MAX_ARGUMENT:
+            raise SdkError(
+                f"{action}: it has {len(argument)} characters and may have {MAX_ARGUMENT}; send "
+                "less, or revise the job"
+            )
+        reply = _read(PluginReply, await self._ask(replica, action, argument), replica)
+        try:
+            return json.loads(reply.data)
+        except (ValueError, RecursionError) as error:
+            raise EndpointError(
+                f"{origin_of(replica.endpoint)}: its plugin's answer is no JSON"
+            ) from error
 
     async def _ask(self, replica: Replica, action: Action, argument: str = "") -> bytes:
         session = self._session

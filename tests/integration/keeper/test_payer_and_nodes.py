@@ -29,7 +29,13 @@ from workdeed.intent import parse_spec
 from workdeed.protocol.eip712 import COMMITTEE_DOMAIN
 from workdeed.protocol.hashing import keccak
 from workdeed.protocol.messages import NodeProfile, Resources, sign
-from workdeed.protocol.noderequest import InspectionReply, LogReply, NodeRequest, ServicePort
+from workdeed.protocol.noderequest import (
+    InspectionReply,
+    LogReply,
+    NodeRequest,
+    PluginReply,
+    ServicePort,
+)
 from workdeed.protocol.sealing import Owner, open_box
 from workdeed.protocol.signing import address_of, public_key_of
 
@@ -87,6 +93,9 @@ class StrawNode:
             return self._reply(LogReply(data=piece, cursor=str(start + len(piece))).to_json())
         if asked.action == "inspect":
             return self._reply(self._inspection(asked).to_json())
+        if asked.action in ("command", "configure"):
+            data = b'{"applied":true}' if asked.action == "configure" else b'"Hello\\u001b"'
+            return self._reply(PluginReply(data=data).to_json())
         return self._reply(b'{"state": "running"}')
 
     @staticmethod
@@ -253,6 +262,31 @@ class TestRunningJob:
                 assert (asked.action, asked.job_id, asked.revision) == (action, 1, 0)
                 assert asked.license_id == node.license_id
                 assert asked.account == signer_of(DELEGATE).address
+
+    async def test_native_plugins_are_commanded_and_configured(
+        self, shell: Shell, nodes: list[StrawNode]
+    ) -> None:
+        first, second, _ = nodes
+        shown = await shell.run("command", "1", "greet", '{"name": "Ada"}', by=DELEGATE)
+        assert [json.loads(line) for line in shown.splitlines()] == [
+            {"license_id": one.license_id, "reply": "Hello\x1b"} for one in (first, second)
+        ]
+        assert "\x1b" not in shown
+        assert json.loads(first.asked[-1].argument) == {
+            "instance": "main",
+            "command": "greet",
+            "arguments": {"name": "Ada"},
+        }
+        config = shell.folder / "config.json"
+        config.write_text('{"greeting": "Salut"}')
+        to = ("--instance", "french", "--license", str(second.license_id))
+        shown = await shell.run("configure", "1", f"@{config}", *to, by=PAYER)
+        assert shown.strip() == f"job 1 license {second.license_id} main.french configured"
+        assert json.loads(second.asked[-1].argument) == {
+            "instance": "french",
+            "config": {"greeting": "Salut"},
+        }
+        assert first.asked[-1].action == "command"
 
     async def test_what_one_node_refuses_the_others_do_all_the_same(
         self, shell: Shell, nodes: list[StrawNode]

@@ -16,6 +16,7 @@ from workdeed.protocol.noderequest import (
     InspectionReply,
     LogReply,
     NodeRequest,
+    PluginReply,
     ServicePort,
 )
 from workdeed.protocol.signing import to_checksum
@@ -142,6 +143,56 @@ async def test_a_malformed_answer_is_told_by_its_node(bench: Bench) -> None:
     bench.endpoints.answer = b"<html>"
     with pytest.raises(EndpointError, match="http://node7:8470: its answer is malformed"):
         await bench.open().logs(REPLICA)
+
+
+async def test_a_command_goes_to_an_instance_as_canonical_json(bench: Bench) -> None:
+    bench.endpoints.answer = PluginReply(data=b'{"text":"Hello","rate":1.5}').to_json()
+    requests = bench.open()
+    assert await requests.command(REPLICA, "greet", {"name": "Ada", "at": 1}) == {
+        "text": "Hello",
+        "rate": 1.5,
+    }
+    await requests.command(REPLICA, "count", instance="french")
+    assert [(one.action, one.argument) for one in bench.endpoints.asked] == [
+        (
+            "command",
+            '{"arguments":{"at":1,"name":"Ada"},"command":"greet","instance":"main"}',
+        ),
+        ("command", '{"arguments":{},"command":"count","instance":"french"}'),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("answer", "applied"), [(b'{"applied":true}', True), (b'{"applied":false}', False)]
+)
+async def test_a_configuration_tells_whether_it_is_in_force(
+    bench: Bench, answer: bytes, applied: bool
+) -> None:
+    bench.endpoints.answer = PluginReply(data=answer).to_json()
+    assert await bench.open().configure(REPLICA, {"rate": 2}, instance="b") is applied
+    (asked,) = bench.endpoints.asked
+    assert (asked.action, asked.argument) == ("configure", '{"config":{"rate":2},"instance":"b"}')
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ({"rate": 1.5}, "command: "),
+        ({"text": "x" * 33_000}, "command: it has .* and may have 32768; send less"),
+    ],
+)
+async def test_arguments_that_no_request_can_carry_are_not_sent(
+    bench: Bench, arguments: dict[str, Any], sentence: str
+) -> None:
+    with pytest.raises(SdkError, match=sentence):
+        await bench.open().command(REPLICA, "greet", arguments)
+    assert bench.endpoints.asked == []
+
+
+async def test_an_answer_of_a_plugin_that_is_no_json_is_told(bench: Bench) -> None:
+    bench.endpoints.answer = PluginReply(data=b"{").to_json()
+    with pytest.raises(EndpointError, match="its plugin's answer is no JSON"):
+        await bench.open().command(REPLICA, "greet")
 
 
 class TestReplicas:
