@@ -34,6 +34,7 @@ from node_support import (
 )
 
 from workdeed.intent import encode_spec, load_spec, spec_hash
+from workdeed.protocol.canonical import canonical_bytes
 from workdeed.protocol.eip712 import COMMITTEE_DOMAIN, Domain
 from workdeed.protocol.hashing import keccak
 from workdeed.protocol.messages import sign
@@ -153,7 +154,7 @@ class Outside:
             license_id=LICENSE_ID,
             revision=0,
             action=action,  # type: ignore[arg-type]
-            argument=json.dumps(argument),
+            argument=canonical_bytes(argument).decode(),
             asked_at=int(time.time() * 1_000) + next(_tick),
             account=address_of(DELEGATE),
         )

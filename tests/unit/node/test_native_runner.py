@@ -1,6 +1,5 @@
 """The runner of native plugins."""
 
-import json
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +16,7 @@ from workdeed.node.runners.base import Controllable, RunnerContext, RunnerOption
 from workdeed.node.runners.base import Order as Wanted
 from workdeed.node.runners.interpreter import Interpreter
 from workdeed.node.runners.native import NativeRunner
+from workdeed.protocol.canonical import canonical_bytes
 
 from .native_support import PIPELINE, install
 
@@ -233,7 +233,8 @@ async def test_the_program_of_the_agent_runs_the_host_in_isolation(
 @pytest.mark.parametrize(
     ("action", "argument", "sentence"),
     [
-        ("command", "", "argument: it is no JSON"),
+        ("command", "", "argument: data: it is not JSON"),
+        ("command", '{ "command":"x"}', "argument: data: it is JSON, but not canonical"),
         ("command", "[]", "argument: it is no JSON object"),
         ("command", "{}", "argument.command: it is no name"),
         ("command", {"command": 3}, "argument.command: it is no name"),
@@ -250,7 +251,7 @@ async def test_the_program_of_the_agent_runs_the_host_in_isolation(
 async def test_a_malformed_request_is_refused_with_the_field(
     runner: NativeRunner, action: Any, argument: Any, sentence: str
 ):
-    text = argument if isinstance(argument, str) else json.dumps(argument)
+    text = argument if isinstance(argument, str) else canonical_bytes(argument).decode()
     with pytest.raises(RequestRefusedError) as caught:
         await runner.control(KEY, action, text)
     assert sentence in str(caught.value)

@@ -37,7 +37,7 @@ class Bounds:
     """
 
     start: float = 60.0
-    command: float = 8.0
+    command: float = 3.0
     hang: float = 5.0
     look: float = 1.0
     first: float = 0.5

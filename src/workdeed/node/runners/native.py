@@ -25,7 +25,6 @@ from workdeed.node.native.order import (
     instances_of,
     packages_of,
 )
-from workdeed.node.native.wire import WireError, decode
 from workdeed.node.runners.base import Order as Wanted
 from workdeed.node.runners.base import Plan, RunnerContext
 from workdeed.node.runners.interpreter import Interpreter, find_interpreter
@@ -37,8 +36,8 @@ from workdeed.node.runners.native_packages import (
     plugin_names,
     version_of,
 )
-from workdeed.protocol.canonical import canonical_hash
-from workdeed.protocol.noderequest import MAX_ARGUMENT
+from workdeed.protocol.canonical import canonical_hash, parse_canonical
+from workdeed.protocol.errors import CanonicalError
 
 _HOST: Final = "workdeed.node.native.host"
 _CHECK: Final = "workdeed.node.native.check"
@@ -211,11 +210,12 @@ def _make(folder: Path, order: Wanted, version: str, program: str) -> None:
 
 def _parse(argument: str) -> dict[str, Any]:
     try:
-        if len(argument) > MAX_ARGUMENT:
-            raise WireError("it is too long")
-        return decode(argument.encode())
-    except (WireError, UnicodeEncodeError) as error:
-        raise RequestRefusedError(f"argument: {error}; correct it", 409) from error
+        asked = parse_canonical(argument.encode())
+    except (CanonicalError, UnicodeEncodeError) as error:
+        raise RequestRefusedError(f"argument: {error}", 409) from error
+    if not isinstance(asked, dict):
+        raise RequestRefusedError("argument: it is no JSON object; write one", 409)
+    return asked
 
 
 def _members(

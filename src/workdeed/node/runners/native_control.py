@@ -18,7 +18,7 @@ from workdeed.node.native.wire import WireError, encode, frame, read_frame
 from workdeed.protocol.limits import MAX_TEXT
 from workdeed.protocol.noderequest import MAX_ARGUMENT
 
-REPLY_SECONDS: Final = 20.0
+REPLY_SECONDS: Final = 15.0
 """Time for an answer: above what the host gives a plugin, which then says itself what was late."""
 
 _FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
