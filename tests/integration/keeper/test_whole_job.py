@@ -146,7 +146,8 @@ class World:
         await node.start()
         self.stack.push_async_callback(node.close)
         endpoint = f"http://127.0.0.1:{node.port}"
-        await operator.set_profile(self.license_id, endpoint, node.profile.profile_hash)
+        profile = await operator.fetch_profile(self.license_id, endpoint)
+        await operator.set_profile(self.license_id, endpoint, profile.profile_hash)
         return node
 
     @asynccontextmanager
