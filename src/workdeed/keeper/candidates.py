@@ -9,6 +9,7 @@ from fastapi import APIRouter, Request, Response
 from pydantic_core import from_json
 
 from workdeed.intent import Spec, SpecError, load_spec
+from workdeed.keeper.errors import KeeperError
 from workdeed.keeper.http import error_response, read_body
 from workdeed.keeper.view import View
 from workdeed.placement import PlacementError, Profiles, candidates
@@ -20,7 +21,7 @@ _WAITING: Final = 8
 """Questions that may wait: each looks at all licenses."""
 
 
-class CandidatesBusyError(Exception):
+class CandidatesBusyError(KeeperError):
     """More is asked at once than is answered."""
 
 
