@@ -306,6 +306,7 @@ port = {port}
 state_dir = "state"
 allow_unsandboxed = true
 allow_private_endpoints = true
+overcommit = true
 poll_seconds = 0.5
 stop_seconds = 2.0
 stop_workloads_on_exit = true
