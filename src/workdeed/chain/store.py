@@ -100,6 +100,13 @@ class Store:
         """
         return await self._submit(self._aside if self.is_shared else self._worker, work)
 
+    def run(self, work: Callable[[Session], T]) -> T:
+        """Run `work` as `transaction` does, in the caller's own thread, which waits for it.
+
+        For whoever has a thread for such things. Only a shared database takes two at a time.
+        """
+        return self._run(work)
+
     async def close(self) -> None:
         """Finish what runs and close the database."""
         for worker in (self._worker, self._aside):
