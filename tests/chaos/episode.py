@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
+import signal
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from tests.chaos.crash import POINTS, Crash
 from tests.chaos.judge import Judge, Verdict
+from tests.chaos.nodes import Fleet, open_fleet
 from tests.chaos.proxy import Proxy
+from tests.chaos.server import FailingServer
 from tests.chaos.tally import Tally
-from tests.chaos.victim import BLOCKS_A_NAME, NO_END, SENDER, Beat, Order
+from tests.chaos.twofaced import Evidence, EvidenceFile
+from tests.chaos.victim import BLOCKS_A_NAME, LEASES, NO_END, SENDER, Beat, Order
 from tests.chaos.victims import Victims
 from tests.chaos.world import World
+from tests.integration.chain.contract_support import BOND, ORACLES
+from workdeed.chain.errors import ChainError
 from workdeed.chain.fees import GWEI
 
 ROUNDS_A_BLOCK = 3
@@ -23,6 +32,9 @@ ROUNDS_A_BLOCK = 3
 
 PACE_SECONDS, MAX_PACE_SECONDS = 0.03, 0.5
 """The least time from one block to the next, and the time after which no victim is waited for."""
+
+PROBING_PACE_SECONDS = 0.15
+"""The least time where probes go to nodes: a window is to hold some of each member and node."""
 
 PATIENCE_BLOCKS = 300
 """Blocks without faults after which what is still missing counts as lost: 30 windows."""
@@ -46,6 +58,10 @@ SIGNING_POINTS = ("journal:after", "journal:after", "signature:after", "outbox:s
 POINT_SHARE = 0.7
 """Share of the kills that are meant for a crash point; not all come to theirs."""
 
+SHARED_FAULTS = ("kill", "stop", "kill", "pause")
+"""What is done in turn where two keepers share a server: one is killed, the server ends and starts
+again, one is paused for longer than its lease lasts."""
+
 DEEPEST = 6
 """Blocks that a reorg replaces at most: thrice the confirmations."""
 
@@ -63,6 +79,9 @@ class Episode:
         tally: what was done.
         counts: whether the counter is moved meanwhile.
         longest_block: seconds after which a block is made though no victim has acted.
+        pace: the least seconds from one block to the next.
+        fleet: the nodes, where there are any.
+        server: PostgreSQL, where the victims have a database there.
 
     """
 
@@ -74,6 +93,9 @@ class Episode:
     tally: Tally = field(default_factory=Tally)
     counts: bool = True
     longest_block: float = MAX_PACE_SECONDS
+    pace: float = PACE_SECONDS
+    fleet: Fleet | None = None
+    server: FailingServer | None = None
 
     def __post_init__(self) -> None:
         self.luck = random.Random(self.seed)
@@ -99,7 +121,7 @@ class Episode:
         self.order = Order(
             seed=self.seed,
             rpc_url=self.proxy.url,
-            database=str(self.folder / "keeper.db"),
+            database=self.server.new_database() if self.server else str(self.folder / "keeper.db"),
             folder=str(self.folder),
             counted=NO_END if self.counts else 0,
             counted_from=await self.world.height(),
@@ -220,6 +242,121 @@ class Episode:
             self.tally.faults[kind] += 1
             self._note_kill("random")
 
+    async def nodes(self, lies: int) -> None:
+        """Let nodes lie to members that probe them, a window each, until so many lies were told."""
+        async with open_fleet(self.seed, self.world.scene) as fleet:
+            self.fleet = fleet
+            await self._announce(fleet)
+            self.order = replace(self.order, probes=True)
+            with self.victims.running(self.order):
+                while len(fleet.lies) < lies:
+                    await fleet.serve(len(self.world.jobs) + 1)
+                    await self._open_jobs(1)
+                    await self.world.pass_blocks(self.luck.randint(10, 30))
+                await self._stop_counting()
+                # To the end of all jobs: whoever starts anew within a window measured none of it.
+                await self._finish()
+        self.tally.faults["node"] += len(fleet.lies)
+        self.tally.nodes += Counter(lie.kind for lie in fleet.lies.values())
+        self.longest_block, self.pace = MAX_PACE_SECONDS, PACE_SECONDS
+
+    async def _announce(self, fleet: Fleet) -> None:
+        """Put on chain where nodes answer, and let them serve the jobs that there are."""
+        self.longest_block = PACE_SECONDS
+        for job_id in self.world.jobs:
+            await fleet.serve(job_id)
+        for node in fleet.nodes:
+            await self.world.announce(node.license_id, node.url)
+        self.longest_block, self.pace = STILL_SECONDS, PROBING_PACE_SECONDS
+
+    async def leaders(self, turns: int) -> None:
+        """Let a leader propose two reports in so many turns, and prove it to the contract.
+
+        The victim is killed meanwhile, at times while a report is proposed.
+        """
+        member = self.luck.randrange(len(ORACLES))
+        await self.world.bond(member + 1, BOND)
+        self.order = replace(self.order, two_faced=member)
+        told = EvidenceFile(self.folder)
+        while len(told.read()) < turns:
+            await self._open_jobs(1)
+            with self.victims.running(self.order):
+                await self.world.pass_blocks(self.luck.randint(20, 60))
+            self._note_kill("random")
+        found = told.read()
+        with self.victims.running(self.order):
+            for evidence in found:
+                await self._prove(evidence)
+        self.tally.faults["equivocation"] += len(found)
+
+    async def _prove(self, evidence: Evidence) -> None:
+        """Let the contract slash for an equivocation; that it does not is a loss."""
+        what = f"seed {self.seed}: two roots of window {evidence.window}, turn {evidence.turn}"
+        try:
+            taken = await self.world.slash(evidence)
+        except ChainError as error:
+            self.tally.lost.append(f"{what} were not slashed: {error}")
+            return
+        self.tally.slashed += 1
+        if not taken:
+            self.tally.lost.append(f"{what} cost nothing")
+
+    async def postgres(self, faults: int) -> None:
+        """Let two keepers share a database, kill and pause them, and stop the server under them.
+
+        The second one claims and closes only; whichever has the lease on the sender moves the
+        counter, and what one has begun the other goes on with.
+        """
+        folder = str(self.folder / "other")
+        orders = [self.order, replace(self.order, folder=folder, twin_of=str(self.folder))]
+        processes = [self.victims.start(order) for order in orders]
+        try:
+            for index in range(faults):
+                if index % 4 == 1:
+                    await self._open_jobs(1)
+                await self.world.pass_blocks(self.luck.randint(5, 20))
+                kind = SHARED_FAULTS[index % len(SHARED_FAULTS)]
+                await self._fail_shared(kind, orders, processes)
+                self._revive(orders, processes, POINT_SHARE)
+                self.tally.faults["postgres"] += 1
+                self.tally.databases[kind] += 1
+            await self._stop_counting()
+            # One may still come to its crash point: those that finish have none.
+            for process in processes:
+                process.kill()
+                process.join()
+            self._revive(orders, processes, 0.0)
+            await self._finish()
+        finally:
+            for process, order in zip(processes, orders, strict=True):
+                self.victims.end(process, order)
+
+    async def _fail_shared(self, kind: str, orders: list[Order], processes: list[Any]) -> None:
+        """Do one fault to the server, or to one of two keepers that is dead after it or not."""
+        at = self.luck.randrange(len(processes))
+        pause = self.luck.choice((0.0, 1.5 * LEASES.ttl_seconds))
+        if kind == "stop":
+            assert self.server is not None
+            await asyncio.to_thread(self.server.fail)
+            await asyncio.sleep(pause)
+            await asyncio.to_thread(self.server.start)
+        elif kind == "pause" and processes[at].is_alive():
+            os.kill(processes[at].pid, signal.SIGSTOP)
+            await asyncio.sleep(1.5 * LEASES.ttl_seconds)
+            os.kill(processes[at].pid, signal.SIGCONT)
+        else:
+            processes[at].kill()
+            processes[at].join()
+            await asyncio.sleep(pause)
+
+    def _revive(self, orders: list[Order], processes: list[Any], share: float) -> None:
+        """Start those anew that are dead, a share of them to die at a point."""
+        for index, process in enumerate(processes):
+            if not process.is_alive():
+                self.victims.end(process, orders[index])
+                crash = self._crash() if self.luck.random() < share else None
+                processes[index] = self.victims.start(replace(orders[index], crash=crash))
+
     async def _replace_blocks(self) -> None:
         depth = self._depth()
         keep = self.luck.choice((0.0, 0.5, 1.0))
@@ -262,7 +399,7 @@ class Episode:
 
     async def _until_acted(self, beat: Beat) -> None:
         began, seen = time.monotonic(), beat.count
-        await asyncio.sleep(PACE_SECONDS)
+        await asyncio.sleep(self.pace)
         while beat.count < seen + ROUNDS_A_BLOCK:
             if time.monotonic() > began + self.longest_block:
                 return
@@ -284,7 +421,8 @@ class Episode:
 
     async def _finish(self) -> Verdict:
         """Wait until nothing is missing, and a while longer: a doubled effect may come late."""
-        judge = Judge(self.world.rpc, self.world.scene, [self.folder])
+        caught = self.fleet.caught if self.fleet else None
+        judge = Judge(self.world.rpc, self.world.scene, [self.folder], caught)
         stop = await self.world.height() + PATIENCE_BLOCKS
         while True:
             verdict = await judge.judge(self.world.jobs, self.order.counted)
@@ -297,8 +435,8 @@ class Episode:
     def _conclude(self, verdict: Verdict) -> None:
         name = f"seed {self.seed}"
         tally = self.tally
-        tally.wanted = verdict.wanted
-        tally.lost = [f"{name}: {text}" for text in verdict.lost]
+        tally.wanted = verdict.wanted + tally.slashed
+        tally.lost += [f"{name}: {text}" for text in verdict.lost]
         tally.doubled = [f"{name}: {text}" for text in verdict.doubled]
         tally.differences = [f"{name}: {text}" for text in verdict.differences]
         tally.broken = [f"{name}: {text}" for text in self.victims.broken]
