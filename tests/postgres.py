@@ -37,7 +37,7 @@ class PostgresServer:
         if self._user is not None:
             os.chown(folder, self._user.pw_uid, self._user.pw_gid)
         if follows is None:
-            command = ("initdb", "--auth=trust", "--username=keeper", "--no-sync")
+            command: tuple[str, ...] = ("initdb", "--auth=trust", "--username=keeper", "--no-sync")
         else:
             command = ("pg_basebackup", "-R", "--checkpoint=fast", "--no-sync", "-d", follows._dsn)
         self._as_user(*command, "-D", self._data)

@@ -235,7 +235,8 @@ class OracleService:
     async def tick(self) -> None:
         """Do what is due; to be called after every poll of the chain. Does not wait for others.
 
-        A process that stands by does nothing, so that one alone speaks for the member.
+        A process that stands by only fetches what reports rest on, so that one alone speaks for the
+        member, and the next one can at once.
 
         Raises:
             ChainError: if the chain can't be read; what is being measured is unknown then.
@@ -244,6 +245,7 @@ class OracleService:
         """
         self._follow_lease()
         if self._token is None:
+            self._fetch_if_missing()
             return
         try:
             await self._measuring.observe_past()
@@ -415,6 +417,13 @@ class OracleService:
     def _others(self) -> tuple[Peer, ...]:
         return peers_of(self._chain.books, self._settings.endpoints, self._member.address)
 
+    def _other_processes(self) -> list[Peer]:
+        """Return where the process that acts for this member answers, unless it is this one."""
+        if self.is_active:
+            return []
+        every = peers_of(self._chain.books, self._settings.endpoints, "")
+        return [peer for peer in every if peer.member == self._member.address]
+
     def _turn(self) -> Turn | None:
         return turn_now(
             self._chain.windows, self._chain.now(), self._settings.rules, self._committee()
@@ -489,7 +498,8 @@ class OracleService:
 
     async def _fetch(self, report: ReportState) -> None:
         others = self._others()
-        if not await self._bases.fetch(report, others):
+        is_here = await self._bases.fetch(report, [*others, *self._other_processes()])
+        if not is_here and self.is_active:
             _log.warning("oracle: report data lost; recovering leaves", window=report.window)
             await self._bases.recover(report, self._chain.books, others)
 

@@ -110,6 +110,28 @@ class TestStandingBy:
         await pair.second.service.idle()
         assert pair.second.service.status.led == (0, 0)
 
+    async def test_it_keeps_the_data_that_the_next_report_builds_on(self, pair: Pairing) -> None:
+        """Even where no other member has it: the one that acts answers at the member's address."""
+        found = await pair.cluster.round(2)
+        assert found is not None
+        pair.cluster.accept(found)
+        report = pair.cluster.sim.books.latest_report
+        assert report is not None
+        pair.cluster.wire.silent = {pair.cluster.member(index) for index in (0, 2, 3)}
+        await pair.second.service.tick()
+        await pair.second.service.idle()
+        assert pair.second.service._bases.load(report) is not None
+
+    async def test_it_collects_no_leaves_that_may_not_be_lost(self, pair: Pairing) -> None:
+        found = await pair.cluster.round(2)
+        assert found is not None
+        pair.cluster.accept(found)
+        pair.cluster.wire.silent = {pair.cluster.member(index) for index in range(4)}
+        pair.cluster.wire.log.clear()
+        await pair.second.service.tick()
+        await pair.second.service.idle()
+        assert {what for _, _, what in pair.cluster.wire.log} == {"report"}
+
 
 class TestTakingOver:
     async def test_what_the_other_one_measured_is_unknown_and_never_made_up(
