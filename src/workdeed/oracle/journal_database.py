@@ -17,6 +17,7 @@ from typing import Final, NamedTuple, Self
 
 from sqlalchemy import BigInteger, func, literal_column, select, text
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import NotSupportedError, ProgrammingError
 from sqlalchemy.orm import Session
 
 from workdeed.chain.leases import Lease
@@ -280,10 +281,16 @@ def _durable_cluster(session: Session) -> str:
     """Return which server this is, and on which timeline.
 
     Raises:
-        JournalError: if a commit does not wait until it is on the disk.
+        JournalError: if it does not tell, or a commit does not wait until it is on the disk.
 
     """
-    fsync, synchronous, cluster = session.execute(_SERVER).one()
+    try:
+        fsync, synchronous, cluster = session.execute(_SERVER).one()
+    except (ProgrammingError, NotSupportedError):
+        raise JournalError(
+            "database: the server does not tell which one it is; grant EXECUTE on pg_control_system"
+            " and pg_walfile_name, or keep the journal in a file"
+        ) from None
     if fsync != "on":
         raise JournalError(
             "database: the server runs with fsync = off, and would lose signatures with its power;"

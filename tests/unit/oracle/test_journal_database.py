@@ -340,10 +340,19 @@ class TestDurability:
         )
         store = Store.open(postgres.replace("keeper@", "plain@"))
         try:
-            assert Process(store).journal.began_at == NOW
+            plain = Process(store)
+            assert plain.journal.began_at == NOW
+            execute(postgres, "REVOKE EXECUTE ON FUNCTION pg_control_system FROM PUBLIC")
+            with pytest.raises(JournalError, match="grant EXECUTE on pg_control_system"):
+                plain.journal.bar_before(LATER)
         finally:
             asyncio.run(store.close())
-            execute(postgres, "DROP OWNED BY plain", "DROP ROLE plain")
+            execute(
+                postgres,
+                "GRANT EXECUTE ON FUNCTION pg_control_system TO PUBLIC",
+                "DROP OWNED BY plain",
+                "DROP ROLE plain",
+            )
 
 
 class TestCopies:
