@@ -285,7 +285,7 @@ class _Builder:
         except OracleError as error:
             raise StartError(str(error)) from error
         self._stack.push_async_callback(oracle.close)
-        self._is_active = lambda: oracle.service.is_active
+        self._is_active = lambda: oracle.service.may_speak
         self._routers.append(oracle.router())
         return oracle
 
@@ -464,10 +464,10 @@ class _Builder:
         sync = ProfileSync(profiles, base.addresses, quick, base.once)
         following = Following(seat, tools, leading, self.view, sync.run)
         service = oracle.service
-        self._routers.append(placement_routes(following, lambda: service.is_active))
+        self._routers.append(placement_routes(following, lambda: service.may_speak))
 
         async def lead(view: View) -> None:
-            if service.is_active:
+            if service.may_speak:
                 await leading.run(view)
 
         return [Duty("profiles", sync.run), Duty("placements", lead)]

@@ -59,7 +59,7 @@ async def show_journal(settings: KeeperSettings) -> Summary:
     if settings.oracle.journal == "file":
         return journal_copies.summary_of(journal_path(settings.state_dir, _member(settings)))
     key = _key(settings, load_deployment(settings.chain.deployment, settings.chain.chain_id))
-    return await _with_store(settings, lambda session: read_journal(session, key).summary)
+    return await _look(settings, lambda session: read_journal(session, key).summary)
 
 
 async def back_up_journal(settings: KeeperSettings, copy: Path) -> Summary:
@@ -74,7 +74,7 @@ async def back_up_journal(settings: KeeperSettings, copy: Path) -> Summary:
         path = journal_path(settings.state_dir, _member(settings))
         return journal_copies.back_up(path, copy)
     key = _key(settings, load_deployment(settings.chain.deployment, settings.chain.chain_id))
-    found = await _with_store(settings, lambda session: read_journal(session, key))
+    found = await _look(settings, lambda session: read_journal(session, key))
     return journal_copies.write_copy(
         copy, found.entries, member=key.member, domain=key.domain, began_at=found.began_at
     )
@@ -128,8 +128,9 @@ async def _chain_time(settings: KeeperSettings, deployment: Deployment) -> int:
         await rpc.close()
 
 
-async def _with_store(settings: KeeperSettings, work: Callable[[Session], T]) -> T:
-    store = Store.open(settings.database)
+async def _look(settings: KeeperSettings, work: Callable[[Session], T]) -> T:
+    """Return what `work` finds in the database, which stays as it is."""
+    store = Store.open(settings.database, as_it_is=True)
     try:
         return await store.transaction(work)
     finally:

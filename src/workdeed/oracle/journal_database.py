@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final, NamedTuple, Self
 
-from sqlalchemy import BigInteger, func, literal_column, select, text
+from sqlalchemy import BigInteger, func, inspect, literal_column, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import NotSupportedError, ProgrammingError
 from sqlalchemy.orm import Session
@@ -69,7 +69,8 @@ class DatabaseJournal:
     Args:
         shared: the database and the member's lease.
         key: whose it is.
-        now: the chain's time in Unix seconds, at which a new or lost journal begins.
+        now: the chain's time in Unix seconds, at which a new or lost journal begins. A window is
+            signed after its end, so a head that lags by less than a window does no harm.
 
     """
 
@@ -250,7 +251,8 @@ def read_journal(session: Session, key: JournalKey) -> Contents:
         JournalError: if there is none.
 
     """
-    head = session.get(JournalRow, key)
+    is_made = inspect(session.connection()).has_table(JournalRow.__tablename__)
+    head = session.get(JournalRow, key) if is_made else None
     if head is None:
         raise JournalError(
             f"journal: the database holds none of {key.member}; its first start makes it"

@@ -233,12 +233,14 @@ class Member:
         """
         if self.address not in committee.members:
             return False
+        began_at = self._journal.began_at
         for report in reports:
             if report.epoch != committee.epoch or not self._signed(report, committee):
                 continue
-            began = self._windows.start(report.window)
+            if self._windows.start(report.window) < began_at:
+                continue
             known = self._journal.root_of(report.window, report.turn, report.epoch)
-            if began >= self._journal.began_at and known != report.root:
+            if known != report.root:
                 _log.error("oracle: the signing journal lacks a signature", window=report.window)
                 self._journal.bar_before(now)
                 return True

@@ -232,6 +232,15 @@ class OracleService:
         """Whether this process acts for its member, as far as it knows."""
         return self._token_now() is not None
 
+    @property
+    def may_speak(self) -> bool:
+        """Whether this process acts for its member, and no other one can have begun to.
+
+        One that got its lease back stays silent until the tick that looks what is unknown now.
+        """
+        lease = self._lease
+        return lease is None or (lease.is_fresh and lease.token == self._token)
+
     async def tick(self) -> None:
         """Do what is due; to be called after every poll of the chain. Does not wait for others.
 
@@ -245,6 +254,7 @@ class OracleService:
         """
         self._follow_lease()
         if self._token is None:
+            self._tidy()
             self._fetch_if_missing()
             return
         try:
@@ -378,16 +388,8 @@ class OracleService:
         """Return under which token this process acts for its member; 0 if no other could."""
         return 0 if self._lease is None else self._lease.token
 
-    def _may_speak(self) -> bool:
-        """Tell whether this process acts for its member, and no other can have begun to.
-
-        One that got its lease back stays silent until the tick that looks what is unknown now.
-        """
-        lease = self._lease
-        return lease is None or (lease.is_fresh and lease.token == self._token)
-
     def _check_active(self) -> None:
-        if not self._may_speak():
+        if not self.may_speak:
             raise StandbyError("this oracle stands by; another process acts for its member")
 
     def _follow_lease(self) -> None:
@@ -505,7 +507,7 @@ class OracleService:
 
     def _lead_if_due(self) -> None:
         turn = self._turn()
-        if turn is None or turn.leader != self._member.address or not self._may_speak():
+        if turn is None or turn.leader != self._member.address or not self.may_speak:
             return
         is_over = self._chain.head.timestamp >= self._chain.windows.end(turn.window)
         is_new = (turn.window, turn.number) > self._led

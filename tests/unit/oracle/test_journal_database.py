@@ -390,6 +390,12 @@ class TestCopies:
         with pytest.raises(JournalError, match="its first start makes it"):
             stores[0].run(lambda session: read_journal(session, KEY))
 
+    def test_nor_in_a_database_without_tables(self, postgres: str) -> None:
+        store = Store.open(postgres, as_it_is=True)
+        with pytest.raises(JournalError, match="its first start makes it"):
+            store.run(lambda session: read_journal(session, KEY))
+        asyncio.run(store.close())
+
 
 # --- Any number of processes, whatever becomes of them ---
 

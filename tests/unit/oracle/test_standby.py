@@ -104,6 +104,18 @@ class TestStandingBy:
             service.take_signatures(ready.signatures)
         assert service.submission() is None
 
+    async def test_one_that_never_had_the_lease_drops_what_is_old_nevertheless(
+        self, pair: Pairing
+    ) -> None:
+        await pair.cluster.settle(2)
+        old = await pair.cluster.seats[0].service._desk.observation(
+            await pair.cluster.seats[0].service._facts.window(2), 4
+        )
+        pair.second.store.put_observations([old])
+        pair.cluster.sim.report(200, bytes(32))
+        await pair.second.service.tick()
+        assert pair.second.store.observations(2) == ()
+
     async def test_it_leads_no_turn(self, pair: Pairing) -> None:
         pair.cluster.sim.time = CLOCK.end(2) + 3 * pair.cluster.rules.turn_seconds + 0.1
         await pair.second.service.tick()
@@ -231,7 +243,7 @@ class TestALeaseInDoubt:
             await pair.second.service.answer_request(await pair.request())
         await pair.second.service.tick()
         assert 4 in pair.second.prober.reasons
-        assert pair.second.service._may_speak()
+        assert pair.second.service.may_speak
 
 
 async def test_a_journal_that_did_not_answer_is_held_against_the_chain_again(
