@@ -52,9 +52,9 @@ class Node:
         license_id: its license.
         signer: the key that is linked to the license.
         instance: tells its agent from others.
-        dead: a port that it holds, and on which nobody listens.
         url: where it answers.
         ports: where its workloads listen, by job.
+        dead: a port for each job that it holds, and on which nobody listens.
         said: its newest true answer.
 
     """
@@ -62,9 +62,9 @@ class Node:
     license_id: int
     signer: LocalSigner
     instance: bytes
-    dead: int
     url: str = ""
     ports: dict[int, int] = field(default_factory=dict)
+    dead: dict[int, int] = field(default_factory=dict)
     said: Answer | None = None
 
 
@@ -91,7 +91,7 @@ class Fleet:
         """Let every node listen."""
         for license_id, signer in zip(self.scene.licenses, NODES, strict=True):
             instance = keccak(f"instance {self.seed} {license_id}".encode())[:16]
-            node = Node(license_id, signer, instance, self._dead_port())
+            node = Node(license_id, signer, instance)
             app = web.Application()
             app.router.add_post("/probe", _Answering(self, node).handle)
             node.url = f"http://{LOOPBACK}:{await self._listen(app)}"
@@ -103,6 +103,7 @@ class Fleet:
             app = web.Application()
             app.router.add_get("/health", _well)
             node.ports[job_id] = await self._listen(app)
+            node.dead[job_id] = self._dead_port()
 
     def answer(self, node: Node, probe: Probe) -> Answer:
         """Return what a node says to a probe."""
@@ -115,7 +116,7 @@ class Fleet:
         if lie.kind == "replay":
             return node.said or self._signed(node, _own_probe(probe), node.instance, node.ports)
         if lie.kind == "idle":
-            return self._signed(node, probe, node.instance, dict.fromkeys(node.ports, node.dead))
+            return self._signed(node, probe, node.instance, node.dead)
         shown = next(one for one in self.nodes if one.license_id == lie.of)
         return self._signed(node, probe, shown.instance, node.ports)
 
