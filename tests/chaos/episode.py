@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import random
-import signal
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from tests.chaos.crash import POINTS, Crash
 from tests.chaos.judge import Judge, Verdict
 from tests.chaos.nodes import Fleet, open_fleet
+from tests.chaos.pair import FAULTS as SHARED_FAULTS
+from tests.chaos.pair import Pair
 from tests.chaos.proxy import Proxy
 from tests.chaos.server import FailingServer
 from tests.chaos.tally import Tally
 from tests.chaos.twofaced import Evidence, EvidenceFile
-from tests.chaos.victim import BLOCKS_A_NAME, LEASES, NO_END, SENDER, Beat, Order
+from tests.chaos.victim import BLOCKS_A_NAME, NO_END, SENDER, Beat, Order
 from tests.chaos.victims import Victims
 from tests.chaos.world import World
 from tests.integration.chain.contract_support import BOND, ORACLES
@@ -32,6 +31,9 @@ ROUNDS_A_BLOCK = 3
 
 PACE_SECONDS, MAX_PACE_SECONDS = 0.03, 0.5
 """The least time from one block to the next, and the time after which no victim is waited for."""
+
+DEAD_PACE_SECONDS = 0.2
+"""The time after which none is waited for where one of two is often dead and the other works."""
 
 PROBING_PACE_SECONDS = 0.15
 """The least time where probes go to nodes: a window is to hold some of each member and node."""
@@ -57,10 +59,6 @@ SIGNING_POINTS = ("journal:after", "journal:after", "signature:after", "outbox:s
 
 POINT_SHARE = 0.7
 """Share of the kills that are meant for a crash point; not all come to theirs."""
-
-SHARED_FAULTS = ("kill", "stop", "kill", "pause")
-"""What is done in turn where two keepers share a server: one is killed, the server ends and starts
-again, one is paused for longer than its lease lasts."""
 
 DEEPEST = 6
 """Blocks that a reorg replaces at most: thrice the confirmations."""
@@ -302,60 +300,32 @@ class Episode:
             self.tally.lost.append(f"{what} cost nothing")
 
     async def postgres(self, faults: int) -> None:
-        """Let two keepers share a database, kill and pause them, and stop the server under them.
+        """Let two keepers share a database, and fail them and its server in turn.
 
         The second one claims and closes only; whichever has the lease on the sender moves the
         counter, and what one has begun the other goes on with.
         """
-        folder = str(self.folder / "other")
-        orders = [self.order, replace(self.order, folder=folder, twin_of=str(self.folder))]
-        processes = [self.victims.start(order) for order in orders]
+        assert self.server is not None
+        other = replace(self.order, folder=str(self.folder / "other"), twin_of=str(self.folder))
+        orders = [self.order, other]
+        self.longest_block = DEAD_PACE_SECONDS
+        pair = Pair(self.victims, orders, self.server, self.luck, self._crash)
+        pair.start()
         try:
             for index in range(faults):
                 if index % 4 == 1:
                     await self._open_jobs(1)
-                await self.world.pass_blocks(self.luck.randint(5, 20))
+                await self.world.pass_blocks(self.luck.randint(4, 10))
                 kind = SHARED_FAULTS[index % len(SHARED_FAULTS)]
-                await self._fail_shared(kind, orders, processes)
-                self._revive(orders, processes, POINT_SHARE)
+                await pair.fail(kind)
                 self.tally.faults["postgres"] += 1
                 self.tally.databases[kind] += 1
             await self._stop_counting()
-            # One may still come to its crash point: those that finish have none.
-            for process in processes:
-                process.kill()
-                process.join()
-            self._revive(orders, processes, 0.0)
+            self.longest_block = MAX_PACE_SECONDS
+            pair.restart()
             await self._finish()
         finally:
-            for process, order in zip(processes, orders, strict=True):
-                self.victims.end(process, order)
-
-    async def _fail_shared(self, kind: str, orders: list[Order], processes: list[Any]) -> None:
-        """Do one fault to the server, or to one of two keepers that is dead after it or not."""
-        at = self.luck.randrange(len(processes))
-        pause = self.luck.choice((0.0, 1.5 * LEASES.ttl_seconds))
-        if kind == "stop":
-            assert self.server is not None
-            await asyncio.to_thread(self.server.fail)
-            await asyncio.sleep(pause)
-            await asyncio.to_thread(self.server.start)
-        elif kind == "pause" and processes[at].is_alive():
-            os.kill(processes[at].pid, signal.SIGSTOP)
-            await asyncio.sleep(1.5 * LEASES.ttl_seconds)
-            os.kill(processes[at].pid, signal.SIGCONT)
-        else:
-            processes[at].kill()
-            processes[at].join()
-            await asyncio.sleep(pause)
-
-    def _revive(self, orders: list[Order], processes: list[Any], share: float) -> None:
-        """Start those anew that are dead, a share of them to die at a point."""
-        for index, process in enumerate(processes):
-            if not process.is_alive():
-                self.victims.end(process, orders[index])
-                crash = self._crash() if self.luck.random() < share else None
-                processes[index] = self.victims.start(replace(orders[index], crash=crash))
+            pair.end()
 
     async def _replace_blocks(self) -> None:
         depth = self._depth()

@@ -72,8 +72,8 @@ class Victims:
         beat = Beat(Path(order.folder))
         last = beat.count + rounds
         try:
-            await _until(lambda: beat.count >= last or not process.is_alive(), MAX_SECONDS)
-            await _until(lambda: not process.is_alive(), seconds)
+            await until(lambda: beat.count >= last or not process.is_alive(), MAX_SECONDS)
+            await until(lambda: not process.is_alive(), seconds)
             lived = process.is_alive()
         finally:
             beat.close()
@@ -107,7 +107,7 @@ class Victims:
         return True
 
 
-async def _until(happened: Callable[[], bool], seconds: float) -> None:
+async def until(happened: Callable[[], bool], seconds: float) -> None:
     """Wait until something happened, at most so long."""
     limit = time.monotonic() + seconds
     while not happened() and time.monotonic() < limit:  # noqa: ASYNC110 - another process acts
