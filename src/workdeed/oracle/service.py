@@ -398,11 +398,12 @@ class OracleService:
         What another process measured is not known here, nor was it all measured by one: the windows
         of a change are unknown.
         """
-        token = self._token_now()
-        if token == self._token:
+        before, token = self._token, self._token_now()
+        if token == before:
             return
         self._token = token
-        self._measuring.stop("another process acted for this member")
+        if before is not None:
+            self._measuring.stop("another process acted for this member")
         if token is None:
             _log.info("oracle: standing by")
             return
