@@ -21,7 +21,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from workdeed.oracle import journal as module
 from workdeed.oracle.errors import EquivocationError, JournalError
-from workdeed.oracle.journal import Entry, SigningJournal
+from workdeed.oracle.journal import Entry, SigningJournal, format_entry
 from workdeed.protocol.hashing import keccak
 
 from .support import DOMAIN, oracle
@@ -155,6 +155,7 @@ class JournalUnderPower(RuleBasedStateMachine):
         assert self._journal is not None
         window = max(self._now // WINDOW - back, 0)
         wanted = entry(window, turn, root)
+        is_new = wanted not in self._journal
         self._disk.lives = lives
         try:
             self._journal.record(wanted, window_start=window * WINDOW)
@@ -164,6 +165,7 @@ class JournalUnderPower(RuleBasedStateMachine):
             pass
         else:
             self._left[window, turn].add(wanted.root)
+            assert not is_new or format_entry(wanted) in (self._disk.synced or b"")
         self._disk.lives = NEVER
 
     @rule()
