@@ -237,7 +237,8 @@ def _read_lines(handle: int, path: Path) -> list[bytes]:
         tail = lines.pop() + b"\n"
     if tail:
         os.ftruncate(handle, size - len(tail))
-        os.fsync(handle)
+    # A process that was killed may have written what is read here and not synced it.
+    os.fsync(handle)
     os.lseek(handle, 0, os.SEEK_END)
     return lines
 
