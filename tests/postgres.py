@@ -13,6 +13,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
@@ -20,14 +21,14 @@ import pytest
 
 START_SECONDS = 60.0
 DEBIAN = Path("/usr/lib/postgresql")
-# Speed: what a loss of power would cost is not what these tests are about.
-OPTIONS = ("fsync=off", "full_page_writes=off", "listen_addresses=", "max_connections=50")
+# `fsync` stays on: a signing journal asks for it.
+OPTIONS = ("full_page_writes=off", "listen_addresses=", "max_connections=50")
 
 
 class PostgresServer:
-    """A server that a test may stop and start."""
+    """A server that a test may stop and start; a replica if it is to follow another."""
 
-    def __init__(self, binaries: Path, folder: Path) -> None:
+    def __init__(self, binaries: Path, folder: Path, follows: PostgresServer | None = None) -> None:
         self._binaries = binaries
         self._folder = folder
         self._user = _unprivileged()
@@ -35,11 +36,19 @@ class PostgresServer:
         self._count = 0
         if self._user is not None:
             os.chown(folder, self._user.pw_uid, self._user.pw_gid)
-        self._as_user("initdb", "--auth=trust", "--username=keeper", "--no-sync", "-D", self._data)
+        if follows is None:
+            command: tuple[str, ...] = ("initdb", "--auth=trust", "--username=keeper", "--no-sync")
+        else:
+            command = ("pg_basebackup", "-R", "--checkpoint=fast", "--no-sync", "-d", follows._dsn)
+        self._as_user(*command, "-D", self._data)
 
     @property
     def _data(self) -> str:
         return str(self._folder / "data")
+
+    @property
+    def _dsn(self) -> str:
+        return f"host={self._folder} user=keeper dbname=postgres"
 
     @property
     def _url(self) -> str:
@@ -56,9 +65,25 @@ class PostgresServer:
             connection.execute(f"CREATE SCHEMA {name}")
         return f"{self._url}&options=-csearch_path%3D{name}"
 
-    def start(self) -> None:
-        """Start it, and wait until it answers."""
-        settings = [word for option in OPTIONS for word in ("-c", option)]
+    @contextmanager
+    def promoted_copy(self, database: str) -> Iterator[str]:
+        """Let a copy of this server follow it and then become a primary of its own.
+
+        Yields the address that a database of this server has there.
+        """
+        with tempfile.TemporaryDirectory(prefix="workdeed-pg-") as folder:
+            copy = PostgresServer(self._binaries, Path(folder), follows=self)
+            copy.start()
+            try:
+                with psycopg.connect(copy._dsn, autocommit=True) as connection:
+                    connection.execute("SELECT pg_promote()")
+                yield database.replace(str(self._folder), folder)
+            finally:
+                copy.stop()
+
+    def start(self, *options: str) -> None:
+        """Start it, with more options, and wait until it answers."""
+        settings = [word for option in (*OPTIONS, *options) for word in ("-c", option)]
         with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 self._command("postgres", "-D", self._data, "-k", str(self._folder), *settings),

@@ -11,6 +11,7 @@ from pathlib import Path
 from tests.chaos.committees import Committee
 from tests.chaos.episode import Episode
 from tests.chaos.proxy import open_proxy
+from tests.chaos.server import FailingServer, missing, open_server
 from tests.chaos.tally import Tally
 from tests.chaos.victims import Victims
 from tests.chaos.world import open_world
@@ -28,6 +29,7 @@ class Part:
         play: plays one world: its seed, the number of faults, its folder.
         count: how many faults, over all worlds of the kind.
         most: how many in one world at most.
+        lacks: says in one sentence what it needs and this machine has not; "" if it has all.
 
     """
 
@@ -35,6 +37,7 @@ class Part:
     play: Play
     count: int
     most: int
+    lacks: Callable[[], str] = str
 
 
 def on_chain(faults: Callable[[Episode, int], Awaitable[None]], *, counts: bool = True) -> Play:
@@ -47,13 +50,30 @@ def on_chain(faults: Callable[[Episode, int], Awaitable[None]], *, counts: bool 
     """
 
     async def play(seed: int, count: int, folder: Path) -> Tally:
-        async with open_world() as world, open_proxy(world.url, random.Random(seed)) as proxy:
-            victims = Victims(world.scene, folder)
-            victims.warm_up()
-            episode = Episode(seed, world, victims, proxy, folder, counts=counts)
-            return await episode.play(lambda one: faults(one, count))
+        return await _play(seed, folder, lambda one: faults(one, count), counts=counts)
 
     return play
+
+
+async def on_postgres(seed: int, count: int, folder: Path) -> Tally:
+    """Play a world whose keepers share a database on a server of its own."""
+    with open_server() as server:
+        return await _play(seed, folder, lambda one: one.postgres(count), server=server)
+
+
+async def _play(
+    seed: int,
+    folder: Path,
+    faults: Callable[[Episode], Awaitable[None]],
+    *,
+    counts: bool = True,
+    server: FailingServer | None = None,
+) -> Tally:
+    async with open_world() as world, open_proxy(world.url, random.Random(seed)) as proxy:
+        victims = Victims(world.scene, folder)
+        victims.warm_up()
+        episode = Episode(seed, world, victims, proxy, folder, counts=counts, server=server)
+        return await episode.play(faults)
 
 
 async def in_committees(seed: int, count: int, folder: Path) -> Tally:
@@ -62,7 +82,9 @@ async def in_committees(seed: int, count: int, folder: Path) -> Tally:
     for index in range(count):
         committee = Committee(1_000 * seed + index, folder / f"committee-{index}")
         await committee.play()
-        tally.faults["lying_oracle"] += sum(committee.done.values())
+        equivocations = committee.done["equivocating"]
+        tally.faults["equivocation"] += equivocations
+        tally.faults["lying_oracle"] += committee.done.total() - equivocations
         tally.members += committee.done
         tally.wanted += committee.wanted
         tally.lost += committee.wrong
@@ -76,6 +98,9 @@ PARTS: tuple[Part, ...] = (
     Part("nonces", on_chain(Episode.nonces), 60, 15),
     Part("twins", on_chain(Episode.twins, counts=False), 8, 4),
     Part("machine", on_chain(Episode.machine), 40, 20),
+    Part("postgres", on_postgres, 60, 20, missing),
+    Part("nodes", on_chain(Episode.nodes), 200, 25),
+    Part("leaders", on_chain(Episode.leaders), 40, 5),
     Part("committees", in_committees, 200, 20),
 )
 """The long campaign."""
@@ -94,6 +119,10 @@ async def run(parts: Sequence[Part], seed: int, folder: Path, say: Say) -> Tally
     shutil.rmtree(folder, ignore_errors=True)
     total = Tally()
     for part in parts:
+        if lacks := part.lacks():
+            say(f"{part.name}: it is left out; {lacks}")
+            total.skipped.append(f"{part.name}: {lacks}")
+            continue
         left = part.count
         while left > 0:
             faults = min(left, part.most)

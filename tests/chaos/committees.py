@@ -1,4 +1,4 @@
-"""Lying oracles: committees in memory, up to f of whose members lie, are silent, slow or crash.
+"""Lying oracles: committees in memory, up to f of whose members lie, equivocate, or fail.
 
 Whole oracles run rounds over a chain in memory. Whatever the faulty ones do, every window has to be
 reported, and what each license gets for it has to lie between two figures of honest members.
@@ -11,18 +11,22 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from tests.unit.oracle.cluster import Cluster
-from tests.unit.oracle.support import Sim, with_job
+from tests.chaos.twofaced import Evidence, TwoFacedPeers
+from tests.unit.oracle.cluster import Cluster, FakePeers
+from tests.unit.oracle.support import DOMAIN, RULES, Sim, oracle, with_job
+from workdeed.oracle.peers import Peers
+from workdeed.oracle.round import RoundFacts
 from workdeed.protocol.figures import UNIT, Pair
 from workdeed.protocol.quorum import faults
 
 SIZES = (4, 5, 7)
 WINDOWS = 3
-KINDS = ("lying", "silent", "deaf", "slow", "crashing")
+KINDS = ("lying", "silent", "deaf", "slow", "crashing", "equivocating")
 """What a faulty member does: reports other figures than it measured, answers nobody, answers only
-questions for observations, says "not yet" at first, is killed in each window."""
+questions for observations, says "not yet" at first, is killed in each window, or proposes two
+reports in each turn that it leads."""
 
 Units = Mapping[tuple[int, int], int]
 """Cumulative units by job and license."""
@@ -57,6 +61,8 @@ class Committee:
         drawn = self._luck.sample(range(size), self._luck.randint(1, faults(size)))
         self.faulty = {index: self._luck.choice(KINDS) for index in drawn}
         self._cluster.measure = self._measure
+        self._cluster.peers_of = self._peers_of
+        self._two_faced: list[TwoFacedPeers] = []
 
     async def play(self) -> None:
         """Live through some windows."""
@@ -68,6 +74,8 @@ class Committee:
                 await self._settle(window)
         finally:
             await cluster.close()
+        found = [text for peers in self._two_faced for text in peers.betrayed]
+        self.wrong += [f"committee {self.seed}: {text}" for text in found]
 
     async def _settle(self, window: int) -> None:
         cluster, before = self._cluster, self._units()
@@ -85,6 +93,8 @@ class Committee:
     async def _fail(self, index: int, kind: str) -> None:
         cluster = self._cluster
         member = cluster.member(index)
+        if kind == "equivocating":
+            return  # it does so by itself whenever it leads
         self.done[kind] += 1
         if kind == "silent":
             cluster.wire.silent.add(member)
@@ -95,6 +105,32 @@ class Committee:
         elif kind == "crashing":
             await cluster.crash(index)
             cluster.open(index)
+
+    def _peers_of(self, member: str) -> Peers:
+        """Return how a member reaches the others, and with what it proposes."""
+        cluster = self._cluster
+        honest = FakePeers(member, cluster.wire)
+        kinds = {cluster.member(index): kind for index, kind in self.faulty.items()}
+        if kinds.get(member) != "equivocating":
+            return cast("Peers", honest)
+        index = next(one for one in self.faulty if cluster.member(one) == member)
+
+        async def facts(window: int) -> RoundFacts:
+            found: RoundFacts = await cluster.seats[index].service._facts.round(window)
+            return found
+
+        peers = TwoFacedPeers(
+            honest, oracle(index), DOMAIN, RULES, facts, self._luck, self._note_evidence
+        )
+        self._two_faced.append(peers)
+        return peers
+
+    def _note_evidence(self, evidence: Evidence) -> None:
+        """Count a turn in which two roots were signed; what is told of it must prove it."""
+        self.done["equivocating"] += 1
+        one, other = (half.verify(DOMAIN, evidence.epoch) for half in evidence[3:])
+        assert one == other
+        assert evidence.one.root != evidence.other.root
 
     def _measure(self, index: int) -> Callable[[int, Pair], int]:
         """Return what a member reports: honest ones differ a little, liars say what they like."""

@@ -38,10 +38,14 @@ POINTS: tuple[str, ...] = (
 
 @dataclass(frozen=True)
 class Crash:
-    """Where to die: when `point` is passed for the `nth` time, counted from 1."""
+    """Where to die: when `point` is passed for the `nth` time, counted from 1.
+
+    With `stalls` the process only stops there, until somebody lets it go on.
+    """
 
     point: str
     nth: int
+    stalls: bool = False
 
 
 def die() -> NoReturn:
@@ -59,9 +63,12 @@ class CrashPoints:
     passed: Counter[str] = field(default_factory=Counter)
 
     def reach(self, point: str) -> None:
-        """Pass a point; does not return from the one that was chosen."""
+        """Pass a point; does not return from the one at which the process dies."""
         if self.is_due(point):
             die()
+        crash = self.crash
+        if crash is not None and crash == Crash(point, self.passed[point], stalls=True):
+            os.kill(os.getpid(), signal.SIGSTOP)
 
     def is_due(self, point: str) -> bool:
         """Count a point, and tell whether the process dies there."""

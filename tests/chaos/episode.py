@@ -5,17 +5,25 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tests.chaos.crash import POINTS, Crash
 from tests.chaos.judge import Judge, Verdict
+from tests.chaos.nodes import Fleet, open_fleet
+from tests.chaos.pair import FAULTS as SHARED_FAULTS
+from tests.chaos.pair import Pair
 from tests.chaos.proxy import Proxy
+from tests.chaos.server import FailingServer
 from tests.chaos.tally import Tally
+from tests.chaos.twofaced import Evidence, EvidenceFile
 from tests.chaos.victim import BLOCKS_A_NAME, NO_END, SENDER, Beat, Order
 from tests.chaos.victims import Victims
 from tests.chaos.world import World
+from tests.integration.chain.contract_support import BOND, ORACLES
+from workdeed.chain.errors import ChainError
 from workdeed.chain.fees import GWEI
 
 ROUNDS_A_BLOCK = 3
@@ -23,6 +31,12 @@ ROUNDS_A_BLOCK = 3
 
 PACE_SECONDS, MAX_PACE_SECONDS = 0.03, 0.5
 """The least time from one block to the next, and the time after which no victim is waited for."""
+
+DEAD_PACE_SECONDS = 0.2
+"""The time after which none is waited for where one of two is often dead and the other works."""
+
+PROBING_PACE_SECONDS = 0.15
+"""The least time where probes go to nodes: a window is to hold some of each member and node."""
 
 PATIENCE_BLOCKS = 300
 """Blocks without faults after which what is still missing counts as lost: 30 windows."""
@@ -63,6 +77,9 @@ class Episode:
         tally: what was done.
         counts: whether the counter is moved meanwhile.
         longest_block: seconds after which a block is made though no victim has acted.
+        pace: the least seconds from one block to the next.
+        fleet: the nodes, where there are any.
+        server: PostgreSQL, where the victims have a database there.
 
     """
 
@@ -74,6 +91,9 @@ class Episode:
     tally: Tally = field(default_factory=Tally)
     counts: bool = True
     longest_block: float = MAX_PACE_SECONDS
+    pace: float = PACE_SECONDS
+    fleet: Fleet | None = None
+    server: FailingServer | None = None
 
     def __post_init__(self) -> None:
         self.luck = random.Random(self.seed)
@@ -99,7 +119,7 @@ class Episode:
         self.order = Order(
             seed=self.seed,
             rpc_url=self.proxy.url,
-            database=str(self.folder / "keeper.db"),
+            database=self.server.new_database() if self.server else str(self.folder / "keeper.db"),
             folder=str(self.folder),
             counted=NO_END if self.counts else 0,
             counted_from=await self.world.height(),
@@ -220,6 +240,93 @@ class Episode:
             self.tally.faults[kind] += 1
             self._note_kill("random")
 
+    async def nodes(self, lies: int) -> None:
+        """Let nodes lie to members that probe them, a window each, until so many lies were told."""
+        async with open_fleet(self.seed, self.world.scene) as fleet:
+            self.fleet = fleet
+            await self._announce(fleet)
+            self.order = replace(self.order, probes=True)
+            with self.victims.running(self.order):
+                while len(fleet.lies) < lies:
+                    await fleet.serve(len(self.world.jobs) + 1)
+                    await self._open_jobs(1)
+                    await self.world.pass_blocks(self.luck.randint(10, 30))
+                await self._stop_counting()
+                # To the end of all jobs: whoever starts anew within a window measured none of it.
+                await self._finish()
+        self.tally.faults["node"] += len(fleet.lies)
+        self.tally.nodes += Counter(lie.kind for lie in fleet.lies.values())
+        self.longest_block, self.pace = MAX_PACE_SECONDS, PACE_SECONDS
+
+    async def _announce(self, fleet: Fleet) -> None:
+        """Put on chain where nodes answer, and let them serve the jobs that there are."""
+        self.longest_block = PACE_SECONDS
+        for job_id in self.world.jobs:
+            await fleet.serve(job_id)
+        for node in fleet.nodes:
+            await self.world.announce(node.license_id, node.url)
+        self.longest_block, self.pace = STILL_SECONDS, PROBING_PACE_SECONDS
+
+    async def leaders(self, turns: int) -> None:
+        """Let a leader propose two reports in so many turns, and prove it to the contract.
+
+        The victim is killed meanwhile, at times while a report is proposed.
+        """
+        member = self.luck.randrange(len(ORACLES))
+        await self.world.bond(member + 1, BOND)
+        self.order = replace(self.order, two_faced=member)
+        told = EvidenceFile(self.folder)
+        while len(told.read()) < turns:
+            await self._open_jobs(1)
+            with self.victims.running(self.order):
+                await self.world.pass_blocks(self.luck.randint(20, 60))
+            self._note_kill("random")
+        found = told.read()
+        with self.victims.running(self.order):
+            for evidence in found:
+                await self._prove(evidence)
+        self.tally.faults["equivocation"] += len(found)
+
+    async def _prove(self, evidence: Evidence) -> None:
+        """Let the contract slash for an equivocation; that it does not is a loss."""
+        what = f"seed {self.seed}: two roots of window {evidence.window}, turn {evidence.turn}"
+        try:
+            taken = await self.world.slash(evidence)
+        except ChainError as error:
+            self.tally.lost.append(f"{what} were not slashed: {error}")
+            return
+        self.tally.slashed += 1
+        if not taken:
+            self.tally.lost.append(f"{what} cost nothing")
+
+    async def postgres(self, faults: int) -> None:
+        """Let two keepers share a database, and fail them and its server in turn.
+
+        The second one claims and closes only; whichever has the lease on the sender moves the
+        counter, and what one has begun the other goes on with.
+        """
+        assert self.server is not None
+        other = replace(self.order, folder=str(self.folder / "other"), twin_of=str(self.folder))
+        orders = [self.order, other]
+        self.longest_block = DEAD_PACE_SECONDS
+        pair = Pair(self.victims, orders, self.server, self.luck, self._crash)
+        pair.start()
+        try:
+            for index in range(faults):
+                if index % 4 == 1:
+                    await self._open_jobs(1)
+                await self.world.pass_blocks(self.luck.randint(4, 10))
+                kind = SHARED_FAULTS[index % len(SHARED_FAULTS)]
+                await pair.fail(kind)
+                self.tally.faults["postgres"] += 1
+                self.tally.databases[kind] += 1
+            await self._stop_counting()
+            self.longest_block = MAX_PACE_SECONDS
+            pair.restart()
+            await self._finish()
+        finally:
+            pair.end()
+
     async def _replace_blocks(self) -> None:
         depth = self._depth()
         keep = self.luck.choice((0.0, 0.5, 1.0))
@@ -262,7 +369,7 @@ class Episode:
 
     async def _until_acted(self, beat: Beat) -> None:
         began, seen = time.monotonic(), beat.count
-        await asyncio.sleep(PACE_SECONDS)
+        await asyncio.sleep(self.pace)
         while beat.count < seen + ROUNDS_A_BLOCK:
             if time.monotonic() > began + self.longest_block:
                 return
@@ -284,7 +391,8 @@ class Episode:
 
     async def _finish(self) -> Verdict:
         """Wait until nothing is missing, and a while longer: a doubled effect may come late."""
-        judge = Judge(self.world.rpc, self.world.scene, [self.folder])
+        caught = self.fleet.caught if self.fleet else None
+        judge = Judge(self.world.rpc, self.world.scene, [self.folder], caught)
         stop = await self.world.height() + PATIENCE_BLOCKS
         while True:
             verdict = await judge.judge(self.world.jobs, self.order.counted)
@@ -297,8 +405,8 @@ class Episode:
     def _conclude(self, verdict: Verdict) -> None:
         name = f"seed {self.seed}"
         tally = self.tally
-        tally.wanted = verdict.wanted
-        tally.lost = [f"{name}: {text}" for text in verdict.lost]
+        tally.wanted = verdict.wanted + tally.slashed
+        tally.lost += [f"{name}: {text}" for text in verdict.lost]
         tally.doubled = [f"{name}: {text}" for text in verdict.doubled]
         tally.differences = [f"{name}: {text}" for text in verdict.differences]
         tally.broken = [f"{name}: {text}" for text in self.victims.broken]

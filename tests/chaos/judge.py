@@ -10,14 +10,14 @@ import json
 import sqlite3
 import struct
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from eth_utils.crypto import keccak
 
-from scripts._demo.ledger import Account, Ledger
+from scripts._demo.ledger import UNIT, Account, Ledger
 from tests.chaos.world import Scene
 from workdeed.chain.rpc import RpcClient
 
@@ -29,6 +29,10 @@ FIRST_NAME = 100
 
 Units = dict[tuple[int, int], int]
 """Cumulative units by job and license."""
+
+Caught = Callable[[int, int, Collection[int]], bool]
+"""Tells of a license and a window whether it earned nothing there, for a lie; it is told all
+licenses that served in the window."""
 
 
 @dataclass(frozen=True)
@@ -55,11 +59,12 @@ class Verdict:
 
 
 class ChainLedger(Ledger):
-    """The demo's ledger, with what is forfeited and how often each thing happened."""
+    """The demo's ledger, with what is forfeited or slashed and how often each thing happened."""
 
     def __init__(self, rpc: RpcClient, contracts: Mapping[str, str], start_block: int) -> None:
         super().__init__(rpc, contracts, start_block)
         self.forfeited = 0
+        self.slashed = 0
         self.placed: Counter[tuple[int, int]] = Counter()
         self.closed: Counter[tuple[int, int]] = Counter()
         self.credits: Counter[tuple[int, int, int]] = Counter()
@@ -80,6 +85,9 @@ class ChainLedger(Ledger):
         self.forfeited += event["burned"] + event["treasury"]
         self.credits[event["job_id"], event["license_id"], event["units"]] += 1
 
+    def _on_NodeLicense_Slashed(self, event: Mapping[str, Any]) -> None:  # noqa: N802
+        self.slashed += event["to_burn"] + event["to_treasury"]
+
     def _on_JobEscrow_JobClosed(self, event: Mapping[str, Any]) -> None:  # noqa: N802
         super()._on_JobEscrow_JobClosed(event)
         self.closed[event["job_id"], event["funded_units"]] += 1
@@ -89,11 +97,11 @@ class ChainLedger(Ledger):
         self.roots[event["window"]] = event["root"]
 
     async def _vault_pairs(self) -> list[tuple[str, int, str, int]]:
-        """Return what must be equal of the fees; what is forfeited reaches the vault as well."""
+        """Return what must be equal of all that reaches the vault: fees, and what was taken."""
         pairs = await super()._vault_pairs()
         booked = sum(self.booked.values())
-        flushed = self.handed_on + self.forfeited
-        return [("flushed and forfeited", flushed, "booked in the vault", booked), *pairs[1:]]
+        came = self.handed_on + self.forfeited + self.slashed
+        return [("flushed, forfeited and slashed", came, "booked in the vault", booked), *pairs[1:]]
 
 
 class Judge:
@@ -103,13 +111,17 @@ class Judge:
         rpc: a client that no fault is done to.
         scene: what stands on the chain.
         folders: of the victims' members.
+        caught: who lied about its work; without it, what nodes did is taken from the reports.
 
     """
 
-    def __init__(self, rpc: RpcClient, scene: Scene, folders: Sequence[Path]) -> None:
+    def __init__(
+        self, rpc: RpcClient, scene: Scene, folders: Sequence[Path], caught: Caught | None = None
+    ) -> None:
         self._rpc = rpc
         self._scene = scene
         self._folders = folders
+        self._caught = caught
 
     async def judge(self, jobs: Sequence[int], counted: int) -> Verdict:
         """Return what became of the effects that were wanted.
@@ -124,8 +136,12 @@ class Judge:
         leaves = self._leaves(ledger.roots)
         lost = [*_unfinished(ledger, jobs), *_unpaid(ledger, leaves), *_uncounted(counts)]
         doubled = [*_repeated(ledger), *_counted_twice(counts), *signed_twice(self._folders)]
+        differences = await ledger.differences()
+        if self._caught is not None:
+            lost += underpaid(ledger, self._caught)
+            differences += overpaid(ledger, self._caught)
         wanted = len(jobs) + len(ledger.placed) + len(ledger.roots) + len(leaves) + counted
-        return Verdict(wanted, tuple(lost), tuple(doubled), tuple(await ledger.differences()))
+        return Verdict(wanted, tuple(lost), tuple(doubled), tuple(differences))
 
     async def _ledger(self) -> ChainLedger:
         deployment = self._scene.deployment
@@ -212,6 +228,48 @@ def _unpaid(ledger: ChainLedger, leaves: Units) -> Iterable[str]:
         credited = job.units.get(license_id, 0) if job else 0
         if credited < units and not _is_used_up(job):
             yield f"job {job_id}: license {license_id} was paid {credited} of {units} units"
+
+
+def underpaid(ledger: ChainLedger, caught: Caught) -> Iterable[str]:
+    """Yield the licenses that were paid less than the windows that they served well."""
+    for job_id, license_id, due, paid in _dues(ledger, caught):
+        if paid < due:
+            yield f"job {job_id}: license {license_id} earned {due} units, it was paid {paid}"
+
+
+def overpaid(ledger: ChainLedger, caught: Caught) -> Iterable[str]:
+    """Yield the licenses that were paid for a lie."""
+    for job_id, license_id, due, paid in _dues(ledger, caught):
+        if paid > due:
+            yield f"job {job_id}: license {license_id} was paid {paid} units, it earned {due}"
+
+
+def _dues(ledger: ChainLedger, caught: Caught) -> Iterable[tuple[int, int, int, int]]:
+    """Yield job, license, the units that it earned there, and those that it was paid."""
+    terms = {job_id: _windows(job) for job_id, job in ledger.jobs.items()}
+    serving: dict[int, set[int]] = defaultdict(set)
+    for served in terms.values():
+        for license_id, windows in served.items():
+            for window in windows:
+                serving[window].add(license_id)
+    for job_id, served in terms.items():
+        for license_id, windows in served.items():
+            good = [one for one in windows if not caught(license_id, one, serving[one])]
+            paid = ledger.jobs[job_id].units.get(license_id, 0)
+            yield job_id, license_id, UNIT * len(good), paid
+
+
+def _windows(job: Account) -> dict[int, set[int]]:
+    """Return the windows that each license served: a placement counts from the next window on."""
+    found: dict[int, set[int]] = defaultdict(set)
+    since: dict[int, int] = {}
+    for window, release, assign in job.placed:
+        for license_id in release:
+            found[license_id].update(range(since.pop(license_id), min(window + 1, job.end)))
+        since.update(dict.fromkeys(assign, window + 1))
+    for license_id, first in since.items():
+        found[license_id].update(range(first, job.end))
+    return found
 
 
 def _is_used_up(job: Account | None) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlalchemy.dialects.postgresql.psycopg  # noqa: F401 - so that victims find it loaded
+
 from tests.chaos import victim
 from workdeed.chain.bindings.codec import event_codecs
 from workdeed.chain.bindings.committee import OracleCommittee

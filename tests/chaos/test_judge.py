@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,9 @@ from tests.chaos.judge import (
     _unfinished,
     _unpaid,
     merkle_root,
+    overpaid,
     signed_twice,
+    underpaid,
 )
 from tests.chaos.wire import SignatureLog
 from workdeed.chain.rpc import RpcClient
@@ -96,6 +99,36 @@ def test_it_finds_what_is_on_chain_twice(ledger: ChainLedger) -> None:
     ledger.closed.update([(1, 5)] * 2)
     ledger.credits.update([(1, 5, 7)] * 2)
     assert len(list(_repeated(ledger))) == 4
+
+
+LIED = {(5, 12), (6, 13)}
+"""License and window."""
+
+
+def caught(license_id: int, window: int, serving: Collection[int]) -> bool:
+    assert license_id in serving
+    return (license_id, window) in LIED
+
+
+@pytest.fixture
+def served(ledger: ChainLedger) -> ChainLedger:
+    """A job from 11 to 14: license 5 for all of it, 6 until its release in 12, then 7."""
+    placed = [(10, (), (5, 6)), (12, (6,), (7,))]
+    units = {5: 30_000, 6: 20_000, 7: 20_000}
+    ledger.jobs = {1: account(placed=placed, end=15, units=units)}
+    return ledger
+
+
+def test_who_lied_is_to_be_paid_for_the_windows_in_which_it_did_not(served: ChainLedger) -> None:
+    assert list(underpaid(served, caught)) == []
+    assert list(overpaid(served, caught)) == []
+
+
+def test_it_finds_who_was_paid_less_or_more_than_it_earned(served: ChainLedger) -> None:
+    served.jobs[1].units |= {5: 30_001, 6: 19_999}
+    del served.jobs[1].units[7]
+    assert [text.split()[3] for text in underpaid(served, caught)] == ["6", "7"]
+    assert [text.split()[3] for text in overpaid(served, caught)] == ["5"]
 
 
 def test_lines_of_the_log_are_json(tmp_path: Path) -> None:

@@ -13,11 +13,11 @@ import random
 import resource
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import structlog
 
@@ -31,6 +31,7 @@ from tests.chaos.crash import (
     WatchedStore,
     watch,
 )
+from tests.chaos.twofaced import EvidenceFile, TwoFacedPeers
 from tests.chaos.wire import LoggedMember, OracleWire, PlacementWire, SignatureLog, WirePeers
 from tests.chaos.world import BLOCK_SECONDS, Scene, the_spec
 from tests.integration.chain.contract_support import ORACLES, STRANGER, Counter
@@ -38,7 +39,7 @@ from workdeed.chain.bindings.suite import Suite
 from workdeed.chain.books import Books
 from workdeed.chain.clock import ChainClock
 from workdeed.chain.effects import Effect
-from workdeed.chain.errors import ChainError
+from workdeed.chain.errors import ChainError, StoreError, StoreUnavailableError
 from workdeed.chain.fees import GWEI, FeeSettings
 from workdeed.chain.follower import Follower, FollowerSettings
 from workdeed.chain.mirror import Mirror
@@ -48,6 +49,7 @@ from workdeed.chain.sources import AgreeingRpcs
 from workdeed.intent import Spec, encode_spec, spec_hash
 from workdeed.keeper.claims import ClaimRule
 from workdeed.keeper.effects import EffectDesk
+from workdeed.keeper.leases import Leases
 from workdeed.keeper.logs import OnceLog, get_log
 from workdeed.keeper.loop import Duty, Loop
 from workdeed.keeper.metrics import Metrics
@@ -56,16 +58,20 @@ from workdeed.keeper.placements import Following, Leading, Tools
 from workdeed.keeper.placements import Member as PlacementMember
 from workdeed.keeper.reportdata import ReportSource
 from workdeed.keeper.reports import Reports
+from workdeed.keeper.settings import LeaseSettings
 from workdeed.keeper.settling import Settling
 from workdeed.keeper.snapshots import SnapshotError, Snapshots, Strikes
 from workdeed.keeper.stagger import Stagger
 from workdeed.keeper.view import View
+from workdeed.oracle.endpoints import EndpointClient
 from workdeed.oracle.errors import OracleError
 from workdeed.oracle.evidence import EvidenceLog
 from workdeed.oracle.gather import Pace
-from workdeed.oracle.prober import Prober
+from workdeed.oracle.peers import Peers
+from workdeed.oracle.prober import Chance, Prober
+from workdeed.oracle.round import RoundFacts
 from workdeed.oracle.service import OracleService, Parts, ServiceSettings
-from workdeed.oracle.settings import RoundRules
+from workdeed.oracle.settings import ProbeSettings, RoundRules
 from workdeed.oracle.snapshots import ChainReader
 from workdeed.oracle.store import OracleStore, StoredReport
 from workdeed.oracle.tallies import WindowTally
@@ -76,8 +82,11 @@ from workdeed.protocol.hashing import keccak
 from workdeed.protocol.messages import NodeProfile, Report
 from workdeed.sdk.endpoints import Endpoints
 
+T = TypeVar("T")
+
 TURN_SECONDS = 4.0 * BLOCK_SECONDS
 RULES = RoundRules(turn_seconds=TURN_SECONDS, open_windows=2)
+PROBES = ProbeSettings(interval=2.0 * BLOCK_SECONDS, timeout=5.0, grace_windows=0)
 STRIKES = 2
 SLA_FLOOR = 5_000
 BLOCKS_A_NAME = 3
@@ -86,6 +95,7 @@ SPREAD = 100
 """By how much the figures of the members differ."""
 
 POLL_SECONDS = 0.02
+LEASES = LeaseSettings(ttl_seconds=1, standby=True)
 SENDER = STRANGER
 """The account that pays gas; anvil funds it."""
 
@@ -115,6 +125,8 @@ class Order:
         file_limit: bytes that a file may grow to, 0 for no limit: the disk is full there.
         silent: the member that answers nobody, -1 for none.
         clock_rate: how fast this process's clock runs.
+        probes: whether members measure by probing nodes, not by the plan.
+        two_faced: the member that proposes two reports where it leads, -1 for none.
 
     """
 
@@ -134,6 +146,8 @@ class Order:
     file_limit: int = 0
     silent: int = -1
     clock_rate: float = 1.0
+    probes: bool = False
+    two_faced: int = -1
 
     def to_json(self) -> str:
         """Return it as JSON."""
@@ -266,15 +280,21 @@ class Victim:
     async def _open(self) -> None:
         stack, order, suite = self._stack, self._order, self._suite
         stack.push_async_callback(self._rpc.close)
-        store = WatchedStore.open(order.database)
+        store = await _opened(order.database)
         stack.push_async_callback(store.close)
+        chain_id = self._deployment.chain_id
+        self._leases = Leases(store, LEASES, chain_id, self._log, self._metrics)
+        reading = self._leases.follower()
+        if reading is not None:
+            await _served(lambda: stack.enter_async_context(reading))
         follower = Follower(
             self._source(),
             store,
             suite,
-            chain_id=self._deployment.chain_id,
+            chain_id=chain_id,
             start_block=self._deployment.start_block,
             settings=FollowerSettings(confirmations=order.confirmations),
+            lease=reading,
         )
         self._mirror = Mirror(follower, suite.escrow.address)
         self._clock = ChainClock(
@@ -286,7 +306,8 @@ class Victim:
         self._reader = ChainReader(
             self._rpc, self._mirror, self._clock, first_block=self._deployment.start_block
         )
-        outbox = await stack.enter_async_context(self._outbox(store))
+        outbox = self._outbox(store)
+        await _served(lambda: stack.enter_async_context(outbox))
         self._desk = EffectDesk(
             outbox, lambda: self._mirror.books, self._log, self._once, self._metrics
         )
@@ -340,6 +361,7 @@ class Victim:
                 bump_after_blocks=order.bump_after_blocks,
             ),
             observer=self._points.outbox,
+            lease=self._leases.sender(SENDER.address),
         )
 
     def _member_duties(self, index: int) -> list[Duty]:
@@ -371,18 +393,52 @@ class Victim:
         store = WatchedOracleStore.open(state / "oracle.db")
         member = LoggedMember(signer, domain, self._deployment.clock, RULES, journal, store)
         member.signatures = self._signatures
+        evidence = EvidenceLog(state / "evidence")
         parts = Parts(
             chain=self._reader,
             member=member,
             store=store,
-            prober=cast("Prober", PlannedProber(self._order.seed, index, self._order.first_window)),
-            evidence=EvidenceLog(state / "evidence"),
-            peers=WirePeers(signer.address, self._wire),
+            prober=self._prober(index, evidence),
+            evidence=evidence,
+            peers=self._peers(index),
         )
         settings = ServiceSettings(RULES, domain, max_skew=float("inf"), stagger=BLOCK_SECONDS)
         service = OracleService(parts, settings, pace=Pace(self._clock.now, _nap))
         self._wire.services[signer.address] = service
         return service
+
+    def _peers(self, index: int) -> Peers:
+        """Return how a member reaches the others, and with what it proposes."""
+        signer = ORACLES[index]
+        peers = WirePeers(signer.address, self._wire)
+        if self._order.two_faced != index:
+            return peers
+
+        async def facts(window: int) -> RoundFacts:
+            return await self._wire.services[signer.address]._facts.round(window)
+
+        domain, luck = self._deployment.domain(COMMITTEE_DOMAIN), random.Random(self._order.seed)
+        tell = EvidenceFile(self._folder).add
+        return TwoFacedPeers(peers, signer, domain, RULES, facts, luck, tell)
+
+    def _prober(self, index: int, evidence: EvidenceLog) -> Prober:
+        """Return what measures: the plan, or a prober whose time is the chain's."""
+        order, clock = self._order, self._clock
+        if not order.probes:
+            return cast("Prober", PlannedProber(order.seed, index, order.first_window))
+        client = EndpointClient(allow_private=True)
+        self._stack.push_async_callback(client.close)
+        luck = random.Random(f"{order.seed} {index}")
+        return Prober(
+            client,
+            self._deployment.domain(COMMITTEE_DOMAIN),
+            clock.windows,
+            clock.now,
+            settings=PROBES,
+            evidence=evidence,
+            specs=_spec_source(),
+            chance=Chance(luck, monotonic=clock.now, sleep=_nap),
+        )
 
     def _placing(self, index: int, service: OracleService) -> Leading:
         signer = WatchedSigner(ORACLES[index], self._points)
@@ -457,6 +513,26 @@ def _stored(store: OracleStore, books: Books, window: int) -> Iterator[StoredRep
 def _spec_source() -> Callable[[bytes], Spec | None]:
     held = {spec_hash(encode_spec(the_spec())): the_spec()}
     return held.get
+
+
+async def _opened(database: str) -> WatchedStore:
+    """Open the database; a server that is down is waited for, as whoever restarts a keeper does."""
+    while True:
+        try:
+            return WatchedStore.open(database)
+        except StoreError:
+            if "://" not in database:
+                raise
+        await asyncio.sleep(POLL_SECONDS)
+
+
+async def _served(work: Callable[[], Awaitable[T]]) -> T:
+    """Do what takes the database, as often as it takes until that answers."""
+    while True:
+        try:
+            return await work()
+        except StoreUnavailableError:
+            await asyncio.sleep(POLL_SECONDS)
 
 
 async def _patient(refresh: Callable[[], Any]) -> Any:

@@ -53,13 +53,11 @@ class Victims:
     @contextmanager
     def running(self, order: Order) -> Iterator[Any]:
         """Run a victim for a while; it is killed at the end."""
-        process = self._start(order)
+        process = self.start(order)
         try:
             yield process
         finally:
-            process.kill()
-            process.join()
-            self._note(process, order)
+            self.end(process, order)
 
     async def sacrifice(self, order: Order, rounds: int, seconds: float) -> Ending:
         """Start a victim, and kill it if it does not end by itself in time.
@@ -70,12 +68,12 @@ class Victims:
             seconds: how much longer it may live.
 
         """
-        process = self._start(order)
+        process = self.start(order)
         beat = Beat(Path(order.folder))
         last = beat.count + rounds
         try:
-            await _until(lambda: beat.count >= last or not process.is_alive(), MAX_SECONDS)
-            await _until(lambda: not process.is_alive(), seconds)
+            await until(lambda: beat.count >= last or not process.is_alive(), MAX_SECONDS)
+            await until(lambda: not process.is_alive(), seconds)
             lived = process.is_alive()
         finally:
             beat.close()
@@ -85,12 +83,19 @@ class Victims:
             return "broken"
         return "random" if lived else "point"
 
-    def _start(self, order: Order) -> Any:
+    def start(self, order: Order) -> Any:
+        """Start a victim and return its process; `end` it."""
         Path(order.folder).mkdir(parents=True, exist_ok=True)
         log = str(Path(order.folder) / "victim.log")
         process = self._context.Process(target=main, args=(order.to_json(), self._scene, log))
         process.start()
         return process
+
+    def end(self, process: Any, order: Order) -> None:
+        """Kill a victim, unless it has ended by itself."""
+        process.kill()
+        process.join()
+        self._note(process, order)
 
     def _note(self, process: Any, order: Order) -> bool:
         """Record a victim that ended by an error; return whether it did."""
@@ -102,7 +107,7 @@ class Victims:
         return True
 
 
-async def _until(happened: Callable[[], bool], seconds: float) -> None:
+async def until(happened: Callable[[], bool], seconds: float) -> None:
     """Wait until something happened, at most so long."""
     limit = time.monotonic() + seconds
     while not happened() and time.monotonic() < limit:  # noqa: ASYNC110 - another process acts

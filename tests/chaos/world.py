@@ -26,7 +26,9 @@ ROOT = Path(__file__).resolve().parents[2]
 # The helpers of the integration tests import each other by their bare names.
 sys.path.insert(0, str(ROOT / "tests" / "integration"))
 
+from tests.chaos.twofaced import Evidence  # noqa: E402
 from tests.integration.chain.contract_support import (  # noqa: E402
+    DELEGATE,
     GOVERNOR,
     NODES,
     OPERATOR,
@@ -36,6 +38,7 @@ from tests.integration.chain.contract_support import (  # noqa: E402
     Network,
 )
 from workdeed.chain.bindings.codec import Call  # noqa: E402
+from workdeed.chain.bindings.committee import EquivocationSlashed, SignedRoot  # noqa: E402
 from workdeed.chain.bindings.registry import license_subject  # noqa: E402
 from workdeed.chain.deployment import Deployment  # noqa: E402
 from workdeed.chain.fees import GWEI  # noqa: E402
@@ -106,6 +109,8 @@ def the_spec() -> Spec:
             "runner": "war",
             "source": {"git": {"url": "https://git.test/chaos", "commit": "0" * 40}},
             "run": ("serve",),
+            "port": {},
+            "health": {"path": "/health"},
             "resources": {"cpu_milli": 100, "memory_mb": 100, "storage_mb": 100},
         }
     )
@@ -225,6 +230,40 @@ class World:
         receipt = await self.send(PAYER, call)
         opened = receipt.events(self.network.suite)[0]
         self.jobs.append(int(opened.job_id))
+
+    async def announce(self, license_id: int, endpoint: str) -> None:
+        """Let the operator say where a node answers; somebody has to mine meanwhile."""
+        text = self.scene.profiles[self.scene.licenses.index(license_id)]
+        profile = NodeProfile.parse(text.encode())
+        licenses = self.network.suite.licenses
+        await self.send(OPERATOR, licenses.set_profile(license_id, endpoint, profile.profile_hash))
+
+    async def bond(self, license_id: int, amount: int) -> None:
+        """Let the operator add to a license's bond, in base units; somebody has to mine."""
+        licenses, token = self.network.suite.licenses, self.network.suite.token
+        for call in (
+            token.faucet(amount),
+            token.approve(licenses.address, amount),
+            licenses.post_bond(license_id, amount),
+        ):
+            await self.send(OPERATOR, call)
+
+    async def slash(self, evidence: Evidence) -> int:
+        """Prove an equivocation and return what was taken of the bond; somebody has to mine.
+
+        Raises:
+            ChainError: if the contract refuses it.
+
+        """
+        one, other = (
+            SignedRoot(half.root, half.data_hash, half.signature)
+            for half in (evidence.one, evidence.other)
+        )
+        committee, turn = self.network.suite.committee, (evidence.window, evidence.turn)
+        call = committee.slash_equivocation(*turn, evidence.epoch, one, other)
+        receipt = await self.send(DELEGATE, call)
+        events = receipt.events(self.network.suite)
+        return sum(one.amount for one in events if isinstance(one, EquivocationSlashed))
 
     async def blacklist(self, license_id: int) -> None:
         """Let the governor blacklist a license; somebody has to mine meanwhile."""

@@ -12,6 +12,7 @@ import contextlib
 import os
 import secrets
 import socket
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -89,6 +90,11 @@ def follower_lease(chain_id: int) -> str:
     return f"follower:{chain_id}"
 
 
+def member_lease(chain_id: int, member: str) -> str:
+    """Return the name of the lease on acting for a committee member."""
+    return f"member:{chain_id}:{member}"
+
+
 def new_holder() -> str:
     """Return a name for this process that no other has, nor it itself after a restart."""
     return f"{socket.gethostname()[:64]}:{os.getpid()}:{secrets.token_hex(4)}"
@@ -112,6 +118,8 @@ class Lease:
         holder: who takes it: a name that nobody else has, see `new_holder`.
         ttl: seconds after which others may take it from a holder that renews it no more.
         observer: told when it was taken or lost.
+        along: a lease of this process that it goes along with: it is taken only while that one is
+            held, and given back once that is another's. So both end up in one process.
 
     """
 
@@ -123,12 +131,15 @@ class Lease:
         holder: str,
         ttl: float = TTL,
         observer: Callable[["Lease"], None] = _unobserved,
+        along: "Lease | None" = None,
     ) -> None:
         self.name = name
         self._store = store
         self._holder = holder
         self._ttl = timedelta(seconds=ttl)
         self._observe = observer
+        self._along = along
+        self._kept_at = 0.0
         self._standing = _Standing(None, _NOBODY)
         self._keeping: asyncio.Task[None] | None = None
         self._trouble = ""
@@ -142,6 +153,15 @@ class Lease:
     def held(self) -> bool:
         """Whether it was ours at the last look; only a fence can tell whether it is."""
         return self._standing.token is not None
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether it is ours and cannot have expired yet, by this machine's count of seconds.
+
+        For what does no harm if it is wrong, as it is on a machine that was suspended. Nothing that
+        must not happen twice may rest on it: that takes a fence.
+        """
+        return self.held and time.monotonic() < self._kept_at + self._ttl.total_seconds()
 
     @property
     def entered(self) -> bool:
@@ -191,7 +211,9 @@ class Lease:
             StoreUnavailableError: if the database does not answer; what was known before stays.
 
         """
+        asked_at = time.monotonic()  # the database's time of renewal is no earlier
         self._stand(await self._store.aside(self._take))
+        self._kept_at = asked_at
         return self.held
 
     def fence(self) -> Fence:
@@ -240,6 +262,9 @@ class Lease:
     def _take(self, session: Session) -> _Standing:
         row, now = self._locked(session)
         taken_from = self._standing.taken_from
+        if self._along is not None and not self._along.held:
+            self._give_back(row, now)
+            return _Standing(None, row.holder)
         if row.holder != self._holder:
             if row.expires_at > now:
                 return _Standing(None, row.holder)
@@ -249,7 +274,9 @@ class Lease:
         return _Standing(row.token, self._holder, taken_from)
 
     def _release(self, session: Session) -> None:
-        row, now = self._locked(session)
+        self._give_back(*self._locked(session))
+
+    def _give_back(self, row: LeaseRow, now: datetime) -> None:
         if row.holder == self._holder:
             # The row stays, and its token with it: a token never comes twice.
             row.holder, row.expires_at = _NOBODY, now

@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session
 
 from workdeed.chain.engines import is_conflict, is_outage, make_engine, outage, parse_url, refusal
 from workdeed.chain.errors import StoreUnavailableError
-from workdeed.chain.migrations import upgrade
+from workdeed.chain.migrations import revision_of, upgrade
 
 T = TypeVar("T")
 
@@ -40,13 +40,14 @@ class Store:
         self._aside = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store-aside")
 
     @classmethod
-    def open(cls, url: str) -> Self:
+    def open(cls, url: str, *, as_it_is: bool = False) -> Self:
         """Open a database, and bring its tables to what this program needs.
 
         Args:
             url: an SQLAlchemy URL such as `sqlite:///state/keeper.sqlite` or
                 `postgresql://user@host/name`, or the path of an SQLite file. Directories are
                 created.
+            as_it_is: whether its tables are left alone, if there are any: for a look at it.
 
         Raises:
             StoreError: if it cannot be opened, or a newer program made it.
@@ -56,7 +57,7 @@ class Store:
         try:
             engine = make_engine(parsed)
             with _migrating(engine) as connection, connection.begin():
-                upgrade(connection)
+                (revision_of if as_it_is else upgrade)(connection)
         except (SQLAlchemyError, OSError) as error:
             # The traceback of the cause may hold the URL with its password.
             raise refusal(error, parsed) from None
@@ -99,6 +100,13 @@ class Store:
         Only a shared database takes two transactions at a time; a lease needs nothing else.
         """
         return await self._submit(self._aside if self.is_shared else self._worker, work)
+
+    def run(self, work: Callable[[Session], T]) -> T:
+        """Run `work` as `transaction` does, in the caller's own thread, which waits for it.
+
+        For whoever has a thread for such things. Only a shared database takes two at a time.
+        """
+        return self._run(work)
 
     async def close(self) -> None:
         """Finish what runs and close the database."""

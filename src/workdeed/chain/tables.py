@@ -1,4 +1,4 @@
-"""The tables of a follower and its outbox; `migrations` holds how they came about."""
+"""The tables of a follower, its outbox and signing journals; `migrations` holds their history."""
 
 from datetime import datetime
 from typing import Final
@@ -145,3 +145,39 @@ class LeaseRow(Base):
     holder: Mapped[str] = mapped_column(String(255))
     token: Mapped[int] = mapped_column(BigInteger)
     expires_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+
+
+class JournalRow(Base):
+    """A member's signing journal, where that lies in the database; one for each committee.
+
+    `began_at` is from when on (Unix seconds of the chain) it knows of every signature. By `cluster`
+    and `xid` it is told whether the row is still the one that was written, or was put back from a
+    copy: the former names server and timeline, the latter the transaction that wrote the row.
+    """
+
+    __tablename__ = "signing_journals"
+
+    domain: Mapped[bytes] = mapped_column(_HASH, primary_key=True)
+    member: Mapped[str] = mapped_column(String(42), primary_key=True)
+    began_at: Mapped[int] = mapped_column(BigInteger)
+    cluster: Mapped[str] = mapped_column(String(64))
+    xid: Mapped[int] = mapped_column(BigInteger)
+
+
+class SignedRootRow(Base):
+    """The one root that a member signed for a window, turn and epoch.
+
+    `data_hashes` are the 32-byte hashes of the data that it was signed with, in a row; `token` is
+    that of the lease under which it was written down first.
+    """
+
+    __tablename__ = "signed_roots"
+
+    domain: Mapped[bytes] = mapped_column(_HASH, primary_key=True)
+    member: Mapped[str] = mapped_column(String(42), primary_key=True)
+    window: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    turn: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    epoch: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    root: Mapped[bytes] = mapped_column(_HASH)
+    data_hashes: Mapped[bytes] = mapped_column(LargeBinary)
+    token: Mapped[int] = mapped_column(BigInteger)

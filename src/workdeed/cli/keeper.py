@@ -71,9 +71,11 @@ CONFIG = click.option(
 @CONFIG
 def show(config: Path) -> None:
     """Show what the journal holds; the keeper may run."""
-    from workdeed.oracle.journal_copies import summary_of
+    from workdeed.cli.network import run_async
+    from workdeed.keeper.journals import show_journal
+    from workdeed.keeper.settings import load_settings
 
-    _tell("journal", summary_of(_journal_of(config)))
+    _tell("journal", run_async(show_journal(load_settings(config))))
 
 
 @journal.command()
@@ -81,9 +83,11 @@ def show(config: Path) -> None:
 @click.argument("copy", type=click.Path(path_type=Path, dir_okay=False))
 def backup(config: Path, copy: Path) -> None:
     """Copy the journal to the file COPY; the keeper may run."""
-    from workdeed.oracle.journal_copies import back_up
+    from workdeed.cli.network import run_async
+    from workdeed.keeper.journals import back_up_journal
+    from workdeed.keeper.settings import load_settings
 
-    _tell("backed up", back_up(_journal_of(config), copy))
+    _tell("backed up", run_async(back_up_journal(load_settings(config), copy)))
 
 
 @journal.command()
@@ -92,21 +96,14 @@ def backup(config: Path, copy: Path) -> None:
 def restore(config: Path, copy: Path) -> None:
     """Make the journal from the file COPY, after a loss.
 
-    The keeper then signs no report for a window that began before now: a copy does not know what
-    was signed since it was made.
+    In PostgreSQL, what COPY holds is added to what is there. The keeper then signs no report for a
+    window that began before now: a copy does not know what was signed since it was made.
     """
     from workdeed.cli.network import run_async
     from workdeed.keeper.journals import restore_journal
     from workdeed.keeper.settings import load_settings
 
     _tell("restored", run_async(restore_journal(load_settings(config), copy)))
-
-
-def _journal_of(config: Path) -> Path:
-    from workdeed.keeper.journals import member_journal
-    from workdeed.keeper.settings import load_settings
-
-    return member_journal(load_settings(config))
 
 
 def _tell(what: str, summary: "Summary") -> None:

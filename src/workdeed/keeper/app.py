@@ -50,6 +50,7 @@ class AppParts:
         view: returns the latest view, None before the first.
         readiness: what `/readyz` asks.
         routers: further routes, with their own error handling.
+        is_active: whether this keeper acts for its member, and no other one does.
 
     """
 
@@ -60,6 +61,7 @@ class AppParts:
     view: Callable[[], View | None]
     readiness: Sequence[Readiness]
     routers: Sequence[APIRouter] = field(default_factory=tuple)
+    is_active: Callable[[], bool] = lambda: True
 
 
 def create_app(parts: AppParts) -> FastAPI:
@@ -68,6 +70,7 @@ def create_app(parts: AppParts) -> FastAPI:
     app.add_exception_handler(SpecRefusedError, _on_error(400))
     app.add_exception_handler(MessageError, _on_error(400))
     app.include_router(_health_routes(parts))
+    app.include_router(_readiness_routes(parts))
     app.include_router(_spec_routes(parts.specs))
     for router in parts.routers:
         app.include_router(router)
@@ -80,14 +83,6 @@ def _health_routes(parts: AppParts) -> APIRouter:
     @router.get("/healthz")
     async def healthz() -> dict[str, bool]:
         return {"ok": True}
-
-    @router.get("/readyz")
-    async def readyz() -> Response:
-        troubles = {one.name: one.trouble() for one in parts.readiness}
-        notes = {one.name: note for one in parts.readiness if (note := one.note())}
-        ready = not any(troubles.values())
-        content = {"ready": ready, "troubles": troubles, "notes": notes}
-        return JSONResponse(content, 200 if ready else 503)
 
     @router.get("/rules")
     async def rules() -> Response:
@@ -115,6 +110,26 @@ def _health_routes(parts: AppParts) -> APIRouter:
         if view is None:
             return error_response(503, "the chain was not read yet; try again")
         return status_of(view, limit)
+
+    return router
+
+
+def _readiness_routes(parts: AppParts) -> APIRouter:
+    router = APIRouter()
+
+    @router.get("/readyz")
+    async def readyz() -> Response:
+        troubles = {one.name: one.trouble() for one in parts.readiness}
+        notes = {one.name: note for one in parts.readiness if (note := one.note())}
+        ready = not any(troubles.values())
+        content = {"ready": ready, "troubles": troubles, "notes": notes}
+        return JSONResponse(content, 200 if ready else 503)
+
+    @router.get("/activez")
+    async def activez() -> Response:
+        """Tell a proxy which keeper of a pair it is to ask."""
+        active = parts.is_active()
+        return JSONResponse({"active": active}, 200 if active else 503)
 
     return router
 

@@ -38,6 +38,7 @@ from workdeed.keeper.errors import StartError
 from workdeed.keeper.gas import GasWatch
 from workdeed.keeper.job_routes import JobPages, job_routes
 from workdeed.keeper.journal import PlacementJournal
+from workdeed.keeper.journals import check_file_journal
 from workdeed.keeper.leases import Leases
 from workdeed.keeper.logs import Log, OnceLog
 from workdeed.keeper.loop import Duty, Loop
@@ -70,6 +71,7 @@ from workdeed.node.errors import NodeError
 from workdeed.node.server import HttpServer
 from workdeed.oracle.assembly import Oracle, OracleSetup
 from workdeed.oracle.errors import OracleError
+from workdeed.oracle.journal_database import SharedMember
 from workdeed.oracle.settings import ProbeSettings, RoundRules, max_skew
 from workdeed.oracle.snapshots import ChainReader
 from workdeed.placement import Profiles
@@ -209,8 +211,8 @@ async def assemble(base: Base, stack: AsyncExitStack) -> Parts:
 
     """
     builder = _Builder(base, stack)
-    oracle = builder.oracle()
     desk = await builder.desk()
+    oracle = await builder.oracle()
     dispatcher = builder.dispatcher()
     # First comes what somebody waits for: duties start in this order.
     duties = [Duty("dispatch", dispatcher.run)] if base.settings.duties.dispatch else []
@@ -247,6 +249,7 @@ class _Builder:
         self._routers: list[APIRouter] = []
         self._statuses = Statuses(base.endpoints)
         stack.push_async_callback(self._statuses.close)
+        self._is_active: Callable[[], bool] = lambda: True
         self.loop: Loop | None = None
 
     def view(self) -> View | None:
@@ -257,8 +260,8 @@ class _Builder:
         """Forget the snapshots above a block."""
         self._reader.rewound(block)
 
-    def oracle(self) -> Oracle | None:
-        """Open the oracle, if this keeper is one."""
+    async def oracle(self) -> Oracle | None:
+        """Open the oracle, if this keeper is one; its lease goes along with the desk's."""
         base, rules = self._base, self._base.settings.oracle
         if not rules.enabled or base.member is None:
             return None
@@ -280,6 +283,7 @@ class _Builder:
             endpoints=base.settings.peers,
             allow_private_endpoints=base.settings.allow_private_endpoints,
         )
+        shared = await self._shared_member(base.member.address)
         try:
             oracle = Oracle.open(
                 setup,
@@ -287,12 +291,25 @@ class _Builder:
                 signer=base.member,
                 specs=base.read_spec,
                 meter=OracleMeter(base.metrics),
+                shared=shared,
             )
         except OracleError as error:
             raise StartError(str(error)) from error
         self._stack.push_async_callback(oracle.close)
+        self._is_active = lambda: oracle.service.may_speak
         self._routers.append(oracle.router())
         return oracle
+
+    async def _shared_member(self, member: str) -> SharedMember | None:
+        """Take the lease on acting for the member, or stand by; None where it has a file."""
+        base = self._base
+        if base.settings.oracle.journal == "file":
+            await check_file_journal(base.store, base.deployment, member)
+            return None
+        lease = base.leases.member(member)
+        if lease is None:
+            raise StartError("oracle.journal: the database is not shared; set it to PostgreSQL")
+        return SharedMember(base.store, await self._stack.enter_async_context(lease))
 
     async def desk(self) -> EffectDesk:
         """Open the outbox, if there is a key to send with."""
@@ -422,6 +439,7 @@ class _Builder:
                 *self._readiness,
             ],
             routers=self._routers,
+            is_active=self._is_active,
         )
         try:
             server = HttpServer(base.settings.http.host, base.settings.http.port)
@@ -472,7 +490,8 @@ class _Builder:
         leading = Leading(base.suite.escrow, seat, tools, desk)
         sync = ProfileSync(profiles, base.addresses, quick, base.once)
         following = Following(seat, tools, leading, self.view, sync.run)
-        self._routers.append(placement_routes(following))
+        service = oracle.service
+        self._routers.append(placement_routes(following, lambda: service.may_speak))
         self._routers.append(candidate_routes(CandidateFinder(profiles, self.view)))
         spares = SpareWatch(
             profiles,
@@ -481,9 +500,14 @@ class _Builder:
             base.once,
             base.metrics,
         )
+
+        async def lead(view: View) -> None:
+            if service.may_speak:
+                await leading.run(view)
+
         return [
             Duty("profiles", sync.run),
-            Duty("placements", leading.run),
+            Duty("placements", lead),
             Duty("spares", spares.run),
         ]
 

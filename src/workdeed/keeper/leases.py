@@ -2,15 +2,15 @@
 
 from typing import Literal
 
-from workdeed.chain.leases import Lease, follower_lease, new_holder, sender_lease
+from workdeed.chain.leases import Lease, follower_lease, member_lease, new_holder, sender_lease
 from workdeed.chain.store import Store
 from workdeed.keeper.app import Readiness
 from workdeed.keeper.logs import Log
 from workdeed.keeper.metrics import Metrics
 from workdeed.keeper.settings import LeaseSettings
 
-LeaseKind = Literal["sender", "follower"]
-"""What a lease is on: a sender's nonces, or the reading of the chain."""
+LeaseKind = Literal["sender", "follower", "member"]
+"""What a lease is on: a sender's nonces, reading the chain, or acting for a committee member."""
 
 
 class Leases:
@@ -35,6 +35,7 @@ class Leases:
         self._metrics = metrics
         self._holder = new_holder()
         self._readiness: list[Readiness] = []
+        self._sender: Lease | None = None
 
     @property
     def readiness(self) -> tuple[Readiness, ...]:
@@ -46,7 +47,9 @@ class Leases:
         lease = self._make("follower", follower_lease(self._chain_id))
         if lease is not None:
             self._readiness.append(
-                Readiness("follower", lambda: lease.trouble, lambda: _follower_note(lease))
+                Readiness(
+                    "follower", lambda: lease.trouble, lambda: _note(lease, "reads the chain")
+                )
             )
         return lease
 
@@ -56,12 +59,32 @@ class Leases:
         if lease is not None:
             self._readiness.append(
                 Readiness(
-                    "sender", lambda: self._sender_trouble(lease), lambda: _sender_note(lease)
+                    "sender",
+                    lambda: self._trouble(lease, "sends with this key"),
+                    lambda: _note(lease, "sends"),
+                )
+            )
+        self._sender = lease
+        return lease
+
+    def member(self, member: str) -> Lease | None:
+        """Return the lease on acting for a committee member.
+
+        It goes along with that on the sender, which has to be made first: whoever signs a report
+        sends it.
+        """
+        lease = self._make("member", member_lease(self._chain_id, member), self._sender)
+        if lease is not None:
+            self._readiness.append(
+                Readiness(
+                    "member",
+                    lambda: self._trouble(lease, "acts for this member"),
+                    lambda: _note(lease, "acts for this member"),
                 )
             )
         return lease
 
-    def _make(self, kind: LeaseKind, name: str) -> Lease | None:
+    def _make(self, kind: LeaseKind, name: str, along: Lease | None = None) -> Lease | None:
         if not self._store.is_shared:
             return None
         self._metrics.lease_held.labels(lease=kind).set(0)
@@ -71,6 +94,7 @@ class Leases:
             holder=self._holder,
             ttl=self._settings.ttl_seconds,
             observer=lambda lease: self._on_change(kind, lease),
+            along=along,
         )
 
     def _on_change(self, kind: LeaseKind, lease: Lease) -> None:
@@ -86,20 +110,14 @@ class Leases:
         else:
             self._log.info("lease_released", lease=lease.name)
 
-    def _sender_trouble(self, lease: Lease) -> str:
+    def _trouble(self, lease: Lease, what: str) -> str:
         if lease.trouble or lease.held or self._settings.standby:
             return lease.trouble
-        return (
-            f"{_other(lease)} sends with this key; stop one of the two, or set lease.standby = true"
-        )
+        return f"{_other(lease)} {what}; stop one of the two, or set lease.standby = true"
 
 
-def _follower_note(lease: Lease) -> str:
-    return "" if lease.held else f"standby: {_other(lease)} reads the chain"
-
-
-def _sender_note(lease: Lease) -> str:
-    return "" if lease.held else f"standby: {_other(lease)} sends"
+def _note(lease: Lease, what: str) -> str:
+    return "" if lease.held else f"standby: {_other(lease)} {what}"
 
 
 def _other(lease: Lease) -> str:

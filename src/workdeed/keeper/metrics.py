@@ -179,7 +179,7 @@ class Metrics:
             "workdeed_lease_takeovers",
             "Leases taken from a keeper that renewed them no more.",
             ["lease"],
-            ("sender", "follower"),
+            ("sender", "follower", "member"),
         )
 
     def _gauge(self, name: str, text: str, labels: Sequence[str] = ()) -> Gauge:

@@ -107,6 +107,8 @@ class OracleSettings(_Section):
         grace_windows: windows for which a freshly assigned license may be unknown; likewise.
         recovery_windows: windows for which nobody signs where leaves are lost; likewise.
         report_idle: whether this member, as leader, reports windows in which nothing happened.
+        journal: where the signing journal lies. "file" is in `state_dir`, and the oracle one
+            process; "database" is in PostgreSQL, and others may stand ready to act for the member.
 
     """
 
@@ -118,6 +120,7 @@ class OracleSettings(_Section):
     grace_windows: Annotated[int, Field(ge=0, le=16)] = 1
     recovery_windows: Annotated[int, Field(ge=0, le=16)] = 2
     report_idle: bool = False
+    journal: Literal["file", "database"] = "file"
 
 
 class PlacementSettings(_Section):
@@ -203,7 +206,8 @@ class LeaseSettings(_Section):
     Attributes:
         ttl_seconds: how long the others wait for a keeper that does not answer any more, by the
             database's clock; the same for all of them.
-        standby: whether this keeper is in order while another sends with its key.
+        standby: whether this keeper is in order while another sends with its key, or acts for its
+            member.
 
     """
 
@@ -223,7 +227,7 @@ class KeeperSettings(_Section):
 
     Attributes:
         database: path of an SQLite file, or a URL of PostgreSQL, which several keepers may share. A
-            cache: it may be deleted while they are down.
+            cache: it may be deleted while they are down, unless it holds the signing journal.
         state_dir: folder of the specs, the report data and the signing journals; the journals are
             the one thing that must survive.
         allow_private_endpoints: whether nodes and peers may live at private addresses; only for a
@@ -262,6 +266,12 @@ class KeeperSettings(_Section):
     def _check_oracle(self) -> Self:
         if self.oracle.enabled and self.keys.member is None:
             raise ValueError("oracle: it needs keys.member; set it, or oracle.enabled = false")
+        is_shared = self.database.startswith(("postgresql", "postgres:"))
+        if self.oracle.journal == "database" and not is_shared:
+            raise ValueError(
+                'oracle.journal: "database" needs PostgreSQL; set database to its address, or'
+                ' oracle.journal = "file"'
+            )
         return self
 
     def public(self) -> dict[str, Any]:

@@ -6,10 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from workdeed.chain.keys import Signer
+from workdeed.chain.leases import Lease
 from workdeed.oracle.endpoints import EndpointClient
 from workdeed.oracle.evidence import EvidenceLog
 from workdeed.oracle.holds import Holds
-from workdeed.oracle.journal import SigningJournal, journal_path
+from workdeed.oracle.journal import Journal, SigningJournal, journal_path
+from workdeed.oracle.journal_copies import retire
+from workdeed.oracle.journal_database import DatabaseJournal, SharedMember
 from workdeed.oracle.member import Member
 from workdeed.oracle.meter import Meter
 from workdeed.oracle.peers import HttpPeers, PeerControl, peers_of
@@ -29,7 +32,8 @@ class OracleSetup:
     """Everything that an oracle is told.
 
     Attributes:
-        state_dir: folder of journal, store and evidence. The journal must never be copied back.
+        state_dir: folder of journal, store and evidence, this process's own. The journal must never
+            be copied back.
         domain: the committee's.
         rules: of the round; the same for all members.
         probes: how this member measures.
@@ -56,7 +60,7 @@ class Oracle:
         service: OracleService,
         client: EndpointClient,
         store: OracleStore,
-        journal: SigningJournal,
+        journal: Journal,
     ) -> None:
         self.service = service
         self._client = client
@@ -72,6 +76,7 @@ class Oracle:
         signer: Signer,
         specs: SpecSource,
         meter: Meter | None = None,
+        shared: SharedMember | None = None,
     ) -> "Oracle":
         """Open journal and store and join the parts; `service.start` begins the work.
 
@@ -81,18 +86,16 @@ class Oracle:
             signer: the member key.
             specs: where specs come from.
             meter: told what the oracle does.
+            shared: database and lease of a member that other processes stand ready to act for;
+                its journal then lies there, and this one works while it has the lease.
 
         Raises:
             JournalError: if the journal is in use, damaged or another's.
-            StoreError: if the database can't be opened.
+            StoreError: if the oracle's own database can't be opened.
+            StoreUnavailableError: if the shared one does not answer.
 
         """
-        journal = SigningJournal.open(
-            journal_path(setup.state_dir, signer.address),
-            member=signer.address,
-            domain=setup.domain.separator,
-            now=chain.head.timestamp,
-        )
+        journal = _open_journal(setup, chain, signer.address, shared)
         try:
             store = OracleStore.open(setup.state_dir / "oracle.db")
         except BaseException:
@@ -100,7 +103,8 @@ class Oracle:
             raise
         client = EndpointClient(allow_private=setup.allow_private_endpoints)
         member = Member(signer, setup.domain, chain.windows, setup.rules, journal, store)
-        parts = _parts(setup, chain, member, store, client, specs, meter or Meter())
+        lease = shared.lease if shared is not None else None
+        parts = _parts(setup, chain, member, store, client, specs, meter or Meter(), lease)
         settings = ServiceSettings(
             setup.rules, setup.domain, setup.endpoints, setup.probes.max_skew, setup.stagger
         )
@@ -120,6 +124,33 @@ class Oracle:
         self._journal.close()
 
 
+def _open_journal(
+    setup: OracleSetup, chain: ChainView, member: str, shared: SharedMember | None
+) -> Journal:
+    path, domain = journal_path(setup.state_dir, member), setup.domain.separator
+    if shared is None:
+        return SigningJournal.open(path, member=member, domain=domain, now=chain.head.timestamp)
+    journal = DatabaseJournal.open(
+        shared, member=member, domain=domain, now=lambda: chain.head.timestamp
+    )
+    if path.exists():
+        _move(path, journal, member, domain, chain.head.timestamp)
+    return journal
+
+
+def _move(path: Path, journal: Journal, member: str, domain: bytes, now: int) -> None:
+    """Leave a journal file for the database, which signs for nothing that the file may know of.
+
+    The file goes aside: were the member to sign with it again, it would lack what was signed since.
+    """
+    file = SigningJournal.open(path, member=member, domain=domain, now=now)
+    try:
+        journal.bar_before(now)
+        retire(path, now)
+    finally:
+        file.close()
+
+
 def _parts(
     setup: OracleSetup,
     chain: ChainView,
@@ -128,6 +159,7 @@ def _parts(
     client: EndpointClient,
     specs: SpecSource,
     meter: Meter,
+    lease: Lease | None,
 ) -> Parts:
     peers = HttpPeers(client)
     control = PeerControl(
@@ -155,4 +187,4 @@ def _parts(
             seconds=setup.probes.timeout,
         ),
     )
-    return Parts(chain, member, store, prober, evidence, peers, meter)
+    return Parts(chain, member, store, prober, evidence, peers, meter, lease)

@@ -75,6 +75,14 @@ class Desk:
         epoch = facts.committee.epoch
         return [await self.observation(one, epoch) for one in facts.windows]
 
+    async def adopt(self, facts: RoundFacts, observations: Iterable[SignedObservation]) -> None:
+        """Keep this member's observations that another process made, see `Member.adopt`.
+
+        What was measured here and is not on disk yet goes before.
+        """
+        unknown = [one for one in observations if one.window not in self._measured]
+        await self._run(lambda: self._member.adopt(facts, unknown))
+
     async def keep(
         self, facts: RoundFacts, answer: Observations, sender: str
     ) -> list[SignedObservation]:

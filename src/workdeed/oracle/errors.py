@@ -30,6 +30,10 @@ class ForbiddenError(OracleError):
         self.field = field
 
 
+class StandbyError(OracleError):
+    """Another process acts for this member; this one stands by and signs nothing."""
+
+
 class RefusedError(OracleError):
     """A proposal, an observation or signatures are not what this member computes.
 

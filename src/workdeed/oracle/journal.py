@@ -6,13 +6,16 @@ made, so that a lost journal can't lead to a second root for a turn that was sig
 
 Only the last line can be torn: it is written in one call, and its signature leaves after the sync.
 So a torn line is cut off, and its signature never left; damage elsewhere stops the program.
+
+The file serves one process. Where several stand ready to act for a member, the journal lies in
+their database: see `journal_database`.
 """
 
 import fcntl
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Final, NamedTuple, Self
+from typing import Final, NamedTuple, Protocol, Self
 
 from workdeed.oracle.errors import EquivocationError, JournalError
 from workdeed.protocol.canonical import canonical_bytes, parse_canonical
@@ -43,6 +46,70 @@ class Entry(NamedTuple):
     def key(self) -> tuple[int, int, int]:
         """What only one root may be signed for."""
         return self.window, self.turn, self.epoch
+
+
+class Journal(Protocol):
+    """What a member asks of its journal. One call runs at a time."""
+
+    @property
+    def began_at(self) -> int:
+        """From when on (Unix seconds) this journal knows of every signature."""
+
+    def root_of(self, window: int, turn: int, epoch: int) -> bytes | None:
+        """Return the root that was signed for a turn, None if none was."""
+
+    def record(self, entry: Entry, *, window_start: int) -> None:
+        """Write down what is about to be signed; when this returns, it may be.
+
+        The same entry again is nothing new. The same root with other data is: it is no offence.
+
+        Args:
+            entry: what is about to be signed.
+            window_start: when the entry's window began, in Unix seconds.
+
+        Raises:
+            EquivocationError: if another root was signed for the same window, turn and epoch.
+            JournalError: if the window began before the journal, or it can't be written.
+            ChainError: if it lies in a database that does not answer, or another process acts for
+                the member.
+
+        """
+
+    def bar_before(self, now: int) -> None:
+        """Sign for no window that began before `now`: the journal turned out to lack something.
+
+        That is the case where it was restored from a copy.
+
+        Raises:
+            JournalError, ChainError: if it can't be written.
+
+        """
+
+    def close(self) -> None:
+        """Let go of it."""
+
+
+def check_age(entry: Entry, window_start: int, began_at: int) -> None:
+    """Return if a journal knows of every signature for the entry's window.
+
+    Raises:
+        JournalError: if the window began before the journal.
+
+    """
+    if window_start < began_at:
+        raise JournalError(
+            f"window: {entry.window} began before this signing journal; what was signed for it"
+            " is not known, wait for the next window"
+        )
+
+
+def check_root(entry: Entry, known: bytes | None) -> None:
+    """Return if no other root is known for the entry's turn; raises `EquivocationError`."""
+    if known is not None and known != entry.root:
+        raise EquivocationError(
+            f"root: {to_hex(known)} was signed for window {entry.window}, turn {entry.turn};"
+            f" {to_hex(entry.root)} must not be"
+        )
 
 
 class _Bar(NamedTuple):
@@ -113,43 +180,15 @@ class SigningJournal:
         return any(key[0] == window for key in self._roots)
 
     def record(self, entry: Entry, *, window_start: int) -> None:
-        """Write down what is about to be signed; when this returns, it may be.
-
-        The same entry again is nothing new. The same root with other data is: it is no offence.
-
-        Args:
-            entry: what is about to be signed.
-            window_start: when the entry's window began, in Unix seconds.
-
-        Raises:
-            EquivocationError: if another root was signed for the same window, turn and epoch.
-            JournalError: if the window began before the journal, or it can't be written.
-
-        """
-        if window_start < self._began_at:
-            raise JournalError(
-                f"window: {entry.window} began before this signing journal; what was signed for it"
-                " is not known, wait for the next window"
-            )
-        known = self._roots.get(entry.key)
-        if known is not None and known != entry.root:
-            raise EquivocationError(
-                f"root: {to_hex(known)} was signed for window {entry.window}, turn {entry.turn};"
-                f" {to_hex(entry.root)} must not be"
-            )
+        """Write down what is about to be signed, see `Journal.record`."""
+        check_age(entry, window_start, self._began_at)
+        check_root(entry, self._roots.get(entry.key))
         if entry not in self._signed:
-            self._append(format_line(_content(entry)))
+            self._append(format_entry(entry))
             self._take(entry)
 
     def bar_before(self, now: int) -> None:
-        """Sign for no window that began before `now`: the journal turned out to lack something.
-
-        That is the case where it was restored from a copy.
-
-        Raises:
-            JournalError: if it can't be written.
-
-        """
+        """Sign for no window that began before `now`, see `Journal.bar_before`."""
         if now > self._began_at:
             self._append(format_line({"began_at": now}))
             self._take(_Bar(now))
@@ -198,14 +237,14 @@ def _read_lines(handle: int, path: Path) -> list[bytes]:
         tail = lines.pop() + b"\n"
     if tail:
         os.ftruncate(handle, size - len(tail))
-        os.fsync(handle)
+    # A process that was killed may have written what is read here and not synced it.
+    os.fsync(handle)
     os.lseek(handle, 0, os.SEEK_END)
     return lines
 
 
 def _begin(handle: int, path: Path, member: str, domain: bytes, now: int) -> bytes:
-    head = {"began_at": now, "domain": to_hex(domain), "member": member, "version": _VERSION}
-    line = format_line(head)
+    line = format_head(member, domain, now)
     _write(handle, line)
     folder = os.open(path.parent, os.O_RDONLY)
     try:
@@ -225,6 +264,19 @@ def format_line(content: dict[str, object]) -> bytes:
     """Return a line of a journal, with its checksum and its end."""
     data = canonical_bytes(content)
     return keccak(data).hex()[:_CHECK_DIGITS].encode() + b" " + data + b"\n"
+
+
+def format_head(member: str, domain: bytes, began_at: int) -> bytes:
+    """Return the first line of a journal."""
+    return format_line(
+        {"began_at": began_at, "domain": to_hex(domain), "member": member, "version": _VERSION}
+    )
+
+
+def format_entry(entry: Entry) -> bytes:
+    """Return the line of what was signed."""
+    content: dict[str, object] = dict(entry._asdict())
+    return format_line(content | {"root": to_hex(entry.root), "data_hash": to_hex(entry.data_hash)})
 
 
 def parse_line(line: bytes, path: Path) -> dict[str, object]:
@@ -253,14 +305,12 @@ def check_head(head: dict[str, object], path: Path, member: str, domain: bytes) 
         raise JournalError(f"journal {path}: it is of another version of this program")
 
 
-def _content(entry: Entry) -> dict[str, object]:
-    content: dict[str, object] = dict(entry._asdict())
-    return content | {"root": to_hex(entry.root), "data_hash": to_hex(entry.data_hash)}
-
-
 def _read_line(content: dict[str, object], path: Path) -> Entry | _Bar:
-    if "window" not in content:
-        return _read_bar(content, path)
+    return read_entry(content, path) if "window" in content else _read_bar(content, path)
+
+
+def read_entry(content: dict[str, object], path: Path) -> Entry:
+    """Return what a line of `format_entry` says; raises `JournalError` if something is missing."""
     window, turn, epoch = (_number(content, key, path) for key in ("window", "turn", "epoch"))
     root, data_hash = (_hash(content, key, path) for key in ("root", "data_hash"))
     return Entry(window, turn, epoch, root, data_hash)

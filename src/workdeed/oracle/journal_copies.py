@@ -6,11 +6,20 @@ what was signed, which answers an accusation.
 """
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
 from workdeed.oracle.errors import JournalError
-from workdeed.oracle.journal import check_head, format_line, parse_line
+from workdeed.oracle.journal import (
+    Entry,
+    check_head,
+    format_entry,
+    format_head,
+    format_line,
+    parse_line,
+    read_entry,
+)
 
 
 class Summary(NamedTuple):
@@ -82,6 +91,54 @@ def restore(copy: Path, path: Path, *, member: str, domain: bytes, now: int) -> 
     return summary_of(path)
 
 
+def write_copy(
+    copy: Path, entries: Iterable[Entry], *, member: str, domain: bytes, began_at: int
+) -> Summary:
+    """Make a copy of a journal that is no file.
+
+    Args:
+        copy: the file to make.
+        entries: what was signed.
+        member: the member's address.
+        domain: the separator of the committee's domain.
+        began_at: from when on (Unix seconds) the journal knows of every signature.
+
+    Raises:
+        JournalError: if the copy cannot be made or exists.
+
+    """
+    lines = [format_head(member, domain, began_at), *map(format_entry, entries)]
+    _create(copy, b"".join(lines))
+    return summary_of(copy)
+
+
+def read_copy(copy: Path, *, member: str, domain: bytes) -> list[Entry]:
+    """Return what was signed according to a copy; raises `JournalError` as `restore`."""
+    head, *lines = [parse_line(line, copy) for line in _whole_lines(copy)]
+    check_head(head, copy, member, domain)
+    return [read_entry(line, copy) for line in lines if "window" in line]
+
+
+def retire(path: Path, now: int) -> Path:
+    """Put a journal aside for good, as the record of what it signed; return where it is.
+
+    Args:
+        path: the journal, which this process has opened.
+        now: the chain's time in Unix seconds, for its name.
+
+    Raises:
+        JournalError: if it cannot be renamed.
+
+    """
+    aside = path.with_name(f"{path.name}.until-{now}")
+    try:
+        path.rename(aside)
+        _sync(path.parent)
+    except OSError as error:
+        raise JournalError(f"journal {path}: it can't be renamed ({error.strerror})") from None
+    return aside
+
+
 def _whole_lines(path: Path) -> list[bytes]:
     try:
         *lines, _ = path.read_bytes().split(b"\n")
@@ -108,7 +165,12 @@ def _create(path: Path, content: bytes) -> None:
         raise JournalError(f"journal {path}: it can't be made ({error.strerror})") from None
     finally:
         part.unlink(missing_ok=True)
-    folder = os.open(path.parent, os.O_RDONLY)
+    _sync(path.parent)
+
+
+def _sync(path: Path) -> None:
+    """Let what was made and renamed in a folder outlast a loss of power."""
+    folder = os.open(path, os.O_RDONLY)
     try:
         os.fsync(folder)
     finally:

@@ -65,13 +65,21 @@ class Measuring:
         """The window of the chain's time."""
         return self._chain.windows.at(int(self._chain.now()))
 
-    def start(self) -> None:
-        """Make the window under way unknown: its beginning was not measured."""
+    def start(self, reason: str) -> None:
+        """Make the window under way unknown, for this reason: its beginning was not measured."""
         window = self.window
         if window >= 1:
-            self._prober.mark_unknown(window, "this oracle started within the window")
+            self._prober.mark_unknown(window, reason)
         self._observed = max(window - 1, 0)
         self._looked_at = self._monotonic()
+
+    def stop(self, reason: str) -> None:
+        """Probe nobody until `watch`, and make what was measured last unknown for this reason."""
+        for window in {self.watched, self.window}:
+            if window >= 1:
+                self._prober.mark_unknown(window, reason)
+        self._prober.rest()
+        self._watched = (0, None)
 
     async def watch(self) -> None:
         """Tell the prober whom to probe, if that changed.

@@ -12,7 +12,7 @@ from workdeed.chain.books import ReportState
 from workdeed.chain.keys import Signer
 from workdeed.oracle.committee import Committee
 from workdeed.oracle.errors import RefusedError
-from workdeed.oracle.journal import Entry, SigningJournal
+from workdeed.oracle.journal import Entry, Journal
 from workdeed.oracle.round import (
     Draft,
     RoundFacts,
@@ -62,7 +62,7 @@ class Member:
         domain: Domain,
         windows: WindowClock,
         rules: RoundRules,
-        journal: SigningJournal,
+        journal: Journal,
         store: OracleStore,
     ) -> None:
         self._signer = signer
@@ -106,6 +106,26 @@ class Member:
         signed = self._sign(fresh.model_copy(update={"signature": b""}))
         self._store.put_observations([signed], replace=True)
         return signed
+
+    def adopt(self, facts: RoundFacts, observations: Iterable[SignedObservation]) -> None:
+        """Keep what this member said before, as far as nothing else is kept here.
+
+        Another process acted for it, or the store was lost: what its own key signed was measured
+        where that happened, and one word stands for a window.
+
+        Raises:
+            RefusedError: if one that bears its name does not count, see `check_observation`.
+            StoreError: if it can't be kept.
+
+        """
+        mine = [
+            one
+            for one in observations
+            if one.member == self.address and not self.has_observed(one.window)
+        ]
+        for one in mine:
+            check_observation(one, facts, self._domain)
+        self._store.put_observations(mine)
 
     def request(
         self, window: int, turn: int, asked: Sequence[int], recipient: str
@@ -171,12 +191,11 @@ class Member:
     def sign_report(self, draft: Draft, epoch: int) -> ReportSignature:
         """Sign a report that this member computed itself.
 
-        When this returns, header, leaves and observations are on disk, and so is the entry of the
-        journal.
+        When this returns, header, leaves and observations are on disk, and the entry of the journal
+        is where it lasts.
 
         Raises:
-            EquivocationError: if another root was signed for the turn.
-            JournalError: if the window began before the journal, or it can't be written.
+            EquivocationError, JournalError, ChainError: as `Journal.record`.
             StoreError: if the data can't be kept.
 
         """
@@ -209,17 +228,19 @@ class Member:
             now: the chain's time in Unix seconds.
 
         Raises:
-            JournalError: if the journal can't be written.
+            JournalError, ChainError: if the journal can't be read or written.
 
         """
         if self.address not in committee.members:
             return False
+        began_at = self._journal.began_at
         for report in reports:
             if report.epoch != committee.epoch or not self._signed(report, committee):
                 continue
-            began = self._windows.start(report.window)
+            if self._windows.start(report.window) < began_at:
+                continue
             known = self._journal.root_of(report.window, report.turn, report.epoch)
-            if began >= self._journal.began_at and known != report.root:
+            if known != report.root:
                 _log.error("oracle: the signing journal lacks a signature", window=report.window)
                 self._journal.bar_before(now)
                 return True

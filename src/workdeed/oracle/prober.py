@@ -147,6 +147,12 @@ class Prober:
             self._holds.forget(pairs)
         self._meter.watching([one.license_id for one in targets])
 
+    def rest(self) -> None:
+        """Probe nobody until the next `watch`."""
+        self._watch = None
+        self._schedule.keep((), self._chance.monotonic())
+        self._meter.watching([])
+
     def mark_unknown(self, window: int, reason: str) -> None:
         """Report everything of `window` as unknown, for a fault of this oracle's own."""
         _log.info("oracle: window unknown", window=window, reason=reason)

@@ -15,6 +15,7 @@ import structlog
 
 from workdeed.chain.books import Books, ReportState
 from workdeed.chain.errors import ChainError
+from workdeed.chain.leases import Lease
 from workdeed.oracle.archive import Archive
 from workdeed.oracle.bases import Bases
 from workdeed.oracle.committee import Committee
@@ -26,6 +27,7 @@ from workdeed.oracle.errors import (
     OracleError,
     RefusedError,
     RoundOverError,
+    StandbyError,
 )
 from workdeed.oracle.evidence import EvidenceLog
 from workdeed.oracle.facts import FactFinder
@@ -73,6 +75,7 @@ class Parts:
         evidence: where the prober keeps answers.
         peers: reaches the other members.
         meter: told what the oracle does.
+        lease: on acting for the member, where other processes stand ready to; None where none do.
 
     """
 
@@ -83,6 +86,7 @@ class Parts:
     evidence: EvidenceLog
     peers: Peers
     meter: Meter = field(default_factory=Meter)
+    lease: Lease | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +162,7 @@ class OracleService:
         self._evidence = parts.evidence
         self._peers = parts.peers
         self._meter = parts.meter
+        self._lease = parts.lease
         self._pace = pace or Pace()
         self._bases = Bases(parts.store, parts.peers)
         self._facts = FactFinder(parts.chain, self._bases, rules)
@@ -178,6 +183,7 @@ class OracleService:
         self._fetch_at = 0.0
         self._pruned_to = 0
         self._is_reconciled = False
+        self._token: int | None = None
         self._ready: ReadyReport | None = None
         self._led = self._signed = (0, 0)
         self._problem = ""
@@ -185,8 +191,9 @@ class OracleService:
     # --- Life ------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Begin to probe; to be called once the chain was polled."""
-        self._measuring.start()
+        """Begin to probe, or to stand by; to be called once the chain was polled."""
+        self._token = self._token_now()
+        self._measuring.start("this oracle started within the window")
         self._spawn("probe", self._prober.run())
 
     async def close(self) -> None:
@@ -220,14 +227,36 @@ class OracleService:
             problem=self._problem,
         )
 
+    @property
+    def is_active(self) -> bool:
+        """Whether this process acts for its member, as far as it knows."""
+        return self._token_now() is not None
+
+    @property
+    def may_speak(self) -> bool:
+        """Whether this process acts for its member, and no other one can have begun to.
+
+        One that got its lease back stays silent until the tick that looks what is unknown now.
+        """
+        lease = self._lease
+        return lease is None or (lease.is_fresh and lease.token == self._token)
+
     async def tick(self) -> None:
         """Do what is due; to be called after every poll of the chain. Does not wait for others.
+
+        A process that stands by only fetches what reports rest on, so that one alone speaks for the
+        member, and the next one can at once.
 
         Raises:
             ChainError: if the chain can't be read; what is being measured is unknown then.
             OracleError: if journal or store can't be used.
 
         """
+        self._follow_lease()
+        if self._token is None:
+            self._tidy()
+            self._fetch_if_missing()
+            return
         try:
             await self._measuring.observe_past()
             await self._measuring.watch()
@@ -247,7 +276,7 @@ class OracleService:
         """Return the report to submit now, None if there is none or it is another's turn to."""
         ready, books = self._ready, self._chain.books
         is_free = books.pending_report(self._chain.head.timestamp) is None
-        if ready is None or not is_free or not fits(ready, books):
+        if ready is None or not self.is_active or not is_free or not fits(ready, books):
             return None
         stagger = self._settings.stagger
         pause = self._settings.rules.turn_seconds if stagger is None else stagger
@@ -282,6 +311,7 @@ class OracleService:
         """Return this member's observations for the leader of the turn.
 
         Raises:
+            StandbyError: if another process acts for this member.
             ForbiddenError: if the sender does not lead this turn, or asked another member.
             NotYetError: if the window or the turn is not reached here yet.
             RoundOverError: if the window is settled.
@@ -306,7 +336,8 @@ class OracleService:
 
         Raises:
             RefusedError: if it does not; names what differs.
-            ForbiddenError, NotYetError, RoundOverError, ChainError, StoreError: as above.
+            StandbyError, ForbiddenError, NotYetError, RoundOverError, StoreError: as above.
+            ChainError: as above; also if the lease on the member was lost meanwhile.
             DataMissingError: if the leaves that it builds on can't be had.
             JournalError: if another root was signed for the turn, or the journal is too young.
 
@@ -324,6 +355,7 @@ class OracleService:
         header = proposal.header
         turn = self._admit(proposal, header.window, header.turn)
         facts = await self._facts_to_check(turn)
+        await self._desk.adopt(facts, proposal.observations)
         own = await self._desk.observations(facts)
         draft = await self._desk.check(proposal, facts, own)
         signature = await self._desk.sign(draft, facts.committee.epoch, self._still(turn))
@@ -334,10 +366,12 @@ class OracleService:
         """Take a complete report, to submit it if others don't.
 
         Raises:
+            StandbyError: if another process acts for this member.
             RefusedError: if the signatures are no quorum of this epoch.
             RoundOverError: if the window is settled.
 
         """
+        self._check_active()
         committee = self._committee()
         try:
             signers = signatures.signers(self._settings.domain, committee.epoch)
@@ -350,6 +384,33 @@ class OracleService:
 
     # --- Inside ----------------------------------------------------------------------------------
 
+    def _token_now(self) -> int | None:
+        """Return under which token this process acts for its member; 0 if no other could."""
+        return 0 if self._lease is None else self._lease.token
+
+    def _check_active(self) -> None:
+        if not self.may_speak:
+            raise StandbyError("this oracle stands by; another process acts for its member")
+
+    def _follow_lease(self) -> None:
+        """Begin to act for the member, or cease to, if its lease came or went.
+
+        What another process measured is not known here, nor was it all measured by one: the windows
+        of a change are unknown.
+        """
+        before, token = self._token, self._token_now()
+        if token == before:
+            return
+        self._token = token
+        if before is not None:
+            self._measuring.stop("another process acted for this member")
+        if token is None:
+            _log.info("oracle: standing by")
+            return
+        _log.info("oracle: active", token=token)
+        self._measuring.start("this oracle took over within the window")
+        self._is_reconciled = False
+
     def _committee(self) -> Committee:
         return Committee.of(self._chain.books)
 
@@ -358,6 +419,13 @@ class OracleService:
 
     def _others(self) -> tuple[Peer, ...]:
         return peers_of(self._chain.books, self._settings.endpoints, self._member.address)
+
+    def _other_processes(self) -> list[Peer]:
+        """Return where the process that acts for this member answers, unless it is this one."""
+        if self.is_active:
+            return []
+        every = peers_of(self._chain.books, self._settings.endpoints, "")
+        return [peer for peer in every if peer.member == self._member.address]
 
     def _turn(self) -> Turn | None:
         return turn_now(
@@ -374,6 +442,7 @@ class OracleService:
 
     def _admit(self, message: EnvelopeMessage, window: int, number: int) -> Turn:
         """Return the turn if the message is signed by its leader, and the window is over here."""
+        self._check_active()
         if not self._is_seated(self._committee()):
             raise ForbiddenError("member", "this oracle holds no seat")
         turn = check_turn(self._turn(), window, number, message.signer)
@@ -406,12 +475,12 @@ class OracleService:
     # --- Duties of a tick ------------------------------------------------------------------------
 
     async def _reconcile(self) -> None:
-        """Once, hold the journal against the chain: a restored one counts as lost."""
+        """Once at each beginning, hold the journal against the chain: a restored one is lost."""
         if not self._is_reconciled:
-            self._is_reconciled = True
             reports = tuple(self._chain.books.reports.values())
             now = self._chain.head.timestamp
             await self._desk.reconcile(reports, self._committee(), now)
+            self._is_reconciled = True
 
     def _tidy(self) -> None:
         """Drop what no report can need any more."""
@@ -432,13 +501,14 @@ class OracleService:
 
     async def _fetch(self, report: ReportState) -> None:
         others = self._others()
-        if not await self._bases.fetch(report, others):
+        is_here = await self._bases.fetch(report, [*others, *self._other_processes()])
+        if not is_here and self.is_active:
             _log.warning("oracle: report data lost; recovering leaves", window=report.window)
             await self._bases.recover(report, self._chain.books, others)
 
     def _lead_if_due(self) -> None:
         turn = self._turn()
-        if turn is None or turn.leader != self._member.address:
+        if turn is None or turn.leader != self._member.address or not self.may_speak:
             return
         is_over = self._chain.head.timestamp >= self._chain.windows.end(turn.window)
         is_new = (turn.window, turn.number) > self._led

@@ -3,13 +3,16 @@
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from workdeed.protocol.figures import UNKNOWN, Pair, figure
 from workdeed.protocol.merkle import root_of
 
 Verdict = Literal["ok", "bad", "unknown"]
 """What a probe says of a pair; "unknown" is not counted."""
+
+HELD_WINDOWS: Final = 32
+"""For how many windows a license that does not show a mark is still the one it belongs to."""
 
 
 class Mark(NamedTuple):
@@ -60,12 +63,19 @@ class _Window:
     reason: str = ""
 
 
+class _Held(NamedTuple):
+    """Whose a mark is, and the last window in which that license showed it."""
+
+    license_id: int
+    window: int
+
+
 class Tallies:
     """The counts of the windows that are not closed yet, and who was first with each mark."""
 
     def __init__(self) -> None:
         self._windows: dict[int, _Window] = defaultdict(_Window)
-        self._holders: dict[Mark, int] = {}
+        self._holders: dict[Mark, _Held] = {}
         self._closed = 0
 
     def is_open(self, window: int) -> bool:
@@ -114,27 +124,30 @@ class Tallies:
             del self._windows[stale]
         if closed is None:
             return unmeasured(pairs)
-        doubles = self._doubles(closed.marks)
+        doubles = self._doubles(window, closed.marks)
         if closed.reason:
             return WindowTally((UNKNOWN,) * len(pairs), b"", doubles, closed.reason)
         figures = tuple(_figure(closed, pair, doubles) for pair in pairs)
         return WindowTally(figures, bytes(closed.evidence), doubles)
 
-    def _doubles(self, marks: Mapping[Mark, set[int]]) -> dict[int, int]:
+    def _doubles(self, window: int, marks: Mapping[Mark, set[int]]) -> dict[int, int]:
         """Return the licenses that share a mark with the one it belongs to.
 
-        A mark belongs to the license that had it in an earlier window, so that nobody can take the
-        pay of another by copying what it shows in public; else to the lowest.
+        A mark belongs to the license that had it first, also while that one does not serve, so that
+        nobody can take the pay of another by copying what it shows in public; of several that come
+        up with it in one window, to the lowest.
         """
         doubles: dict[int, int] = {}
-        holders: dict[Mark, int] = {}
         for mark, found in marks.items():
-            held = self._holders.get(mark)
-            holder = held if held in found else min(found)
-            assert holder is not None  # noqa: S101 - `found` is never empty
-            holders[mark] = holder
-            doubles |= dict.fromkeys(found - {holder}, holder)
-        self._holders = holders
+            held = self._holders.get(mark) or _Held(min(found), window)
+            if held.license_id in found:
+                self._holders[mark] = held._replace(window=window)
+                doubles |= dict.fromkeys(found - {held.license_id}, held.license_id)
+            elif len(found) > 1:
+                # Its holder is away: of the others that share it one is paid, and holds nothing.
+                doubles |= dict.fromkeys(found - {min(found)}, min(found))
+        oldest = window - HELD_WINDOWS
+        self._holders = {mark: held for mark, held in self._holders.items() if held.window > oldest}
         return doubles
 
 

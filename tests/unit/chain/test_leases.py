@@ -182,6 +182,43 @@ async def test_a_change_of_the_holder_is_told(stores: list[Store], postgres: str
     assert told == [1, None, 3, None]
 
 
+async def test_a_lease_goes_along_with_another(stores: list[Store], postgres: str) -> None:
+    """Two leases of two processes, taken crosswise, end up in one of them."""
+    holders = [new_holder() for _ in stores]
+    senders = [Lease(s, "sender", holder=h, ttl=LONG) for s, h in zip(stores, holders, strict=True)]
+    members = [
+        Lease(s, "member", holder=h, ttl=LONG, along=sender)
+        for s, h, sender in zip(stores, holders, senders, strict=True)
+    ]
+    assert await senders[0].keep()
+    assert not await members[1].keep()
+    assert await members[0].keep()
+    with psycopg.connect(postgres, autocommit=True) as connection:
+        connection.execute("UPDATE leases SET expires_at = clock_timestamp() WHERE name = 'sender'")
+    assert await senders[1].keep()
+    assert not await members[1].keep()
+    assert not await senders[0].keep()
+    assert not await members[0].keep()
+    assert await members[1].keep()
+    assert members[1].taken_from is None
+
+
+async def test_a_lease_is_fresh_for_as_long_as_nobody_can_have_taken_it(
+    stores: list[Store], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, now = lease(stores[0], ttl=15.0), time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    assert not one.is_fresh
+    assert await one.keep()
+    assert one.is_fresh
+    now += 14.9
+    assert one.is_fresh
+    now += 0.2
+    assert (one.held, one.is_fresh) == (True, False)
+    assert await one.keep()
+    assert one.is_fresh
+
+
 async def test_a_fence_holds_only_while_its_token_does(stores: list[Store], postgres: str) -> None:
     one = lease(stores[0])
     await one.keep()

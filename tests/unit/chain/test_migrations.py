@@ -153,3 +153,14 @@ async def test_many_that_open_a_new_database_at_once_make_it_once(database: str)
     for store in stores:
         await store.close()
     assert differences(make_engine(parse_url(database))) == []
+
+
+async def test_a_look_at_a_database_leaves_it_as_it_is(database: str, engine: Engine) -> None:
+    await Store.open(database, as_it_is=True).close()
+    with engine.connect() as connection:
+        assert inspect(connection).get_table_names() == []
+    await Store.open(database).close()
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(StoreError, match="revision 9999"):
+        Store.open(database, as_it_is=True)

@@ -31,6 +31,7 @@ class Surroundings:
 
     def __init__(self, folder: Path, metrics: Metrics) -> None:
         self.trouble = ""
+        self.active = True
         self.woken = 0
         self.chain: Chain | None = None
         router = APIRouter()
@@ -51,6 +52,7 @@ class Surroundings:
                     Readiness("follower", lambda: "", lambda: "standby"),
                 ],
                 routers=[router],
+                is_active=lambda: self.active,
             )
         )
 
@@ -119,6 +121,17 @@ async def test_health_says_alive_and_readiness_says_what_is_wrong(
     assert answer.status == 503
     assert answer.json()["troubles"]["rpc"] == "no answer"
     assert (await client.get("/further")).json() == "here"
+
+
+async def test_a_proxy_is_told_which_keeper_of_a_pair_acts(
+    client: Client, around: Surroundings
+) -> None:
+    answer = await client.get("/activez")
+    assert (answer.status, answer.json()) == (200, {"active": True})
+    around.active = False
+    answer = await client.get("/activez")
+    assert (answer.status, answer.json()) == (503, {"active": False})
+    assert (await client.get("/readyz")).status == 200
 
 
 async def test_metrics_are_those_of_this_keeper(client: Client, metrics: Metrics) -> None:

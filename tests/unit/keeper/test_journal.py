@@ -29,6 +29,13 @@ def test_the_first_digest_stands_also_after_a_restart(tmp_path: Path) -> None:
     assert PlacementJournal(path, MEMBERS[1]).may_sign(1, 0, 5, OTHER)
 
 
+def test_each_entry_is_synced_before_it_counts(tmp_path: Path) -> None:
+    journal = PlacementJournal(tmp_path / "placements.db", MEMBERS[0])
+    ((level,),) = journal._database.execute("PRAGMA synchronous")
+    assert level == 2, "FULL"
+    journal.close()
+
+
 def test_past_windows_are_forgotten(tmp_path: Path) -> None:
     journal = PlacementJournal(tmp_path / "placements.db", MEMBERS[0])
     journal.may_sign(1, 0, 5, ONE)

@@ -31,6 +31,11 @@ class Party:
         assert made is not None
         return made
 
+    def member(self) -> Lease:
+        made = self.leases.member(ACCOUNT)
+        assert made is not None
+        return made
+
     @property
     def troubles(self) -> list[str]:
         return [one.trouble() for one in self.leases.readiness]
@@ -56,6 +61,7 @@ async def test_a_database_of_ones_own_needs_no_lease() -> None:
     party = Party("sqlite://", standby=False)
     assert party.leases.sender(ACCOUNT) is None
     assert party.leases.follower() is None
+    assert party.leases.member(ACCOUNT) is None
     assert party.leases.readiness == ()
     await party.store.close()
 
@@ -104,3 +110,26 @@ async def test_a_lease_that_was_given_back_is_no_takeover(parties: list[Party]) 
         async with one.sender():
             pass
     assert one.sample("workdeed_lease_takeovers_total") == 0
+
+
+@pytest.mark.postgres
+async def test_one_keeper_of_a_pair_acts_for_the_member_and_the_other_says_so(
+    parties: list[Party],
+) -> None:
+    one, standby, surplus = parties
+    async with one.member(), standby.member(), surplus.member():
+        assert (one.troubles, one.notes) == ([""], [""])
+        assert standby.troubles == [""]
+        assert "acts for this member" in standby.notes[0]
+        assert standby.notes[0].startswith("standby: ")
+        assert "acts for this member; stop one of the two" in surplus.troubles[0]
+        assert [party.sample("workdeed_lease_held", "member") for party in parties] == [1, 0, 0]
+
+
+@pytest.mark.postgres
+async def test_who_does_not_send_does_not_act_for_the_member(parties: list[Party]) -> None:
+    one, standby, _ = parties
+    async with one.sender(), standby.sender(), standby.member() as waiting:
+        assert not waiting.held
+        async with one.member() as acting:
+            assert acting.held

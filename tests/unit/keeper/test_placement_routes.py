@@ -56,10 +56,10 @@ class FakeFollowing:
 
 
 async def post(
-    folder: Path, outcome: PlacementSignature | Exception, body: bytes
+    folder: Path, outcome: PlacementSignature | Exception, body: bytes, *, active: bool = True
 ) -> tuple[int, bytes]:
     """Send a body to a keeper that follows like this."""
-    routes = placement_routes(FakeFollowing(outcome))  # type: ignore[arg-type]
+    routes = placement_routes(FakeFollowing(outcome), lambda: active)  # type: ignore[arg-type]
     parts = AppParts(SpecStore(folder), Metrics(), RULES, lambda: None, lambda: None, (), (routes,))
     server = HttpServer("127.0.0.1", 0)
     server.begin(create_app(parts))
@@ -97,3 +97,9 @@ async def test_malformed_bodies(tmp_path: Path, body: bytes) -> None:
     status, answer = await post(tmp_path, ANSWER, body)
     assert status == 400
     assert json.loads(answer).keys() == {"error", "field"}
+
+
+async def test_a_keeper_that_stands_by_signs_none(tmp_path: Path) -> None:
+    status, body = await post(tmp_path, ANSWER, PROPOSAL.to_json(), active=False)
+    assert status == 503
+    assert "stands by" in json.loads(body)["error"]

@@ -81,6 +81,7 @@ def test_neither_repr_nor_public_form_shows_a_secret(tmp_path: Path) -> None:
         ("[chain]\nchain_id = 1", r"chain\.rpc_urls: it is not set; set it in .* or as WORKDEED_"),
         (MINIMAL + "confirmation = 1", r"chain\.confirmation: Extra inputs"),
         (MINIMAL + "[oracle]\nenabled = true", r"oracle: it needs keys\.member"),
+        (MINIMAL + '[oracle]\njournal = "database"', r'oracle\.journal: "database" needs Postgr'),
         (MINIMAL + '[peers]\n4 = "http://x/path"', r"peers\.4: "),
         (MINIMAL + '[claims]\npayees = ["0x12"]', r"claims\.payees"),
         ("not toml", "it is not TOML"),
@@ -136,3 +137,9 @@ def test_rpcs_that_cannot_agree(tmp_path: Path, urls: list[str], message: str) -
     )
     with pytest.raises(SettingsError, match=message):
         load_settings(write(tmp_path, text), {})
+
+
+@pytest.mark.parametrize("scheme", ["postgresql", "postgres", "postgresql+psycopg"])
+def test_a_journal_may_lie_in_postgresql(tmp_path: Path, scheme: str) -> None:
+    text = f'database = "{scheme}://keeper@db/keeper"\n' + MINIMAL + '[oracle]\njournal="database"'
+    assert load_settings(write(tmp_path, text), {}).oracle.journal == "database"

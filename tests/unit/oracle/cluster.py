@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TypeVar, cast
 
 from workdeed.chain.keys import LocalSigner
+from workdeed.chain.leases import Lease
 from workdeed.oracle.bases import Bases
 from workdeed.oracle.errors import EndpointError, NotYetError, OracleError, StatusError
 from workdeed.oracle.evidence import EvidenceLog
@@ -48,10 +49,11 @@ Measure = Callable[[int, Pair], int]
 
 @dataclass
 class FakeProber:
-    """Measures what it is told to."""
+    """Measures what it is told to, in windows that it watched."""
 
     measure: Measure
     watched: int = 0
+    seen: set[int] = field(default_factory=set)
     targets: Sequence[Target] = ()
     reasons: dict[int, str] = field(default_factory=dict)
     closed: list[int] = field(default_factory=list)
@@ -61,12 +63,16 @@ class FakeProber:
 
     def watch(self, window: int, block_hash: bytes, targets: Sequence[Target]) -> None:
         self.watched, self.targets = window, targets
+        self.seen.add(window)
+
+    def rest(self) -> None:
+        self.watched, self.targets = 0, ()
 
     def mark_unknown(self, window: int, reason: str) -> None:
         self.reasons.setdefault(window, reason)
 
     def close_window(self, window: int, pairs: tuple[Pair, ...]) -> WindowTally:
-        if window in self.closed or window in self.reasons:
+        if window in self.closed or window in self.reasons or window not in self.seen:
             return WindowTally((UNKNOWN,) * len(pairs))
         self.closed.append(window)
         figures = tuple(self.measure(window, pair) for pair in pairs)
@@ -172,6 +178,25 @@ class FakePeers:
 
 
 @dataclass
+class FakeLease:
+    """A lease on acting for a member that is had or not as a test says.
+
+    Attributes:
+        token: under which it is held, None while another process has it.
+        sure: whether it cannot have expired.
+
+    """
+
+    token: int | None
+    sure: bool = True
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether it is held and cannot have expired."""
+        return self.token is not None and self.sure
+
+
+@dataclass
 class Seat:
     """One member with everything it has open."""
 
@@ -224,14 +249,37 @@ class Cluster:
 
     def open(self, index: int, *, lag: int = 0, skew: float = 0.0) -> Seat:
         """Start a member, or start it again over what it left on disk."""
-        signer, view = oracle(index), View(self.sim, lag, skew)
         state = self.folder / f"oracle{index}"
         journal = SigningJournal.open(
-            journal_path(state, signer.address),
-            member=signer.address,
+            journal_path(state, self.member(index)),
+            member=self.member(index),
             domain=DOMAIN.separator,
             now=self.sim.head.timestamp,
         )
+        seat = self._open(index, state, journal, View(self.sim, lag, skew), None)
+        self.seats[index] = seat
+        self.reach(seat)
+        return seat
+
+    def open_second(self, index: int, lease: FakeLease) -> Seat:
+        """Start a second process of a member, which shares its journal and nothing else."""
+        journal = self.seats[index].journal
+        state = self.folder / f"second{index}"
+        return self._open(index, state, journal, View(self.sim), lease)
+
+    def reach(self, seat: Seat) -> None:
+        """Let others reach a member in this process from now on."""
+        self.wire.services[seat.signer.address] = seat.service
+
+    def _open(
+        self,
+        index: int,
+        state: Path,
+        journal: SigningJournal,
+        view: View,
+        lease: FakeLease | None,
+    ) -> Seat:
+        signer = oracle(index)
         store = OracleStore.open(state / "oracle.db")
         prober = FakeProber(self.measure(index))
         parts = Parts(
@@ -242,6 +290,7 @@ class Cluster:
             evidence=EvidenceLog(state / "evidence"),
             peers=self.peers_of(signer.address),
             meter=self.meters.get(index, Meter()),
+            lease=cast("Lease | None", lease),
         )
         pace = Pace(monotonic=lambda: self.sim.time, sleep=self._sleep)
         service = OracleService(
@@ -250,11 +299,8 @@ class Cluster:
             pace=pace,
             wall=lambda: float(view.head.timestamp),
         )
-        seat = Seat(service, prober, journal, store, view, signer)
-        self.seats[index] = seat
-        self.wire.services[signer.address] = service
         service.start()
-        return seat
+        return Seat(service, prober, journal, store, view, signer)
 
     def open_all(self) -> None:
         for index in range(self.n):

@@ -649,6 +649,29 @@ class TestRun:
         assert len(go.probes) <= before
         assert len(stay.probes) > before
 
+    async def test_one_that_rests_probes_nobody_until_it_is_told_to(self, bench: Bench) -> None:
+        node, resting = Node(), range(10, 20)
+        heard: list[int] = []
+        turned: set[str] = set()
+
+        def turn() -> None:
+            if time.now >= resting.stop and "on" not in turned:
+                turned.add("on")
+                heard.append(len(node.probes))
+                bench.watch(W)
+            elif time.now >= resting.start and "off" not in turned:
+                turned.add("off")
+                heard.append(len(node.probes) + len(prober._running))
+                prober.rest()
+
+        time = FakeTime(30.0, turn)
+        bench.chance = time.chance
+        await bench.node(node)
+        prober = await bench.open()
+        await run_until_over(prober, time)
+        assert heard[0] > 0
+        assert heard[1] <= heard[0] < len(node.probes)
+
     async def test_a_fault_of_the_program_ends_neither_the_run_nor_counts_as_down(
         self, bench: Bench, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from workdeed.oracle.tallies import Mark, Tallies, evidence_root, unmeasured
+from workdeed.oracle.tallies import HELD_WINDOWS, Mark, Tallies, evidence_root, unmeasured
 from workdeed.protocol.figures import UNIT, UNKNOWN, Pair
 from workdeed.protocol.hashing import keccak
 from workdeed.protocol.merkle import EMPTY_ROOT, MerkleTree
@@ -122,13 +122,33 @@ class TestDoubles:
         tallies.mark(2, 102, [INSTANCE])
         assert tallies.close(2, ()).doubles == {101: 102}
 
-    def test_who_gave_it_up_loses_it(self) -> None:
+    def test_who_is_away_for_a_window_does_not_lose_it_to_a_copy(self) -> None:
+        """A node that shows the instance of another while that one does not serve gets no claim."""
         tallies = Tallies()
         for window, licenses in ((1, [102]), (2, [101]), (3, [101, 102])):
             for one in licenses:
                 tallies.mark(window, one, [INSTANCE])
             found = tallies.close(window, ())
-        assert found.doubles == {102: 101}
+        assert found.doubles == {101: 102}
+
+    def test_of_several_that_copy_it_from_one_who_is_away_one_is_paid(self) -> None:
+        tallies = Tallies()
+        tallies.mark(1, 103, [INSTANCE])
+        tallies.close(1, ())
+        tallies.mark(2, 101, [INSTANCE])
+        tallies.mark(2, 102, [INSTANCE])
+        assert tallies.close(2, ()).doubles == {102: 101}
+
+    def test_who_is_away_for_long_loses_it(self) -> None:
+        tallies = Tallies()
+        tallies.mark(1, 102, [INSTANCE])
+        tallies.close(1, ())
+        for window in range(2, HELD_WINDOWS + 3):
+            tallies.mark(window, 101, [INSTANCE])
+            tallies.close(window, ())
+        tallies.mark(40, 101, [INSTANCE])
+        tallies.mark(40, 102, [INSTANCE])
+        assert tallies.close(40, ()).doubles == {102: 101}
 
     def test_an_unknown_figure_stays_unknown(self) -> None:
         tallies = Tallies()
