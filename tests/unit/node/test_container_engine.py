@@ -166,6 +166,9 @@ async def test_no_and_silence_are_different_errors(fake: FakeEngine, engine: Eng
     again = FakeEngine(fake.path)
     await engine.ping()
     again.stop()
+    engine.close()
+    with pytest.raises(EngineDownError, match="closed"):
+        await engine.ping()
 
 
 async def test_an_engine_that_can_not_limit_is_not_used(

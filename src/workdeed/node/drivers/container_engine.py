@@ -105,6 +105,7 @@ class Engine:
         self._client: Any = None
         self._kind = ""
         self._connected_to = ""
+        self._closed = False
 
     async def call(self, what: str, function: Callable[[Any], T], *, takes_long: bool = False) -> T:
         """Return `function(client)`, run in a thread.
@@ -119,6 +120,8 @@ class Engine:
             EngineDownError: if it can't be asked.
 
         """
+        if self._closed:
+            raise EngineDownError(f"engine: {what}: the driver is closed; make another")
         pool = self._long_pool if takes_long else self._pool
         return await asyncio.get_running_loop().run_in_executor(pool, self._call, what, function)
 
@@ -144,6 +147,7 @@ class Engine:
 
     def close(self) -> None:
         """Give connections and threads back; what runs in the engine runs on."""
+        self._closed = True
         self._pool.shutdown(wait=False, cancel_futures=True)
         self._long_pool.shutdown(wait=False, cancel_futures=True)
         with self._lock:
