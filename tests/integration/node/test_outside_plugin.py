@@ -41,7 +41,10 @@ from workdeed.protocol.messages import sign
 from workdeed.protocol.noderequest import NodeRequest
 from workdeed.protocol.signing import address_of, to_checksum
 
-EXAMPLE = Path(__file__).parents[3] / "examples" / "greeter-plugin"
+ROOT = Path(__file__).parents[3]
+EXAMPLE = ROOT / "examples" / "greeter-plugin"
+PAGE = ROOT / "docs" / "plugins.md"
+PIP = ("-m", "pip", "install", "--no-deps", "--no-build-isolation", "--no-index", "--quiet")
 DOMAIN = Domain(COMMITTEE_DOMAIN, CHAIN_ID, to_checksum(COMMITTEE))
 DELEGATE = keccak(b"delegate")
 GREETER, STATIC = 3, 4
@@ -57,8 +60,7 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = run(str(program), "-c", "import sysconfig; print(sysconfig.get_path('purelib'))")
     lines = [f"import site; site.addsitedir({one!r})" for one in site.getsitepackages()]
     (Path(place.strip()) / "tests.pth").write_text("\n".join(lines) + "\n")
-    options = ("--no-deps", "--no-build-isolation", "--no-index", "--quiet")
-    run(str(program), "-m", "pip", "install", *options, str(EXAMPLE), cwd=folder)
+    run(str(program), *PIP, str(EXAMPLE), cwd=folder)
     return program
 
 
@@ -127,7 +129,10 @@ class Outside:
 
     def place(self, job_id: int, name: str, **changes: Any) -> bytes:
         """Put an example's spec on the chain."""
-        document = json.loads((EXAMPLE / name).read_text()) | changes
+        return self.put(job_id, json.loads((EXAMPLE / name).read_text()) | changes)
+
+    def put(self, job_id: int, document: dict[str, Any]) -> bytes:
+        """Put a spec on the chain."""
         data = encode_spec(load_spec(document))
         self._chain.jobs[job_id] = ChainJob(spec_hash(data))
         return data
@@ -260,6 +265,33 @@ async def test_a_plugin_reports_its_health_by_a_command_too(agent: Outside):
     data = agent.place(GREETER, "greeter.json", health=health, port=None)
     assert (await agent.dispatch(GREETER, data))[0] == 202
     await agent.running(GREETER)
+
+
+def page_file(name: str) -> str:
+    """Return the file `name` that the page on plugins shows."""
+    found = re.search(rf"`{re.escape(name)}`:\n\n```\w+\n(.*?)\n```\n", PAGE.read_text(), re.DOTALL)
+    assert found, f"the page shows no {name}"
+    return found[1] + "\n"
+
+
+async def test_the_plugin_of_the_page_works_as_typed(agent: Outside, python: Path, tmp_path: Path):
+    """It is installed while the agent runs, as the page says it may be."""
+    folder = tmp_path / "adder"
+    folder.mkdir()
+    for name in ("pyproject.toml", "workdeed_adder.py", "try_adder.py"):
+        (folder / name).write_text(page_file(name))
+    printed = run(str(python), "try_adder.py", cwd=folder)
+    assert f"$ python try_adder.py\n{printed}```" in PAGE.read_text()
+
+    data = agent.put(GREETER, json.loads(page_file("adder.json")))
+    assert (await agent.dispatch(GREETER, data))[0] == 409
+    run(str(python), *PIP, ".", cwd=folder)
+    try:
+        assert (await agent.dispatch(GREETER, data))[0] == 202
+        await agent.running(GREETER)
+        assert await agent.ask("command", command="add", arguments={"value": 2}) == {"sum": 42}
+    finally:
+        run(str(python), "-m", "pip", "uninstall", "--yes", "--quiet", "workdeed-adder")
 
 
 async def test_a_plugin_that_is_not_installed_is_refused_with_those_that_are(agent: Outside):
