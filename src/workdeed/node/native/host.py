@@ -56,18 +56,26 @@ class Host:
             stopped: ends it.
             health: host and port to answer health checks at.
 
+        Raises:
+            OSError: if it can't listen.
+
         """
         servers = [await asyncio.start_unix_server(self._serve, sock=_listener(self._channel))]
         if health is not None:
             servers.append(await asyncio.start_server(self._check, *health, limit=_HEADER_BYTES))
-        for member in self._members.values():
-            member.begin()
+        keepers = [member.begin() for member in self._members.values()]
+        waiting = asyncio.create_task(stopped.wait())
         try:
-            await stopped.wait()
+            await asyncio.wait({waiting, *keepers}, return_when=asyncio.FIRST_COMPLETED)
         finally:
+            waiting.cancel()
             for server in servers:
                 server.close()
             await self._stop()
+        for keeper in keepers:
+            # One that ended unasked has a fault that only a new host may cure.
+            if not keeper.cancelled():
+                keeper.result()
 
     async def _stop(self) -> None:
         deadline = time.monotonic() + self._bounds.stop
@@ -84,13 +92,13 @@ class Host:
         try:
             async with asyncio.timeout(_ASK_SECONDS):
                 asked = await read_frame(reader)
-            reply = await self._reply(asked) if asked is not None else None
+            data = frame(await self._reply(asked)) if asked is not None else b""
         except (TimeoutError, WireError) as error:
-            reply = {"ok": False, "error": f"request: {error or 'it did not come in time'}"}
+            problem = str(error) or "it did not come in time"
+            data = frame({"ok": False, "error": f"request: {problem}"})
         with contextlib.suppress(OSError):
-            if reply is not None:
-                writer.write(frame(reply))
-                await writer.drain()
+            writer.write(data)
+            await writer.drain()
         writer.close()
 
     async def _reply(self, asked: Mapping[str, Any]) -> dict[str, Any]:

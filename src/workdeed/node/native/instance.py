@@ -125,7 +125,7 @@ async def _do(pipeline: Pipeline, asked: dict[str, Any]) -> Any:
         case "configure":
             return await pipeline.configure(asked["config"])
         case "health":
-            return str(await pipeline.health())[:_MAX_ERROR]
+            return _clean(str(await pipeline.health()))
         case other:
             raise Refusal(f"do: there is no {other}")
 
@@ -170,8 +170,11 @@ def _failure(number: int, what: str, error: Exception) -> dict[str, Any]:
     if not isinstance(error, Refusal):
         text = f"{what} failed: {type(error).__name__}: {error}"
         traceback.print_exception(error)
-    clean = text.encode(errors="replace").decode()
-    return {"id": number, "ok": False, "error": clean[:_MAX_ERROR]}
+    return {"id": number, "ok": False, "error": _clean(text)}
+
+
+def _clean(text: str) -> str:
+    return text[:_MAX_ERROR].encode(errors="replace").decode()
 
 
 async def _main(descriptor: int) -> int:

@@ -18,6 +18,7 @@ from workdeed.node.native.wire import WireError, frame, read_frame
 
 _WAITING: Final = 8
 _PARTING_SECONDS: Final = 0.5
+_MAX_PROBLEM: Final = 1_000
 _NOT_RUNNING: Final = "it does not run"
 
 
@@ -215,9 +216,10 @@ class Member:
         self._turn = asyncio.Lock()
         self._waiting = 0
 
-    def begin(self) -> None:
-        """Start to keep it running."""
+    def begin(self) -> asyncio.Task[None]:
+        """Start to keep it running; return the task that does, which ends with `stop` alone."""
         self._keeper = asyncio.create_task(self._keep())
+        return self._keeper
 
     async def stop(self, seconds: float) -> None:
         """Ask it to stop, and end it after so long."""
@@ -229,8 +231,7 @@ class Member:
                 self._say(f"it did not stop well: {error}")
         if self._keeper is not None:
             self._keeper.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._keeper
+            await asyncio.wait({self._keeper})
         self._say("stopped")
 
     async def command(self, name: str, arguments: Mapping[str, Any]) -> Any:
@@ -266,7 +267,8 @@ class Member:
                 limit = seconds + self._bounds.hang
                 return await child.ask(what, limit, seconds=seconds, **body)
         except GoneError as error:
-            self.problem = str(error) if self._child is not None else self.problem
+            if self._child is not None:
+                self.problem = _clean(str(error))
             raise
         finally:
             self._waiting -= 1
@@ -282,7 +284,7 @@ class Member:
             try:
                 await self._live()
             except (AnswerError, OSError) as error:
-                self.problem = str(error) or type(error).__name__
+                self.problem = _clean(str(error)) or type(error).__name__
             if self._stopping:
                 return
             if time.monotonic() - began > bounds.reset:
@@ -327,11 +329,11 @@ class Member:
         before = self.problem
         try:
             found = await child.ask("health", self._bounds.hang * 2, seconds=self._bounds.hang)
-            self.problem = str(found)
+            self.problem = _clean(str(found))
         except GoneError:
             raise
         except AnswerError as error:
-            self.problem = str(error)
+            self.problem = _clean(str(error))
         if self.problem != before:
             self._say(f"unwell: {self.problem}" if self.problem else "well")
 
@@ -343,3 +345,8 @@ class Member:
             "directory": str(self._directory),
             "config": self.config,
         }
+
+
+def _clean(text: str) -> str:
+    """Return what of `text` can be shown anywhere; an instance may say anything."""
+    return text[:_MAX_PROBLEM].encode(errors="replace").decode()

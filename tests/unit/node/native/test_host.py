@@ -16,7 +16,7 @@ import pytest
 from workdeed.node.errors import RequestRefusedError
 from workdeed.node.native.check import check
 from workdeed.node.native.host import Host
-from workdeed.node.native.member import Bounds
+from workdeed.node.native.member import Bounds, Member
 from workdeed.node.native.order import CHANNEL, Order
 from workdeed.node.runners.native_control import NativeControl
 
@@ -65,6 +65,7 @@ class Puppet(Pipeline):
     async def do_fail(self, arguments): self.fail.set()
     async def do_exit(self, arguments): os._exit(9)
     async def do_sicken(self, arguments): self.ill = "it has a cold"
+    async def do_garble(self, arguments): self.ill = "\\ud800" + "x" * 5000
     async def do_block(self, arguments): time.sleep(1000)
     async def do_wait(self, arguments): await asyncio.sleep(1000)
     async def do_big(self, arguments): return "x" * arguments["size"]
@@ -368,6 +369,39 @@ async def test_health_is_told_over_http_and_by_a_command(
         assert await check(Path()) == "left: it has a cold"
     await running.end()
     assert "can't be asked" in await check(Path())
+
+
+async def test_a_problem_of_odd_characters_can_be_told_all_the_same(
+    start: Start, unused_tcp_port: int
+):
+    running = await start(health=("127.0.0.1", unused_tcp_port))
+    await running.ask("garble")
+    await running.until("?" + "x" * 999)
+    async with (
+        aiohttp.ClientSession() as session,
+        session.get(f"http://127.0.0.1:{unused_tcp_port}/") as answer,
+    ):
+        assert answer.status == 503
+    assert running.restarts() == 0
+
+
+async def test_a_fault_of_the_host_itself_ends_it_so_that_a_new_one_is_started(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+):
+    running = await start("left", "right")
+    left, right = running.pid("left"), running.pid("right")
+
+    async def fail(self: Member, child: object) -> None:
+        if self._name == "left":
+            raise RuntimeError("a fault")
+
+    monkeypatch.setattr(Member, "_look", fail)
+    assert running.task is not None
+    with pytest.raises(RuntimeError, match="a fault"):
+        await asyncio.wait_for(running.task, 20)
+    running.task = None
+    assert not alive(left)
+    assert not alive(right)
 
 
 async def test_an_odd_health_request_does_no_harm(start: Start, unused_tcp_port: int):
