@@ -51,3 +51,17 @@ def test_a_python_that_does_not_find_workdeed_by_itself_is_refused(
     monkeypatch.setattr(sys, "executable", str(bare))
     with pytest.raises(RunnerError, match=r"does not find workdeed by itself .*ModuleNotFound"):
         asyncio.run(find_interpreter(()))
+
+
+def test_a_python_that_is_gone_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+    with pytest.raises(RunnerError, match="does not start"):
+        asyncio.run(find_interpreter(()))
+
+
+def test_an_agent_without_a_home_runs_plugins_too(monkeypatch: pytest.MonkeyPatch):
+    def homeless(_: type[Path]) -> Path:
+        raise RuntimeError("there is no home")
+
+    monkeypatch.setattr(Path, "home", classmethod(homeless))
+    assert asyncio.run(find_interpreter(())).program == sys.executable

@@ -52,7 +52,7 @@ def _interpreter(program: str, paths: Iterable[str], private: Iterable[Path]) ->
     """Return `program` with what it needs to see of `paths`, its prefixes and import path."""
     wanted = [Path(one) for one in (*paths, *workdeed.__path__)]
     mounts = tuple(_outermost(_existing([*wanted, Path(program).resolve().parent])))
-    hidden = [*private, Path("~").expanduser()]
+    hidden = [*private, *_home()]
     for mount in mounts:
         for path in hidden:
             if path.resolve().is_relative_to(mount.resolve()):
@@ -63,17 +63,28 @@ def _interpreter(program: str, paths: Iterable[str], private: Iterable[Path]) ->
     return Interpreter(program, mounts)
 
 
+def _home() -> Iterator[Path]:
+    # A user of a container may have none.
+    with contextlib.suppress(RuntimeError):
+        yield Path.home()
+
+
 async def _ask(program: str) -> list[str]:
     """Return prefixes and import path of a bare `program`; see `find_interpreter`."""
-    process = await asyncio.create_subprocess_exec(
-        program,
-        *("-I", "-B", "-c", _QUESTION),
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        cwd="/",
-        env={"PATH": os.defpath},
-    )
+    try:
+        process = await asyncio.create_subprocess_exec(
+            program,
+            *("-I", "-B", "-c", _QUESTION),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            cwd="/",
+            env={"PATH": os.defpath},
+        )
+    except OSError as error:
+        raise RunnerError(
+            f"python: {program!r} does not start ({error.strerror}); reinstall it"
+        ) from error
     try:
         output, errors = await asyncio.wait_for(process.communicate(), _SECONDS)
     except TimeoutError:
