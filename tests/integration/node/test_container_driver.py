@@ -203,6 +203,15 @@ async def test_the_number_of_processes_is_limited(
     assert "can't fork" in await output(driver, made)
 
 
+async def test_no_file_is_larger_than_the_storage(
+    podman: Podman, driver: ContainerDriver, app: Path
+):
+    script = "dd if=/dev/zero of=/tmp/file bs=1000000 count=5; stat -c %s /tmp/file"
+    made = shell(podman.image(), app, script, limits=Limits(64, 3))
+    lines = (await output(driver, made)).splitlines()
+    assert {"3000000", "File size limit exceeded"} <= set(lines)
+
+
 async def test_little_is_left_of_root(podman: Podman, driver: ContainerDriver, app: Path):
     script = "grep -E 'CapBnd|NoNewPrivs' /proc/self/status; id -u"
     bounding, privileges, user = (

@@ -178,6 +178,8 @@ async def test_an_engine_that_can_not_limit_is_not_used(
     found = await driver.fingerprint()
     assert not found.available
     assert "memory and processes" in found.reason
+    with pytest.raises(DriverError, match="can't limit memory and processes"):
+        await driver.start(Task(KEY, (), {}, tmp_path, Limits(64, 64), image=IMAGE))
     local = container_driver(
         DriverContext(
             tmp_path / "local", "owner", allow_unsandboxed=True, options={"socket": str(fake.path)}

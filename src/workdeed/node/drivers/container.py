@@ -188,13 +188,7 @@ class ContainerDriver:
             return Fingerprint(NAME, False, False, str(error))
         attributes = {"engine": facts.kind, "version": facts.version, **facts.attributes}
         attributes |= dict.fromkeys(facts.missing_limits, NOT_ENFORCED)
-        reason = ""
-        if facts.api < OLDEST_API:
-            needed = ".".join(map(str, OLDEST_API))
-            reason = f"the engine's API is older than {needed}; update Docker or Podman"
-        elif facts.missing_limits and not self._allow_unlimited:
-            words = " and ".join(facts.missing_limits)
-            reason = f"the engine can't limit {words} here; run it as root or use cgroups v2"
+        reason = self._unfit(facts)
         return Fingerprint(NAME, not reason, True, reason, attributes)
 
     async def start(self, task: Task) -> Handle:
@@ -371,7 +365,9 @@ class ContainerDriver:
                 return await self._launch(task)
 
     async def _launch(self, task: Task) -> Handle:
-        kind = await self._engine.kind()
+        facts = await self._fresh_facts()
+        if reason := self._unfit(facts):
+            raise DriverError(f"engine: {reason}")
         await self._networks.ensure(task.key)
 
         def create(client: Any) -> str:
@@ -382,7 +378,7 @@ class ContainerDriver:
                 client,
                 task,
                 self._owner,
-                kind=kind,
+                kind=facts.kind,
                 host=str(self._options.host),
                 log_bytes=self._log_bytes,
             )
@@ -402,6 +398,16 @@ class ContainerDriver:
 
     async def _call(self, what: str, function: Callable[[Any], T]) -> T:
         return await self._engine.call(what, function)
+
+    def _unfit(self, facts: EngineFacts) -> str:
+        """Return why nothing may be run in this engine, "" if it may."""
+        if facts.api < OLDEST_API:
+            needed = ".".join(map(str, OLDEST_API))
+            return f"its API is older than {needed}; update Docker or Podman"
+        if facts.missing_limits and not self._allow_unlimited:
+            words = " and ".join(facts.missing_limits)
+            return f"it can't limit {words} here; run it as root or use cgroups v2"
+        return ""
 
     async def _fresh_facts(self) -> EngineFacts:
         await self._engine.ping()

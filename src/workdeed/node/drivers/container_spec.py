@@ -180,6 +180,8 @@ def _limits(limits: Limits) -> dict[str, Any]:
         "cpu_quota": cpu_milli * _CPU_PERIOD_MICROSECONDS // 1_000,
         "pids_limit": limits.processes,
         "ulimits": [
+            _ulimit("core", resource.RLIMIT_CORE, 0),
+            _ulimit("fsize", resource.RLIMIT_FSIZE, limits.storage_mb * _MB),
             _ulimit("nofile", resource.RLIMIT_NOFILE, limits.open_files),
             # It counts all processes of the user's number on this machine, whatever container they
             # are in, so it can't be the task's limit: that is `pids_limit`.
