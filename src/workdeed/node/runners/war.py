@@ -2,6 +2,9 @@
 
 Builds are kept by what went into them, so that restarts, moves of the port and later jobs of the
 same commit start at once. Each workload runs in a copy of its own: what one writes no other sees.
+
+Where the spec names an image too, and an engine works here, the commit is built and run in a
+container of it; else in a sandbox of the process driver. Git itself runs in that sandbox always.
 """
 
 import asyncio
@@ -9,15 +12,19 @@ import os
 import re
 import shutil
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from workdeed.intent import GitSource, Service
 from workdeed.node.drivers.base import Limits, Task, TaskKey
+from workdeed.node.drivers.sandbox import TEMPORARY
 from workdeed.node.errors import RunnerError
 from workdeed.node.files import private_directory, remove_tree, tree_bytes, write_atomic
 from workdeed.node.runners.base import Order, Plan, RunnerContext
+from workdeed.node.runners.car import CarRunner
 from workdeed.node.runners.git import command, environment, login, open_remote
+from workdeed.node.runners.image_reference import ImageReference, hex_of
 from workdeed.node.runners.steps import run_step
 from workdeed.protocol.canonical import canonical_hash
 
@@ -38,6 +45,7 @@ class WarRunner:
     def __init__(self, context: RunnerContext) -> None:
         """Work in the context's folder."""
         self._driver = context.drivers["process"]
+        self._images = CarRunner(replace(context, directory=context.directory / "images"))
         self._options = context.options
         self._directory = private_directory(context.directory).resolve()
         self._builds = private_directory(self._directory / "builds")
@@ -56,6 +64,12 @@ class WarRunner:
         _source(service)
         if service.run is None:
             raise RunnerError("run: the runner war needs a command; add one")
+        image = service.source.image
+        if image is not None and not ImageReference.parse(image.reference).digest:
+            # The commit is the version that answers name: beside it, nothing may move.
+            raise RunnerError(
+                "source.image.reference: the runner war needs its digest; write name@sha256:..."
+            )
 
     def poll_seconds(self, service: Service) -> float | None:
         """Return how often the branch is looked at, None for a pinned commit; see `Runner`."""
@@ -88,20 +102,21 @@ class WarRunner:
     async def prepare(self, order: Order, version: str) -> Plan:
         """Fetch, build and copy; see `Runner`."""
         source = _source(order.service)
+        place = await self._place(order)
         tree = self._tree(order.key, version)
         if not tree.exists():
-            digest = await self._digest(order, version)
+            digest = await self._digest(order, version, place)
             async with self._locks.setdefault(digest, asyncio.Lock()):
                 build = self._builds / digest
                 if not build.exists():
-                    await self._make(order, version, build)
+                    await self._make(order, version, build, place)
                 os.utime(build)
                 await asyncio.to_thread(_copy, build, tree)
             await asyncio.to_thread(self._drop_old_builds, self._options.keep_builds)
         os.utime(tree)
         await asyncio.to_thread(self._drop_old_trees, order.key)
-        return Plan(
-            driver=self._driver,
+        return replace(
+            place,
             directory=tree,
             argv=order.service.run or (),
             subdirectory=source.path or "",
@@ -116,6 +131,7 @@ class WarRunner:
         """Remove the workload's trees; see `Runner`."""
         for tree in self._trees_of(key):
             await asyncio.to_thread(_remove, tree)
+        await self._images.discard(key)
 
     async def sweep(self, keep: Collection[TaskKey]) -> None:
         """Remove leftovers; see `Runner`."""
@@ -126,13 +142,26 @@ class WarRunner:
         for folder in self._builds.iterdir():
             if folder.name.endswith(_PARTIAL):
                 await asyncio.to_thread(_remove, folder)
+        await self._images.sweep(keep)
 
     async def shrink(self) -> None:
         """Remove all builds: workloads run in copies; see `Shrinking`."""
         await asyncio.to_thread(self._drop_old_builds, 0)
+        await self._images.shrink()
 
     async def close(self) -> None:
         """Do nothing: there are no connections; see `Runner`."""
+
+    async def _place(self, order: Order) -> Plan:
+        """Return where the service is built and run: a plan that lacks what the commit adds."""
+        image = order.service.source.image
+        if image is None or await self._images.problem():
+            return Plan(self._driver, self._directory)
+        digest = hex_of(ImageReference.parse(image.reference).digest)
+        plan = await self._images.prepare(order, digest)
+        # What is written must be the agent's, which has to copy and remove it.
+        user = order.service.user or f"{os.getuid()}:{os.getgid()}"
+        return replace(plan, user=user, mount_tree=True, env={"HOME": TEMPORARY})
 
     def _tree(self, key: TaskKey, version: str) -> Path:
         return self._trees / f"{key.name}{_AT}{version}"
@@ -147,7 +176,7 @@ class WarRunner:
         for tree in trees[_KEPT_TREES:]:
             _remove(tree)
 
-    async def _digest(self, order: Order, version: str) -> str:
+    async def _digest(self, order: Order, version: str, place: Plan) -> str:
         """Return the name of the build: a hash over all that goes into it."""
         fingerprint = await self._driver.fingerprint()
         source = _source(order.service)
@@ -157,6 +186,8 @@ class WarRunner:
             "env": dict(order.build_env),
             # Inside a sandbox the tree lies at another path, which builds may write into files.
             "sandboxed": fingerprint.sandboxed,
+            "image": place.image,
+            "user": place.user,
         }
         return canonical_hash(parts).hex()
 
@@ -183,16 +214,16 @@ class WarRunner:
         )
         return await run_step(self._driver, task, self._options.fetch_seconds, what)
 
-    async def _make(self, order: Order, version: str, build: Path) -> None:
+    async def _make(self, order: Order, version: str, build: Path, place: Plan) -> None:
         partial = build.with_name(build.name + _PARTIAL)
         await asyncio.to_thread(_remove, partial)
         private_directory(partial)
         await self._fetch(order, version, partial)
         path = _source(order.service).path or ""
-        place = partial / path
-        if not place.is_dir() or not place.resolve().is_relative_to(partial.resolve()):
+        folder = partial / path
+        if not folder.is_dir() or not folder.resolve().is_relative_to(partial.resolve()):
             raise RunnerError(f"source.git.path: the commit has no folder {path}; correct it")
-        await self._build(order, partial)
+        await self._build(order, partial, place)
         size = await asyncio.to_thread(tree_bytes, partial)
         if size > order.resources.storage_mb * _MB:
             raise RunnerError(
@@ -222,13 +253,13 @@ class WarRunner:
                 f"source.git.commit: {head} was fetched instead; check the repository"
             )
 
-    async def _build(self, order: Order, tree: Path) -> None:
+    async def _build(self, order: Order, tree: Path, place: Plan) -> None:
         commands = order.service.build
         for number, argv in enumerate(commands, start=1):
             task = Task(
                 key=order.key.at("build"),
                 argv=argv,
-                env=order.build_env,
+                env={**place.env, **order.build_env},
                 directory=tree,
                 limits=Limits(
                     order.resources.memory_mb,
@@ -236,9 +267,12 @@ class WarRunner:
                     order.resources.cpu_milli,
                 ),
                 subdirectory=_source(order.service).path or "",
+                image=place.image,
+                entrypoint=() if place.image else None,
+                user=place.user,
             )
             what = f"build command {number} of {len(commands)}"
-            await run_step(self._driver, task, self._options.build_seconds, what)
+            await run_step(place.driver, task, self._options.build_seconds, what)
 
     def _drop_old_builds(self, keep: int) -> None:
         finished = [one for one in self._builds.iterdir() if not one.name.endswith(_PARTIAL)]
