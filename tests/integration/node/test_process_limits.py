@@ -283,6 +283,28 @@ async def test_stats_count_the_memory_of_the_group(
     assert 50_000_000 < (await driver.stats(handle)).memory_bytes < 100_000_000
 
 
+async def test_where_the_group_lost_count_of_the_memory_processes_are_asked(
+    driver: ProcessDriver,
+    app: Path,
+    groups: ControlGroups,
+    tmp_path: Path,
+    owner: str,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    handle = await driver.start(task(app, "echo up; sleep 1000"))
+    await printed(driver, handle, "up")
+    monkeypatch.setattr(ControlGroups, "memory_bytes", lambda *_: 1)
+    monkeypatch.setattr(ControlGroups, "apply", lambda *_: False)
+    later = another(tmp_path, owner)
+    assert (await later.stats(handle)).memory_bytes == 1
+    await later.sweep()
+    assert (await later.stats(handle)).memory_bytes > 100_000
+    # What is started anew is counted from its first page on.
+    await later.destroy(KEY)
+    fresh = await later.start(task(app, "sleep 1000"))
+    assert (await later.stats(fresh)).memory_bytes == 1
+
+
 async def test_the_fingerprint_says_what_is_held(driver: ProcessDriver, groups: ControlGroups):
     attributes = (await driver.fingerprint()).attributes
     for word in ("cpu", "memory", "processes"):

@@ -127,6 +127,25 @@ def test_both_kinds_hold_to_the_same_limits(milli: int, memory: int, processes: 
     assert 2 <= int(str(older["cpu.shares"])) <= 262_144
 
 
+@pytest.mark.parametrize(
+    ("before", "is_counted"), [("100000000\n", True), ("max\n", False), (None, False)]
+)
+def test_memory_taken_while_there_was_no_controller_is_not_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: str | None, is_counted: bool
+):
+    place = unified(tmp_path, "node.service", "cpu memory pids\n")
+    group = place / "workdeed-me" / "task"
+    group.mkdir(parents=True)
+    if before is not None:
+        (group / "memory.max").write_text(before)
+    monkeypatch.setattr(cgroups, "_write", lambda path, value: path.write_text(str(value)))
+    groups = ControlGroups([Hierarchy(place, frozenset(CONTROLLERS), unified=True)], "me", {})
+    assert groups.apply("task", Limits(memory_mb=50, storage_mb=1)) is is_counted
+    assert (group / "memory.max").read_text() == "50000000"
+    assert groups.apply("another", Limits(memory_mb=50, storage_mb=1))
+    assert (place / "cgroup.subtree_control").read_text() == "+cpu +memory +pids"
+
+
 def written(bounds: cgroups.Bounds) -> dict[str, object]:
     """Return the last value that each file gets."""
     return {file: value for files in bounds.values() for file, value, _ in files}

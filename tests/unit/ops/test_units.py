@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from click.testing import CliRunner
 
 from workdeed.cli.root import root
 from workdeed.keeper.loop import STOP_SECONDS
+from workdeed.node.drivers.cgroups import CONTROLLERS
 
 from .ops_support import OPS, ROOT
 
@@ -108,6 +110,36 @@ def test_workloads_outlive_the_agent_and_one_that_is_too_large_does_not_end_it()
     unit = read("workdeed-node")
     assert only(unit, "KillMode") == "process"
     assert only(unit, "OOMPolicy") == "continue"
+
+
+def test_the_agent_may_bound_workloads_and_starts_again_beside_those_that_outlived_it() -> None:
+    unit = read("workdeed-node")
+    delegated = set(only(unit, "Delegate").split())
+    assert delegated == set(CONTROLLERS)
+    # Controllers that stay would keep systemd from starting the agent: status=219/CGROUP.
+    command = only(unit, "ExecStopPost")
+    assert "cgroup.subtree_control" in command
+    assert all(f"-{name}" in command for name in delegated)
+    assert unit["TasksMax"] == ["infinity"]
+
+
+def test_the_command_after_the_agents_end_empties_the_right_files(tmp_path: Path) -> None:
+    """Run it as systemd would, with folders of ours in place of the kernel's."""
+    own = tmp_path / "cgroup"
+    own.write_text("0::/system.slice/workdeed-node.service/.control\n")
+    group = tmp_path / "tree" / "system.slice" / "workdeed-node.service"
+    inner = group / "workdeed-0011"
+    inner.mkdir(parents=True)
+    shell, option, script = shlex.split(only(read("workdeed-node"), "ExecStopPost"))
+    # systemd reads two dollars or percents as one.
+    script = script.replace("$$", "$").replace("%%", "%")
+    script = script.replace("/proc/self/cgroup", str(own))
+    script = script.replace("/sys/fs/cgroup", str(tmp_path / "tree"))
+    subprocess.run([shell.removeprefix("-"), option, script], check=True)
+    for folder in (inner, group):
+        assert (folder / "cgroup.subtree_control").read_text() == "-cpu -memory -pids\n"
+    # The kernel takes none from a group while a group in it has them to give.
+    assert script.index('"$g"/workdeed-*/') < script.index('"$g"/;')
 
 
 def test_nothing_stands_in_the_way_of_the_sandbox() -> None:

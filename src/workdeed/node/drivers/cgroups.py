@@ -127,11 +127,15 @@ class ControlGroups:
                 ) from error
         return self.folders(name)
 
-    def apply(self, name: str, limits: Limits) -> None:
+    def apply(self, name: str, limits: Limits) -> bool:
         """Bound the group `name` anew, if there is one.
 
         Whoever restarts the agent may have taken the controllers away for a while, and with them
         the bounds.
+
+        Returns:
+            Whether the kernel still knows all memory of the group: it counts what is taken while
+            there is a controller, and never what was taken before.
 
         Raises:
             DriverError: if it can't be bounded.
@@ -139,7 +143,8 @@ class ControlGroups:
         """
         with self._lock:
             if not self.folders(name):
-                return
+                return True
+            is_counted = not self._lost_memory(name)
             try:
                 for hierarchy in self._hierarchies:
                     self._open(hierarchy)
@@ -148,6 +153,7 @@ class ControlGroups:
                 raise DriverError(
                     f"task: its control group can't be bounded ({error}); restart the task"
                 ) from error
+        return is_counted
 
     def folders(self, name: str) -> list[str]:
         """Return the folders of the group `name`, none if there is no such group."""
@@ -200,6 +206,14 @@ class ControlGroups:
             for hierarchy in self._hierarchies:
                 with contextlib.suppress(OSError):
                     (hierarchy.place / self._folder).rmdir()
+
+    def _lost_memory(self, name: str) -> bool:
+        return any(
+            one.unified
+            and "memory" in one.controllers
+            and _words(one.place / self._folder / name / "memory.max") in ([], ["max"])
+            for one in self._hierarchies
+        )
 
     def _paths(self, name: str) -> Iterator[Path]:
         for hierarchy in self._hierarchies:

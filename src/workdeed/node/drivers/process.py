@@ -92,6 +92,8 @@ class ProcessDriver:
         self._found: Sandbox | str | None = None
         self._found_groups: ControlGroups | None = None
         self._finding = asyncio.Lock()
+        # Tasks of whose memory their group knows a part only.
+        self._uncounted: set[str] = set()
 
     @property
     def name(self) -> str:
@@ -167,8 +169,9 @@ class ProcessDriver:
             keys.append(key)
             if ProcessIdentity.parse(handle.reference).alive():
                 living.add(key.name)
-                if limits := self._recorded_limits(key):
-                    await asyncio.to_thread(groups.apply, key.name, limits)
+                limits = self._recorded_limits(key)
+                if limits and not await asyncio.to_thread(groups.apply, key.name, limits):
+                    self._uncounted.add(key.name)
         for name in ({name for _, name in self._marked()} | groups.names()) - living:
             await self._end_strays(name)
         groups.tidy()
@@ -243,7 +246,8 @@ class ProcessDriver:
                 memory += process.memory_info().rss
                 count += 1
         # Pages that processes share are counted once by the group, and once for each above.
-        used = (await self._groups()).memory_bytes(handle.key.name)
+        name = handle.key.name
+        used = None if name in self._uncounted else (await self._groups()).memory_bytes(name)
         return Stats(seconds, memory if used is None else used, count)
 
     async def stop(self, handle: Handle, grace: float) -> Inspection:
@@ -382,6 +386,7 @@ class ProcessDriver:
         (folder / "exit.json").unlink(missing_ok=True)
         shared = groups.folders(host.name) if host is not None else []
         order["group"] = shared or groups.make(key.name, task.limits)
+        self._uncounted.discard(key.name)
         order["owns_group"] = not shared
         process = subprocess.Popen(
             [sys.executable, "-I", "-S", "-B", shim.__file__],
