@@ -88,10 +88,15 @@ class Replica:
             and self.older.well_ms >= settle_ms
         )
 
+    @property
+    def answers_callers(self) -> bool:
+        """Whether it serves and does not leave."""
+        return self.serving is not None and not self.serving.draining
+
     def is_available(self, settle_ms: int) -> bool:
         """Tell whether callers can count on it: well, and neither leaving nor just begun."""
         work = self.serving
-        if work is None or work.draining:
+        if work is None or not self.answers_callers:
             return False
         untouched = work is self.older and not self.failed
         return untouched or work.well_ms >= settle_ms
@@ -279,11 +284,10 @@ class _Turns:
         ]
         # Their service does not change: they only have to know that their turn never comes.
         untouched = [one for one in going if self._waits(one)]
-        front = self._front(one for one in going if one not in untouched)
-        able = [one for one in front if one.has_taken]
+        able = [one for one in self._front(going) if one.has_taken]
         if untouched:
             # Until all know, somebody with an older look might still let one of them begin.
-            able = [one for one in able if one.license_id in self._down]
+            able = [one for one in able if not one.answers_callers]
         chosen = (*untouched, *self._within_budget(able))
         steps = tuple(Step(one.license_id, "abandon", reason) for one in chosen)
         return Decision("reverting" if going else "reverted", reason, steps)
@@ -303,12 +307,13 @@ class _Turns:
     def _within_budget(self, able: Iterable[Replica]) -> Sequence[Replica]:
         """Return those that may change without more being unavailable than may be.
 
-        One that is unavailable anyway costs nothing.
+        One that answers no callers costs nothing. One that does counts although it has yet to
+        settle: where this look is old, others may take it for available by now.
         """
         left = self._rollout.max_unavailable - len(self._down)
         chosen = []
         for one in able:
-            if one.license_id not in self._down:
+            if one.answers_callers:
                 if left <= 0:
                     continue
                 left -= 1

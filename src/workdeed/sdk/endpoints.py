@@ -118,7 +118,7 @@ class Endpoints:
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None or self._session.closed:
             connector = aiohttp.TCPConnector(
-                resolver=_PublicResolver(self._allow_private, self._trusted),
+                resolver=PublicResolver(self._allow_private, self._trusted),
                 limit=64,
                 limit_per_host=4,
                 keepalive_timeout=KEEP_ALIVE_SECONDS,
@@ -134,8 +134,14 @@ class Endpoints:
         return self._session
 
 
-class _PublicResolver(AbstractResolver):
-    """Resolves names, and leaves out the addresses that may not be called."""
+class PublicResolver(AbstractResolver):
+    """Resolves names, and leaves out the addresses that may not be called.
+
+    Args:
+        allow_private: whether private, loopback and link-local addresses may be called.
+        trusted: those that may be called all the same.
+
+    """
 
     def __init__(self, allow_private: bool, trusted: Collection[Origin]) -> None:
         self._inner = DefaultResolver()
@@ -145,6 +151,7 @@ class _PublicResolver(AbstractResolver):
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
+        """Return the addresses of a name; raises `OSError` if none may be called."""
         found = await self._inner.resolve(host, port, family)
         if self._allow_private or (host, port) in self._trusted:
             return found
@@ -154,6 +161,7 @@ class _PublicResolver(AbstractResolver):
         return public
 
     async def close(self) -> None:
+        """Close the resolver beneath."""
         await self._inner.close()
 
 

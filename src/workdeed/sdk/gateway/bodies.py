@@ -1,0 +1,89 @@
+"""The body of a request: short ones are kept to be sent again, others pass through once."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Final
+
+from aiohttp import web
+
+from workdeed.sdk.gateway.replies import RefusedError
+from workdeed.sdk.gateway.settings import GatewaySettings
+
+KEPT_BYTES: Final = 64 * 1024
+"""Bodies up to this size, if the client tells it, are read before anything is sent."""
+
+
+class Body:
+    """What a client sends.
+
+    Args:
+        request: the client's.
+        settings: how large and how slow it may be.
+
+    """
+
+    def __init__(self, request: web.BaseRequest, settings: GatewaySettings) -> None:
+        self._request = request
+        self._settings = settings
+        self._kept: bytes | None = None
+        self._begun = False
+        self.refused: RefusedError | None = None
+        """Why it was cut off, None if it was not."""
+
+    async def open(self) -> None:
+        """Look at its size, and read it if it is short.
+
+        Raises:
+            RefusedError: if it is too large, or does not come.
+
+        """
+        length = self._request.content_length
+        if length is not None and length > self._settings.max_body:
+            raise self._too_large()
+        if not self._request.body_exists:
+            self._kept = b""
+        elif length is not None and length <= KEPT_BYTES:
+            self._kept = b"".join([chunk async for chunk in self._read()])
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether it can be sent more than once."""
+        return self._kept is not None
+
+    @property
+    def may_be_sent(self) -> bool:
+        """Whether nothing of it is lost yet."""
+        return self.is_kept or not self._begun
+
+    def data(self) -> bytes | AsyncIterator[bytes] | None:
+        """Return what is to be sent; a long one once only."""
+        if self._kept is not None:
+            return self._kept or None
+        return self._pass()
+
+    async def _pass(self) -> AsyncIterator[bytes]:
+        self._begun = True
+        try:
+            async for chunk in self._read():
+                yield chunk
+        except RefusedError as error:
+            self.refused = error
+            raise
+
+    async def _read(self) -> AsyncIterator[bytes]:
+        size = 0
+        while chunk := await self._part():
+            size += len(chunk)
+            if size > self._settings.max_body:
+                raise self._too_large()
+            yield chunk
+
+    async def _part(self) -> bytes:
+        try:
+            async with asyncio.timeout(self._settings.upload):
+                return await self._request.content.readany()
+        except TimeoutError:
+            raise RefusedError(408, "body: it did not come in time; send it again") from None
+
+    def _too_large(self) -> RefusedError:
+        return RefusedError(413, f"body: it exceeds {self._settings.max_body} bytes; send less")

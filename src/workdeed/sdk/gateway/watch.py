@@ -1,0 +1,100 @@
+"""Keeps a pool on what keepers say of the replicas."""
+
+import asyncio
+import time
+from collections.abc import Callable
+
+import structlog
+
+from workdeed.protocol.rollouts import Endpoint
+from workdeed.sdk.endpoints import Endpoints, Origin
+from workdeed.sdk.errors import EndpointError
+from workdeed.sdk.gateway.pool import Pool, Target
+from workdeed.sdk.gateway.settings import GatewaySettings
+from workdeed.sdk.rollouts import get_endpoints
+
+_log = structlog.get_logger(__name__)
+
+
+class Watch:
+    """Asks for the list of replicas again and again.
+
+    Args:
+        settings: which job, which keepers, how often.
+        endpoints: the HTTP client for keepers.
+        pool: told of the replicas.
+        now: seconds of a clock that never goes back.
+
+    """
+
+    def __init__(
+        self,
+        settings: GatewaySettings,
+        endpoints: Endpoints,
+        pool: Pool,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._settings = settings
+        self._endpoints = endpoints
+        self._pool = pool
+        self._now = now
+        self._keepers = list(settings.keepers)
+        self._listed_at: float | None = None
+        self._trouble = "no keeper was asked yet"
+
+    @property
+    def trouble(self) -> str:
+        """Why there is no list that may be gone by, "" if there is one."""
+        if self._listed_at is None:
+            return self._trouble
+        age = self._now() - self._listed_at
+        if age <= self._settings.stale:
+            return ""
+        return self._trouble or "no keeper answers"
+
+    async def run(self) -> None:
+        """Ask until cancelled."""
+        while True:
+            began = self._now()
+            await self.look()
+            await asyncio.sleep(max(0.0, self._settings.poll - (self._now() - began)))
+
+    async def look(self) -> None:
+        """Ask once: the keeper that answered last, or the next that does."""
+        for keeper in list(self._keepers):
+            began = self._now()
+            try:
+                found = await get_endpoints(self._endpoints, [keeper], self._settings.job_id)
+            except EndpointError as error:
+                self._fails(str(error))
+                # Whoever is asked next is asked first from now on.
+                self._keepers.append(self._keepers.pop(self._keepers.index(keeper)))
+                continue
+            self._take(found.endpoints, began)
+            return
+
+    def _take(self, found: tuple[Endpoint, ...], asked_at: float) -> None:
+        targets = [Target(one.host, one.port) for one in found if self._may_be_called(one)]
+        before = set(self._pool.targets)
+        self._pool.update(targets, asked_at)
+        if self._listed_at is None or self._trouble:
+            _log.info("gateway: a keeper tells the replicas", replicas=len(targets))
+        self._listed_at, self._trouble = asked_at, ""
+        for target in before - set(targets):
+            _log.info("gateway: a replica left", target=str(target))
+        for target in set(targets) - before:
+            _log.info("gateway: a replica came", target=str(target))
+
+    def _may_be_called(self, one: Endpoint) -> bool:
+        if self._settings.allow_private:
+            return True
+        try:
+            Origin("http", one.host, one.port).check_literal()
+        except EndpointError:
+            return False
+        return True
+
+    def _fails(self, trouble: str) -> None:
+        if trouble != self._trouble:
+            _log.warning("gateway: a keeper tells no replicas", reason=trouble)
+        self._trouble = trouble
