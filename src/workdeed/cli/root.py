@@ -17,6 +17,8 @@ COMMANDS = {
     "resume": ("workdeed.cli.workloads:resume", "Start a job's stopped replicas."),
     "command": ("workdeed.cli.plugins:command", "Have a native plugin do a command."),
     "configure": ("workdeed.cli.plugins:configure", "Configure a running native plugin anew."),
+    "rollout": ("workdeed.cli.rollouts:rollout", "Show how far a job's revision is."),
+    "gateway": ("workdeed.cli.rollouts:gateway", "Pass requests on to a job's replicas."),
     "update": ("workdeed.cli.jobs:update", "Replace the spec of a job."),
     "extend": ("workdeed.cli.jobs:extend", "Buy more windows for a job."),
     "scale": ("workdeed.cli.jobs:scale", "Change the replicas of a job."),
