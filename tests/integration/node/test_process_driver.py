@@ -363,6 +363,7 @@ async def test_an_agent_killed_while_it_starts_a_task_never_runs_it_twice(
 
     await driver.sweep()
     await driver.start(task(app, "echo run >> runs; sleep 1000"))
-    await eventually(runs.exists, "a run")
+    # The shell makes the file before it writes into it.
+    await eventually(lambda: runs.exists() and runs.read_text() != "", "a run")
     assert runs.read_text() == "run\n"
     assert len(supervisors(owner)) == 1
