@@ -131,17 +131,11 @@ async def test_without_an_engine_the_sandboxed_process_runs_it(
 async def test_a_build_in_an_image_is_not_one_outside(
     runner: WarRunner, repository: Repository, hello: str, image: str, tmp_path: Path
 ):
-    await prepare(runner, spec(repository, hello, image))
+    await prepare(runner, spec(repository, hello, image, build=[["true"]]))
     await runner.discard(KEY)
-    plain = spec(
-        repository, hello, image, source={"git": {"url": str(repository.path), "commit": hello}}
-    )
-    await prepare(runner, replace_build(plain))
+    git = {"url": str(repository.path), "commit": hello}
+    await prepare(runner, spec(repository, hello, image, source={"git": git}, build=[["true"]]))
     assert len(list((tmp_path / "state/runners/war/builds").iterdir())) == 2
-
-
-def replace_build(wanted: Spec) -> Spec:
-    return wanted.model_copy(update={"build": (("true",),)})
 
 
 def test_an_image_beside_a_commit_is_named_by_its_digest(
