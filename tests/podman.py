@@ -66,6 +66,8 @@ class Podman:
         (folder / "containers.conf").write_text(
             "[engine]\n"
             'runtime = "runc"\ncgroup_manager = "cgroupfs"\nevents_logger = "file"\n'
+            # A command in a container leaves its supervisor behind for that long, else 5 minutes.
+            "exit_command_delay = 5\n"
             f'lock_type = "file"\ntmp_dir = "{folder}/tmp"\n'
             f'[engine.runtimes]\nrunc = ["{RUNC}"]\n'
             "[network]\n"

@@ -1,5 +1,6 @@
 """Which engine is asked, and how its answers and its silence are told."""
 
+import asyncio
 import json
 import socket
 import threading
@@ -20,6 +21,7 @@ from workdeed.node.drivers.container_engine import (
     default_sockets,
 )
 from workdeed.node.drivers.container_images import ImageStore, ImageTooLargeError, PullFailedError
+from workdeed.node.drivers.container_networks import Networks
 from workdeed.node.drivers.container_oom import killed_for_memory
 from workdeed.node.drivers.container_spec import arguments
 from workdeed.node.errors import DriverError
@@ -270,6 +272,24 @@ async def test_pulls_that_fail(
     with pytest.raises(PullFailedError) as failed:
         await ImageStore(engine).pull("r.example/x", "v1", None, seconds=5, max_bytes=100)
     assert failed.value.final is final
+
+
+async def test_a_network_is_made_though_podman_lost_sight_of_another(
+    fake: FakeEngine, engine: Engine
+):
+    """Podman looks at all bridges, and fails when one of them goes away meanwhile."""
+    refused = (500, b'{"message": "route ip+net: no such network interface"}')
+    fake.answers["/networks"] = (200, b"[]")
+    fake.answers["/networks/create"] = refused
+    networks = Networks(engine, "owner")
+    with pytest.raises(DriverError, match=r"no such network interface.*address pools"):
+        await networks.ensure(KEY)
+    making = asyncio.create_task(networks.ensure(KEY))
+    await asyncio.sleep(0.05)
+    fake.answers["/networks/create"] = (201, b'{"Id": "x"}')
+    await making
+    tries = [path for path, _ in fake.asked if path.endswith("/networks/create")]
+    assert len(tries) == 6
 
 
 def test_the_kernels_log_names_what_it_killed(tmp_path: Path):

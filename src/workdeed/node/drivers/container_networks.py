@@ -12,6 +12,9 @@ from workdeed.node.errors import DriverError
 BRIDGE_PREFIX: Final = "wdeed"
 """What the names of all bridges begin with, so that a firewall can tell them from others."""
 
+_TRIES: Final = 4
+_PAUSE_SECONDS: Final = 0.1
+
 
 class Networks:
     """The networks of one agent."""
@@ -53,14 +56,20 @@ class Networks:
                     options=options,
                 )
 
-        try:
-            await self._engine.call("making a network", make)
-        except EngineRefusedError as error:
-            if "already" in str(error):
+        for rest in reversed(range(_TRIES)):
+            try:
+                await self._engine.call("making a network", make)
+            except EngineRefusedError as error:
+                if "already" in str(error):
+                    return
+                if rest == 0:
+                    raise DriverError(
+                        f"{error}; where addresses ran out, give the engine more address pools"
+                    ) from error
+                # Podman fails when another job's bridge goes away while it looks at all of them.
+                await asyncio.sleep(_PAUSE_SECONDS)
+            else:
                 return
-            raise DriverError(
-                f"{error}; where addresses ran out, give the engine more address pools"
-            ) from error
 
     async def drop(self, name: str) -> None:
         """Remove the network `name` unless a container is in it."""
