@@ -331,7 +331,8 @@ class Workload:
         """Run it from the source to the end of its process, and take down how it ended."""
         try:
             self._running = await self._adopt() or await self._start()
-            self.pid = self._running[1].pid
+            # A container that ended at once has none any more.
+            self.pid = self._running[1].pid or None
             await self._watch(*self._running)
         except OverError as over:
             await self._over(over)

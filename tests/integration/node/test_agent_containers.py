@@ -143,6 +143,20 @@ async def test_why_an_image_does_not_run_is_told(
     assert len(containers(podman)) <= 1
 
 
+async def test_the_status_of_a_container_that_ended_at_once(
+    launch: Launch, chain: Chain, podman: Podman, engine: dict[str, Any]
+):
+    """It has no process number any more, and the whole status failed for that."""
+    client = await launch(**engine)
+    restart = {"first_ms": 100, "longest_ms": 100}
+    await serve(client, chain, spec(podman.image(), run=["true"], restart=restart))
+
+    async def some_lives() -> bool:
+        return any(one["services"][0]["restarts"] > 3 for one in await client.workloads())
+
+    await eventually(some_lives, "some restarts")
+
+
 async def test_an_image_that_never_gets_healthy(
     launch: Launch, chain: Chain, podman: Podman, engine: dict[str, Any]
 ):

@@ -149,7 +149,10 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Handle:
-    """A started task: its key, the process people may look at, and the driver's own reference."""
+    """A started task: its key, the process people may look at, and the driver's own reference.
+
+    The process is 0 where a container ended before it could be looked at.
+    """
 
     key: TaskKey
     pid: int
