@@ -1,9 +1,13 @@
-"""What a person sees: lines as things happen, a live table on a terminal, tables at the end."""
+"""What a person sees: lines as things happen, a live table on a terminal, tables at the end.
+
+All of it fits a terminal of 80 columns; where there is none, lines are not broken.
+"""
 
 from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
@@ -14,6 +18,8 @@ from rich.table import Table
 from scripts._demo.ledger import POTS, Account, Ledger
 
 DECIMALS = 6
+AMOUNTS = ("deposited", "paid", "fees", "refunded", "unclaimed")
+LIVE_AMOUNTS = ("paid", "unclaimed")
 
 
 def _width() -> int | None:
@@ -27,10 +33,16 @@ def money(amount: int) -> str:
 
 
 class Screen:
-    """Prints lines with the time since the start; on a terminal a table stays below them."""
+    """Prints lines with the time since the start; on a terminal a table stays below them.
+
+    Attributes:
+        runs: what each job runs, in a word.
+
+    """
 
     def __init__(self, console: Console | None = None) -> None:
         self.console = console or Console(highlight=False, width=_width())
+        self.runs: dict[int, str] = {}
         self._start = time.monotonic()
         self._live: Live | None = None
 
@@ -50,38 +62,60 @@ class Screen:
             self._live.stop()
 
     def say(self, text: str) -> None:
-        """Print a line."""
-        self.console.print(f"{time.monotonic() - self._start:6.1f} s  {text}", soft_wrap=True)
+        """Print a line; on a terminal what does not fit goes on below the text."""
+        elapsed = f"{time.monotonic() - self._start:6.1f} s"
+        if not self.console.is_terminal:
+            self.console.print(f"{elapsed}  {text}", soft_wrap=True)
+            return
+        line = Table.grid(padding=(0, 2))
+        line.add_column(no_wrap=True)
+        line.add_column(overflow="fold")
+        line.add_row(elapsed, text)
+        self.console.print(line)
 
     def show(self, ledger: Ledger, window: int) -> None:
         """Renew the live table."""
         if self._live is not None:
-            self._live.update(jobs_table(ledger, f"window {window}"))
+            self._live.update(jobs_table(ledger, self.runs, f"window {window}", LIVE_AMOUNTS))
 
     def close(self, ledger: Ledger) -> None:
         """Print the closing tables."""
-        self.console.print(jobs_table(ledger, "jobs, in test dollars"))
+        self.console.print(jobs_table(ledger, self.runs, "the jobs"))
+        self.console.print(money_table(ledger))
         self.console.print(earnings_table(ledger))
         self.console.print(balance_table(ledger))
 
 
-def jobs_table(ledger: Ledger, title: str) -> Table:
-    """Return a row for each job."""
+def jobs_table(
+    ledger: Ledger, runs: dict[int, str], title: str, amounts: Sequence[str] = ()
+) -> Table:
+    """Return a row for each job, with some of its amounts."""
     table = Table(title=title)
-    for name in ("job", "state", "slots", "windows", "licenses"):
+    for name in ("job", "runs", "state", "slots", "windows", "licenses"):
         table.add_column(name)
-    for name in ("deposited", "paid", "fees", "refunded", "unclaimed"):
+    for name in amounts:
         table.add_column(name, justify="right")
     for job in ledger.jobs.values():
-        amounts = (job.deposited, job.paid, job.fees, job.refunded, job.unclaimed)
         table.add_row(
             str(job.job_id),
+            runs.get(job.job_id, ""),
             job.state,
             str(job.slots),
             str(job.windows),
             licenses_of(job),
-            *map(money, amounts),
+            *(money(getattr(job, name)) for name in amounts),
         )
+    return table
+
+
+def money_table(ledger: Ledger) -> Table:
+    """Return all amounts of each job."""
+    table = Table(title="where the money of each job is, in test dollars")
+    table.add_column("job")
+    for name in AMOUNTS:
+        table.add_column(name, justify="right")
+    for job in ledger.jobs.values():
+        table.add_row(str(job.job_id), *(money(getattr(job, name)) for name in AMOUNTS))
     return table
 
 
@@ -96,8 +130,9 @@ def licenses_of(job: Account) -> str:
 def earnings_table(ledger: Ledger) -> Table:
     """Return a row for each license of each job that earned."""
     table = Table(title="who earned what")
-    for name in ("job", "license", "payout address"):
+    for name in ("job", "license"):
         table.add_column(name)
+    table.add_column("payout address", no_wrap=True)
     for name in ("windows served", "earned"):
         table.add_column(name, justify="right")
     for job in ledger.jobs.values():
@@ -117,7 +152,7 @@ def balance_table(ledger: Ledger) -> Table:
     table = Table(title="the books", show_header=False)
     table.add_column()
     table.add_column(justify="right")
-    for name in ("deposited", "paid", "fees", "refunded", "unclaimed"):
+    for name in AMOUNTS:
         table.add_row(name, money(ledger.total(name)))
     for name in POTS:
         table.add_row(f"of the fees: {name}", money(ledger.pulled[name]))

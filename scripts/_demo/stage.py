@@ -16,7 +16,9 @@ from typing import Any
 
 import aiohttp
 
+from scripts._demo.containers import Host, NoContainersError, borrow
 from scripts._demo.processes import Crew, run_keeper, run_node
+from scripts._demo.specs import git_spec
 from workdeed.chain.deployment import Deployment, load_deployment
 from workdeed.chain.errors import ChainError
 from workdeed.chain.keys import LocalSigner
@@ -38,6 +40,8 @@ MNEMONIC = "test test test test test test test test test test test junk"
 ISSUER, PAYER = 3, 8
 ORACLE_OWNERS, MEMBERS = (4, 5, 6, 7), (10, 11, 12, 13)
 OPERATORS = (14, 15, 16, 17, 18)
+WITHOUT_ENGINE = OPERATORS[-1]
+"""The operator whose node has no container engine, wherever there is one."""
 SENDERS = (19, 20, 21, 22)
 FUNDS = 1_000 * 10**6
 FOREVER = 2**40
@@ -55,9 +59,12 @@ class Stage:
     """What the story plays on.
 
     Attributes:
+        spec: of the jobs that run a commit.
+        host: the container engine, None where no job can run an image; `no_host` says why.
         open: closes every connection.
         nodes: endpoint of each node license, by license id.
         keepers: endpoint of each oracle license, by license id.
+        runners: what each node offers to run, by license id.
 
     """
 
@@ -66,9 +73,12 @@ class Stage:
     rpc_url: str
     deployment: Deployment
     spec: Spec
+    host: Host | None
+    no_host: str
     open: AsyncExitStack
     nodes: dict[int, str] = field(default_factory=dict)
     keepers: dict[int, str] = field(default_factory=dict)
+    runners: dict[int, tuple[str, ...]] = field(default_factory=dict)
     payer: Client | None = None
 
     def rpc(self) -> RpcClient:
@@ -95,13 +105,16 @@ def free_ports(count: int) -> list[int]:
         return [item.getsockname()[1] for item in sockets]
 
 
-async def set_stage(crew: Crew, say: Say, connections: AsyncExitStack) -> Stage:
+async def set_stage(
+    crew: Crew, say: Say, connections: AsyncExitStack, sockets: Sequence[str]
+) -> Stage:
     """Start everything and return once all of it is ready.
 
     Args:
         crew: starts the processes.
         say: tells the person in front of it.
         connections: closes what is opened here.
+        sockets: where a container engine may listen.
 
     Raises:
         DemoError: if a part does not come up; the text names its log.
@@ -112,19 +125,39 @@ async def set_stage(crew: Crew, say: Say, connections: AsyncExitStack) -> Stage:
     start_chain(crew, port)
     crew.warm_up()
     say(f"a local chain runs at {rpc_url}, a block each second")
-    deployment, (url, commit) = await asyncio.gather(
-        deploy(folder, rpc_url), asyncio.to_thread(make_repository, folder / "hello.git")
+    deployment, (url, commit), (host, no_host) = await asyncio.gather(
+        deploy(folder, rpc_url),
+        asyncio.to_thread(make_repository, folder / "hello.git"),
+        find_host(folder, sockets),
     )
     say(f"contracts deployed; {EXAMPLE.name} served from git at commit {commit[:12]}")
-    stage = Stage(folder, crew, rpc_url, deployment, make_spec(url, commit), connections)
+    spec = git_spec(url, commit)
+    stage = Stage(folder, crew, rpc_url, deployment, spec, host, no_host, connections)
     announce_oracles(stage)
     start_oracles(stage)
     await onboard(stage, say)
+    say(tell_host(stage))
     start_nodes(stage)
     say(f"started {len(stage.nodes)} nodes and {len(stage.keepers)} oracles, a process each")
     await wait_until_ready(stage)
     say("every process is ready and the oracles see each other")
     return stage
+
+
+async def find_host(folder: Path, sockets: Sequence[str]) -> tuple[Host | None, str]:
+    """Return the container engine for a job that runs an image, or why there is none."""
+    try:
+        return await borrow(folder, sockets, free_ports(1)[0]), ""
+    except NoContainersError as error:
+        return None, str(error)
+
+
+def tell_host(stage: Stage) -> str:
+    """Say in one line which nodes run images, or why none does."""
+    if stage.host is None:
+        return f"without a job that runs an image: {stage.no_host}"
+    able = ", ".join(str(one) for one, names in sorted(stage.runners.items()) if "car" in names)
+    return f"{stage.host.engine} runs images for the nodes of license {able}"
 
 
 def start_chain(crew: Crew, port: int) -> None:
@@ -186,32 +219,6 @@ def make_repository(path: Path) -> tuple[str, str]:
     return f"file://{path}", git("rev-parse", "HEAD")
 
 
-def make_spec(url: str, commit: str) -> Spec:
-    """Return what the payer wants to run."""
-    return Spec.model_validate(
-        {
-            "schema": "workdeed/spec@1",
-            "name": "hello",
-            "class_id": 1,
-            "runner": "war",
-            "source": {"git": {"url": url, "commit": commit}},
-            "build": [["python3", "-m", "py_compile", "server.py"]],
-            "run": ["python3", "server.py"],
-            "env": {"GREETING": "Good morning"},
-            "port": {"name": "main", "env": "PORT"},
-            "health": {
-                "kind": "http",
-                "path": "/healthz",
-                "interval_ms": 500,
-                "timeout_ms": 1_000,
-                "start_period_ms": 10_000,
-            },
-            "rollout": {"policy": "recreate"},
-            "resources": {"cpu_milli": 250, "memory_mb": 256, "storage_mb": 256},
-        }
-    )
-
-
 def announce_oracles(stage: Stage) -> None:
     """Choose where each oracle answers."""
     for license_id, port in enumerate(free_ports(len(ORACLE_OWNERS)), start=1):
@@ -263,13 +270,15 @@ async def connect(stage: Stage, account: int, keepers: Sequence[str] = ()) -> Cl
 async def bring_node(stage: Stage, owner: int, license_id: int, port: int) -> None:
     """Link a new node key to a license and announce the node's signed profile."""
     folder = stage.folder / f"node-{license_id}"
-    config = write_node_config(stage, folder, license_id, port)
-    profile = profile_of(load_node_settings(config))
+    config = write_node_config(stage, folder, license_id, port, owner != WITHOUT_ENGINE)
+    # In a thread, as it runs an event loop of its own.
+    profile = await asyncio.to_thread(profile_of, load_node_settings(config))
     client = await connect(stage, owner)
     endpoint = f"http://127.0.0.1:{port}"
     await client.link_node(license_id, LocalSigner(_read_key(folder / "node.key")), FOREVER)
     await client.set_profile(license_id, endpoint, profile.profile_hash)
     stage.nodes[license_id] = endpoint
+    stage.runners[license_id] = profile.runners
 
 
 async def announce_oracle(stage: Stage, owner: int, license_id: int) -> None:
@@ -290,8 +299,11 @@ def _read_key(path: Path) -> bytes:
     return bytes.fromhex(path.read_text().removeprefix("0x"))
 
 
-def write_node_config(stage: Stage, folder: Path, license_id: int, port: int) -> Path:
+def write_node_config(
+    stage: Stage, folder: Path, license_id: int, port: int, has_engine: bool
+) -> Path:
     """Write a node's configuration and a new node key; return the configuration."""
+    socket = stage.host.socket if stage.host is not None and has_engine else ""
     write_key(folder / "node.key", os.urandom(32))
     keepers = ", ".join(f'"{url}"' for url in stage.keepers.values())
     path = folder / "node.toml"
@@ -314,6 +326,9 @@ oracle_urls = [{keepers}]
 
 [node.key]
 private_key_file = "node.key"
+
+[node.container]
+{f'socket = "{socket}"' if socket else "enabled = false"}
 
 [node.resources]
 cpu_milli = 2000

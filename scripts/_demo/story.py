@@ -1,6 +1,7 @@
-"""What happens on the stage: two jobs, two deaths, the settlement, and the fees handed on.
+"""What happens on the stage: the jobs, two deaths, the settlement, and the fees handed on.
 
-One job is extended, the other scaled up and then cancelled.
+One job is extended, another scaled up and then cancelled. A third, where there is a container
+engine, runs an image and is updated.
 """
 
 from __future__ import annotations
@@ -12,14 +13,18 @@ from typing import Any
 
 import aiohttp
 
+from scripts._demo.containers import Host, cut_power
 from scripts._demo.ledger import Account, Entry, Ledger
 from scripts._demo.screen import Screen, money
+from scripts._demo.specs import EVENING, MORNING, image_spec
 from scripts._demo.stage import DemoError, Stage, read_json
+from scripts._demo.update import Update
 from workdeed.chain.rpc import RpcClient
 
 POLL_SECONDS = 0.5
 LIMIT_SECONDS = 420.0
 FIRST_JOB, SECOND_JOB = {"slots": 2, "windows": 7}, {"slots": 1, "windows": 9}
+IMAGE_JOB = {"slots": 2, "windows": 5}
 SCALED_SLOTS, CANCEL_AFTER_CLAIMS = 2, 5
 DYING_ORACLE = 4
 RECEIVERS = ("the oracles", "the burn auction", "the treasury")
@@ -36,6 +41,7 @@ class Story:
     session: aiohttp.ClientSession
     first: int = 0
     second: int = 0
+    update: Update | None = None
     dead_node: int = 0
     extended: bool = False
     scaled: bool = False
@@ -60,6 +66,12 @@ class Story:
         await self._hand_fees_on()
         await self._step()
 
+    def containers(self) -> dict[str, Any]:
+        """Return what `build/demo.json` holds of the job that runs an image."""
+        if self.stage.host is None or self.update is None:
+            return {"engine": None, "reason": self.stage.no_host}
+        return {"engine": self.stage.host.engine, **self.update.result()}
+
     async def _hand_fees_on(self) -> None:
         """Bring the fees to the oracles, the auction and the treasury; anyone may."""
         for version in sorted({job.policy for job in self.ledger.jobs.values()}):
@@ -78,6 +90,17 @@ class Story:
         payer = self._payer()
         self.first = await payer.open_job(self.stage.spec, **FIRST_JOB)
         self.second = await payer.open_job(self.stage.spec, **SECOND_JOB)
+        self.screen.runs |= {self.first: "git", self.second: "git"}
+        if self.stage.host is not None:
+            await self._open_image_job(self.stage.host)
+
+    async def _open_image_job(self, host: Host) -> None:
+        job_id = await self._payer().open_job(image_spec(host.image, MORNING), **IMAGE_JOB)
+        living = tuple(url for key, url in self.stage.keepers.items() if key != DYING_ORACLE)
+        self.screen.runs[job_id] = "image"
+        evening = image_spec(host.image, EVENING)
+        self.update = Update(job_id, IMAGE_JOB["slots"], evening, living)
+        self.stage.open.push_async_callback(self.update.close)
 
     def _payer(self) -> Any:
         if self.stage.payer is None:
@@ -86,7 +109,9 @@ class Story:
 
     async def _act(self) -> None:
         """Do what the story asks for, as soon as the chain has come so far."""
-        if not self.dead_node and self.claims.get(self.first):
+        if self.update is not None and (news := await self.update.advance(self._payer())):
+            self.screen.say(news)
+        if not self.dead_node and self.claims.get(self.first) and not self._is_updating():
             await self._kill_node()
         elif self.dead_node and not self.extended:
             self.extended = True
@@ -98,13 +123,19 @@ class Story:
             self.cancelled = True
             await self._payer().cancel_job(self.second)
 
+    def _is_updating(self) -> bool:
+        return self.update is not None and self.update.is_under_way
+
     async def _kill_node(self) -> None:
         """Cut the power of a node that was just paid, and of an oracle."""
         job = self.ledger.jobs[self.first]
         self.dead_node = min(job.units)
         endpoint = self.stage.nodes[self.dead_node]
         status = await read_json(self.session, f"{endpoint}/status")
-        self.stage.crew.kill(f"node-{self.dead_node}", _pids(status))
+        self.stage.crew.kill(f"node-{self.dead_node}", self._pids(status))
+        if self.stage.host is not None:
+            folder = self.stage.folder / f"node-{self.dead_node}"
+            await asyncio.to_thread(cut_power, self.stage.host, folder)
         self.stage.crew.kill(f"oracle-{DYING_ORACLE}")
         self.screen.say(
             f"[bold]killed[/] the node of license {self.dead_node}, which serves job {self.first}, "
@@ -113,9 +144,12 @@ class Story:
 
     def _settled(self) -> bool:
         jobs = self.ledger.jobs
-        if len(jobs) < 2 or not self.cancelled:
+        if len(jobs) < self._opened() or not self.cancelled:
             return False
         return all(job.state == "closed" and self._drained(job) for job in jobs.values())
+
+    def _opened(self) -> int:
+        return 2 if self.update is None else 3
 
     def _drained(self, job: Account) -> bool:
         """Say whether all units that stayed funded were claimed; what is left then is dust."""
@@ -134,7 +168,16 @@ class Story:
             if license_id != self.dead_node
         ]
         for status in await asyncio.gather(*(read_json(self.session, url) for url in urls)):
-            self.stage.crew.saw_workloads(_pids(status))
+            self.stage.crew.saw_workloads(self._pids(status))
+
+    def _pids(self, status: Any) -> list[int]:
+        """Return the processes of a node's workloads, without those that an engine looks after.
+
+        Theirs may be numbers of another machine, such as the engine's virtual one.
+        """
+        contained = self.update.job_id if self.update is not None else 0
+        workloads = status.get("workloads", []) if isinstance(status, dict) else []
+        return [one["pid"] for one in workloads if one.get("pid") and one["job_id"] != contained]
 
     async def _window(self) -> int:
         head = await self.rpc.head()
@@ -199,8 +242,3 @@ class Story:
 
 def _ids(ids: Any) -> str:
     return "license " + ", ".join(map(str, ids)) if ids else "nothing"
-
-
-def _pids(status: Any) -> list[int]:
-    workloads = status.get("workloads", []) if isinstance(status, dict) else []
-    return [item["pid"] for item in workloads if item.get("pid")]
