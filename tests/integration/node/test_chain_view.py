@@ -21,6 +21,7 @@ from node_support import (
 from workdeed.chain.rpc import RpcClient
 from workdeed.node.chain_view import OPEN_END, ChainView, Contracts, FinalReport, Standing
 from workdeed.node.errors import ChainUnsureError
+from workdeed.protocol.messages import Resources
 from workdeed.protocol.signing import address_of, to_checksum
 
 CONTRACTS = Contracts(*(to_checksum(one) for one in (ESCROW, LICENSES, COMMITTEE)))
@@ -229,6 +230,32 @@ async def test_what_an_account_is_to_a_job(view_of: Open, rpcs: list[FakeRpc], c
     nobody = await view.standing(moment, 4, zero)
     assert not nobody.is_payer, "a job that is not there has no payer"
     assert not (await view.standing(moment, 4, delegate)).scopes
+
+
+async def test_what_a_class_gives_is_read_once_as_it_never_changes(
+    view_of: Open, rpcs: list[FakeRpc], chain: Chain
+):
+    chain.jobs[3] = ChainJob(HASH)
+    chain.paid = (250, 512, 1_024)
+    view = view_of(rpcs)
+    moment = await view.moment()
+    (served,) = await view.pairs(moment, [3])
+    given = Resources(cpu_milli=250, memory_mb=512, storage_mb=1_024)
+    assert await view.class_size(moment, served.class_id) == given
+    rpcs[0].down = True
+    assert await view.class_size(moment, served.class_id) == given
+
+
+async def test_a_class_that_does_not_exist_or_is_not_agreed_on_gives_nothing(
+    view_of: Open, rpcs: list[FakeRpc], chain: Chain
+):
+    view = view_of(rpcs)
+    moment = await view.moment()
+    with pytest.raises(ChainUnsureError, match="no class 2"):
+        await view.class_size(moment, 2)
+    rpcs[1].chain = Chain(began=chain.began, paid=(10**6, 10**6, 10**6))
+    with pytest.raises(ChainUnsureError, match="disagree"):
+        await view.class_size(moment, 1)
 
 
 async def test_rpcs_that_disagree_about_an_account_say_nothing(
