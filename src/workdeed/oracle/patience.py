@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 from typing import Final
 
-from workdeed.intent import Recreate, Spec
+from workdeed.intent import Recreate, Rollout, Spec
 from workdeed.intent.pacing import longest_ms
 from workdeed.oracle.targets import JobTarget
 
@@ -19,13 +19,13 @@ Patience = Callable[[JobTarget], float]
 """Returns the windows, beyond the grace, that a rollout to the measured revision may take."""
 
 
-def rollout_windows(spec: Spec, replicas: int, window_seconds: int) -> int:
-    """Return the windows that a rollout to `spec` may take at most, from the first one on.
+def rollout_windows(rollout: Rollout, replicas: int, window_seconds: int) -> int:
+    """Return the windows that a rollout by this policy may take at most, from the first one on.
 
     It follows from the spec and what the chain says alone, so that all oracles wait equally long.
     """
-    windows = math.ceil(longest_ms(spec.rollout, replicas) / (1_000 * window_seconds))
-    stalled = 0 if isinstance(spec.rollout, Recreate) else STALL_WINDOWS
+    windows = math.ceil(longest_ms(rollout, replicas) / (1_000 * window_seconds))
+    stalled = 0 if isinstance(rollout, Recreate) else STALL_WINDOWS
     return min(windows + stalled, MAX_ROLLOUT_WINDOWS)
 
 
@@ -41,7 +41,7 @@ def patience_of(specs: Callable[[bytes], Spec | None], window_seconds: int) -> P
         spec = specs(job.revisions[job.measured])
         if spec is None:
             return math.inf
-        return rollout_windows(spec, job.replicas, window_seconds)
+        return rollout_windows(spec.rollout, job.replicas, window_seconds)
 
     return patience
 

@@ -89,7 +89,7 @@ class SimReplica:
     def _give_up(self, reason: str) -> None:
         self.failed = reason
         if self.stage in ("starting", "new"):
-            self.in_way = self.in_way or self.well > 0
+            self.in_way = self.in_way or self.well >= self.settle
             self.stage, self.left, self.well = "returning", self.start, 0
         else:  # the old one never stopped
             self.stage = "old"

@@ -45,18 +45,18 @@ def job(*, rolls: bool = True, replicas: int = 4) -> JobTarget:
 
 def test_it_is_what_the_rollout_may_take_in_whole_windows() -> None:
     rolling = spec(policy="rolling", drain_ms=0, deadline_ms=590_000, settle_ms=0)
-    assert rollout_windows(rolling, 1, 600) == 1 + STALL_WINDOWS
-    assert rollout_windows(rolling, 2, 600) == 2 + STALL_WINDOWS
-    assert rollout_windows(rolling, 2, 599) == 3 + STALL_WINDOWS
+    assert rollout_windows(rolling.rollout, 1, 600) == 1 + STALL_WINDOWS
+    assert rollout_windows(rolling.rollout, 2, 600) == 2 + STALL_WINDOWS
+    assert rollout_windows(rolling.rollout, 2, 599) == 3 + STALL_WINDOWS
 
 
 def test_where_nobody_waits_for_others_a_dead_replica_holds_up_none() -> None:
-    assert rollout_windows(spec(), 100_000, DAY) == 1
+    assert rollout_windows(spec().rollout, 100_000, DAY) == 1
 
 
 def test_it_has_an_end() -> None:
     slow = spec(policy="rolling", deadline_ms=86_400_000)
-    assert rollout_windows(slow, 1_000, 12) == MAX_ROLLOUT_WINDOWS
+    assert rollout_windows(slow.rollout, 1_000, 12) == MAX_ROLLOUT_WINDOWS
 
 
 @pytest.mark.parametrize("rolls", [True, False])
@@ -85,7 +85,7 @@ def test_more_replicas_or_smaller_batches_never_take_less(
 ) -> None:
     def windows(count: int, batch: int) -> int:
         policy = spec(policy="canary", max_unavailable=batch, wait_ms=wait_ms, share_bps=share_bps)
-        return rollout_windows(policy, count, window)
+        return rollout_windows(policy.rollout, count, window)
 
     found = windows(replicas, size)
     assert 1 <= found <= MAX_ROLLOUT_WINDOWS

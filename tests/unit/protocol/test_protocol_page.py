@@ -10,6 +10,12 @@ from workdeed.protocol.candidates import Candidates, CandidatesRequest
 from workdeed.protocol.evidence import Evidence, EvidenceRequest
 from workdeed.protocol.noderequest import InspectionReply, LogReply, NodeRequest, ServicePort
 from workdeed.protocol.report import ReportHeader
+from workdeed.protocol.rollouts import (
+    Endpoint,
+    EndpointList,
+    ReplicaProgress,
+    RolloutProgress,
+)
 from workdeed.protocol.sealing import SealedContent
 from workdeed.protocol.wire import Body, Message, SignedMessage
 
@@ -29,6 +35,10 @@ BODIES: list[type[Body]] = [
     Candidates,
     CandidatesRequest,
     NodeRequest,
+    Endpoint,
+    EndpointList,
+    ReplicaProgress,
+    RolloutProgress,
     LogReply,
     InspectionReply,
     ServicePort,

@@ -13,7 +13,11 @@ from typing import Any
 import coincurve
 import pytest
 from Crypto.Cipher import AES
+from pydantic import TypeAdapter
 
+from workdeed.intent import Rollout
+from workdeed.intent.pacing import longest_ms
+from workdeed.oracle.patience import rollout_windows
 from workdeed.protocol.canonical import canonical_bytes, canonical_hash, parse_canonical
 from workdeed.protocol.eip712 import (
     COMMITTEE_DOMAIN,
@@ -78,6 +82,12 @@ from workdeed.protocol.report import (
     decode_leaves,
     encode_leaves,
     report_tree,
+)
+from workdeed.protocol.rollouts import (
+    Endpoint,
+    EndpointList,
+    ReplicaProgress,
+    RolloutProgress,
 )
 from workdeed.protocol.sealing import Owner, SealingError, open_box
 from workdeed.protocol.signing import (
@@ -610,6 +620,47 @@ def placement() -> dict[str, Any]:
     }
 
 
+def rollouts() -> dict[str, Any]:
+    """How long an older revision may count, and what a keeper tells of replicas."""
+    batched = {"drain_ms": 3_000, "deadline_ms": 600_000, "settle_ms": 2_000}
+    canary = batched | {"policy": "canary", "share_bps": 1_000, "wait_ms": 60_000}
+    cases: list[tuple[dict[str, Any], int, int]] = [
+        ({"policy": "recreate", "drain_ms": 0, "deadline_ms": 600_000}, 100, 3_600),
+        (batched | {"policy": "rolling", "max_unavailable": 1}, 1, 3_600),
+        (batched | {"policy": "rolling", "max_unavailable": 1}, 20, 3_600),
+        (batched | {"policy": "rolling", "max_unavailable": 3}, 20, 3_600),
+        (canary | {"max_unavailable": 3}, 25, 3_600),
+        (canary | {"max_unavailable": 1}, 100, 12),
+    ]
+    adapter: TypeAdapter[Rollout] = TypeAdapter(Rollout)
+    waits = []
+    for policy, slots, window in cases:
+        found = adapter.validate_python(policy)
+        longest, windows = longest_ms(found, slots), rollout_windows(found, slots, window)
+        row = {"rollout": policy, "slots": slots, "window": window}
+        waits.append({**row, "longest_ms": longest, "windows": windows})
+    endpoint = Endpoint(
+        license_id=12, host="node.example.org", port=20_001, revision=3, version="ab" * 20
+    )
+    serving = ReplicaProgress(license_id=12, state="well", revision=3, well_ms=61_000, reason="")
+    away = ReplicaProgress(
+        license_id=13, state="unreachable", revision=None, well_ms=0, reason="no answer in time"
+    )
+    progress = RolloutProgress(
+        job_id=7,
+        revision=3,
+        policy="rolling",
+        phase="rolling",
+        reason="license 13 is unreachable (no answer in time)",
+        replicas=(serving, away),
+    )
+    return {
+        "waits": waits,
+        "endpoints": _json(EndpointList(job_id=7, replicas=2, endpoints=(endpoint,))),
+        "rollout": _json(progress),
+    }
+
+
 BUILDERS: list[Callable[[], dict[str, Any]]] = [
     canonical,
     dispatch,
@@ -623,6 +674,7 @@ BUILDERS: list[Callable[[], dict[str, Any]]] = [
     profile,
     proposal,
     report,
+    rollouts,
     sealing,
     windows,
 ]
