@@ -29,6 +29,9 @@ from workdeed.sdk.errors import EndpointError
 LOOK_SECONDS = 1.0
 """Between two looks at a job that is on its way."""
 
+LONGEST_LOOK_SECONDS = 10.0
+"""Between two looks at one on which nothing has moved for long: its nodes may be many."""
+
 REST_SECONDS = 30.0
 """Between two looks at one that was given up; its nodes may have come back meanwhile."""
 
@@ -123,7 +126,9 @@ class Rollouts:
         self._due: dict[Key, float] = {}
         self._running: dict[Key, asyncio.Task[None]] = {}
         self._phases: dict[Key, tuple[str, str]] = {}
-        # When each step was first seen to be due, and when it may be asked for.
+        # What was decided last, and since when it has been the same.
+        self._decided: dict[Key, tuple[Decision, float]] = {}
+        # When each step that is due may be asked for (again).
         self._asked: dict[tuple[Key, Step], float] = {}
         self._last_asked_at = 0
         self._seen = (-1, -1)
@@ -182,7 +187,19 @@ class Rollouts:
         addresses = {one.license_id: one for one in seen}
         await asyncio.gather(*(self._ask(job, addresses[one.license_id], one) for one in steps))
         if key in self._due:
-            self._due[key] = self._now() + _pause(decision)
+            self._due[key] = self._now() + self._pause(key, decision)
+
+    def _pause(self, key: Key, decision: Decision) -> float:
+        """Return the seconds until the next look: the longer nothing moved, the more."""
+        before, since = self._decided.get(key, (None, 0.0))
+        if decision != before:
+            since = self._now()
+            self._decided[key] = decision, since
+        if decision.phase == "steady":
+            return float("inf")
+        if decision.phase == "reverted":
+            return REST_SECONDS
+        return min(max(LOOK_SECONDS, (self._now() - since) / 10), LONGEST_LOOK_SECONDS)
 
     def _due_steps(self, view: View, key: Key, decision: Decision) -> list[Step]:
         """Return the steps that nobody did in the time that was this keeper's to wait."""
@@ -243,6 +260,7 @@ class Rollouts:
     def _forget(self, key: Key) -> None:
         self._due.pop(key, None)
         self._phases.pop(key, None)
+        self._decided.pop(key, None)
         for one in [one for one in self._asked if one[0] == key]:
             del self._asked[one]
         for license_id in key[2]:
@@ -262,10 +280,3 @@ def rollouts(view: View) -> list[Key]:
         for job in view.books.jobs.values()
         if job.revision and job.active and not job.closed and not job.is_over(view.window)
     ]
-
-
-def _pause(decision: Decision) -> float:
-    """Return the seconds until the next look."""
-    if decision.phase == "steady":
-        return float("inf")
-    return REST_SECONDS if decision.phase == "reverted" else LOOK_SECONDS

@@ -18,6 +18,7 @@ from workdeed.keeper.metrics import Metrics
 from workdeed.keeper.peers import AddressBook
 from workdeed.keeper.replicas import Lookout
 from workdeed.keeper.rollouts import (
+    LONGEST_LOOK_SECONDS,
     LOOK_SECONDS,
     REPEAT_SECONDS,
     REST_SECONDS,
@@ -265,6 +266,21 @@ async def test_a_refusal_is_a_trouble_and_is_tried_again(
     clock.now += REPEAT_SECONDS
     await run(first, revised)
     assert [one.action for one in fleet.requests] == ["take"]
+
+
+async def test_the_longer_nothing_moves_the_less_it_looks(
+    first: Rollouts, revised: Chain, fleet: Fleet, clock: Clock, endpoints: FakeEndpoints
+) -> None:
+    """A license that never comes up must not keep many nodes busy for days."""
+    fleet.replicas[1].cut_off = True
+    await play(first, revised, fleet, clock, 300)
+    endpoints.asked.clear()
+    await play(first, revised, fleet, clock, 100)
+    looks = endpoints.asked.count(("GET", "http://node2/status"))
+    assert looks == pytest.approx(110 / LONGEST_LOOK_SECONDS, abs=2)
+    fleet.replicas[1].cut_off = False
+    await play(first, revised, fleet, clock, 60)
+    assert all(one.settled for one in fleet.replicas.values())
 
 
 async def test_a_fault_in_one_job_is_told_and_counted(
