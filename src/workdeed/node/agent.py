@@ -279,7 +279,8 @@ class Agent:
         try:
             job.record = replace(job.record, retired=last)
             self._parts.store.save(job.record)
-            await job.end(reason)
+            async with job.lock:
+                await job.end(reason)
             await self._parts.volumes.discard_job(job.wanted.key)
             self._parts.holds.forget(job_id)
             del self._jobs[job_id]
@@ -342,7 +343,8 @@ class Agent:
             await self._enders[dispatch.job_id]  # it came back while it was being ended
         job = self._jobs.get(dispatch.job_id)
         if job is not None and job.record.retired is None:
-            await job.revise(revision)
+            async with job.lock:
+                await job.revise(revision)
             return job.wanted.state
         if job is not None:
             await job.end("placed anew")

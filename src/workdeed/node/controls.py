@@ -52,11 +52,14 @@ class Controls:
         pod = _pod(job, request.revision)
         match request.action:
             case "take" | "abandon" | "settle":
-                await _roll(job, pod, request)
+                async with job.lock:
+                    await _roll(job, pod, request)
             case "stop" | "restart" | "resume":
-                workload = _workload(pod, request.service)
-                self._holds.note(request)
-                await _move(workload, request.action)
+                async with job.lock:
+                    _check_serves(job, pod)
+                    workload = _workload(pod, request.service)
+                    self._holds.note(request)
+                    await _move(workload, request.action)
             case "logs":
                 return await _logs(_workload(pod, request.service), request.argument)
             case "inspect":
@@ -123,6 +126,13 @@ def _pod(job: Job, number: int) -> Pod:
             return pod
     held = ", ".join(str(pod.number) for pod in job.pods)
     raise RequestRefusedError(f"revision: this node has {held}, not {number}; name that", _CONFLICT)
+
+
+def _check_serves(job: Job, pod: Pod) -> None:
+    if pod is not job.serving:
+        raise RequestRefusedError(
+            f"revision: {job.serving.number} serves, not {pod.number}; name that", _CONFLICT
+        )
 
 
 def _workload(pod: Pod, service: str) -> Workload:

@@ -65,6 +65,8 @@ class Job:
         self.pods: list[Pod] = []
         self._license_id = license_id
         self._tools = tools
+        self.lock = asyncio.Lock()
+        """To be held by whoever changes the job from outside: one thing is done at a time."""
         self._rollout: asyncio.Task[None] | None = None
         self._granted = asyncio.Event()
 
@@ -202,6 +204,8 @@ class Job:
             await self._drain(old, new.spec.rollout.drain_ms / 1000)
             # Written first: a crash from here on resumes with the new revision.
             self._save(replace(self.record, serving=new.number))
+        # Were the old one begun once more, by a command, it would wait.
+        old.turn.clear()
         await self._insist(lambda: old.halt(Cause.REPLACED, _REPLACED), "an old revision")
         old.draining = False
         new.turn.set()

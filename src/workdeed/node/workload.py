@@ -154,6 +154,7 @@ class Workload:
         self._woken = asyncio.Event()
         self._launched: float | None = None
         self._found = False
+        self._newer = ""
         self._log = _log.bind(job=key.job_id, revision=key.revision, service=key.service)
 
     @property
@@ -282,8 +283,8 @@ class Workload:
             if self._launched is not None and time.monotonic() - self._launched > reset:
                 pause, failures = first, 0
             self._launched = None
-            if self.cause is Cause.VERSION:
-                continue
+            if self.cause is Cause.VERSION and self.state is State.STOPPED:
+                continue  # by plan, and at once
             failures += 1
             if self._again(failures):
                 await asyncio.sleep(pause)
@@ -333,9 +334,10 @@ class Workload:
             self._running = await self._adopt() or await self._start()
             # A container that ended at once has none any more.
             self.pid = self._running[1].pid or None
-            await self._watch(*self._running)
-        except OverError as over:
-            await self._over(over)
+            try:
+                await self._watch(*self._running)
+            except OverError as over:
+                await self._over(over)
         except Exception as error:
             # Whatever is wrong with one workload is shown and tried again; the others go on.
             if not isinstance(error, NodeError | OSError):
@@ -518,7 +520,7 @@ class Workload:
                 self._lifecycle.note(f"{version[:12]} is not taken: {error}")
                 self._log.warning("workload: a version is not taken", version=version)
                 continue
-            self._memory.remember_pin(replace(self._memory.pin, version=version))
+            self._newer = version
             raise OverError(Event.WITHDRAWN, Cause.VERSION, f"{version[:12]} takes over")
 
     def prove(self) -> None:
@@ -541,6 +543,9 @@ class Workload:
         """Take down an end that the watch saw, or bring about one that it asks for."""
         if over.event is Event.WITHDRAWN:
             await self._stop(over.cause, str(over))
+            if over.cause is Cause.VERSION:
+                # Only now: a crash before would leave the old one running under the new one's name.
+                self._memory.remember_pin(replace(self._memory.pin, version=self._newer))
         else:
             self.cause = over.cause
             tail = await self._last_line() if over.event is Event.EXITED else ""

@@ -648,6 +648,27 @@ async def test_a_commit_that_does_not_get_well_goes_back_to_the_last_good_one(
     assert pod.main._memory.pin.bad == ("c1",)
 
 
+async def test_a_commit_takes_the_name_over_when_the_old_one_has_ended(make: Make, world: World):
+    """Else a crash in between would leave the old one running under the new one's name."""
+    world.poll = 0.01
+    pod = make(source=FOLLOWED)
+    await reaches(pod, State.RUNNING)
+    world.stuck, world.newest = True, "c1"
+    await until(lambda: "can't be ended" in pod.reason, "the try")
+    assert pod.version == "c0"
+    world.stuck = False
+    await until(lambda: pod.version == "c1" and pod.well, "the change")
+
+
+async def test_an_ill_one_that_cannot_be_ended_is_not_lost_sight_of(make: Make, world: World):
+    pod = make()
+    await reaches(pod, State.RUNNING)
+    world.stuck, world.well = True, False
+    await until(lambda: "can't be ended" in pod.reason, "the try")
+    world.stuck, world.well = False, True
+    await reaches(pod, State.RUNNING)
+
+
 # --- Revisions ------------------------------------------------------------------------------------
 
 
@@ -818,3 +839,14 @@ async def test_a_node_without_an_older_revision_waits_for_nobody(
 ):
     job = launch(record_of(revision(1, **ROLLING), serving=1))
     await reaches(job.wanted, State.RUNNING)
+
+
+async def test_a_restart_asked_for_in_a_change_does_not_bring_the_old_one_back(
+    job: Job, world: World
+):
+    await job.revise(revision(1))
+    await until(lambda: job.record.serving == 1, "the change")
+    await job.pods[0].main.restart()
+    await until(lambda: job.wanted.well, "the new one")
+    await asyncio.sleep(0.2)
+    assert world.running.keys() == {job.wanted.key.name}
