@@ -1,0 +1,210 @@
+"""Anything may happen to a job, in any order, and agents may die at any step: a property.
+
+Time is virtual: a loop that has nothing to do jumps to its next timer, so that hours of pauses and
+deadlines pass in moments.
+"""
+
+import asyncio
+import selectors
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from workdeed.node import jobs, pod, watch, workload
+from workdeed.node.drivers.base import Handle, Task
+from workdeed.node.errors import NodeError
+from workdeed.node.jobs import Job
+from workdeed.node.pod import Gate
+from workdeed.node.records import JobRecord
+
+from .job_support import LICENSE, QUICK, World, make_tools, record_of, revision
+
+PATIENCE_SECONDS = 3_600.0
+
+
+class VirtualLoop(asyncio.SelectorEventLoop):
+    """Sleeps by moving its own clock."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        selector = selectors.SelectSelector()
+        wait = selector.select
+
+        def select(timeout: float | None = None) -> Any:
+            if timeout is not None and timeout > 0:
+                self.now += timeout
+                timeout = 0
+            # Threads that remove files are waited for in real time, for a moment.
+            return wait(0.0005 if timeout is None else timeout)
+
+        selector.select = select  # type: ignore[method-assign]
+        super().__init__(selector)
+
+    def time(self) -> float:
+        return self.now
+
+
+@contextmanager
+def virtual_time() -> Iterator[VirtualLoop]:
+    loop = VirtualLoop()
+    patch = pytest.MonkeyPatch()
+    for module in (jobs, pod, watch, workload):
+        if hasattr(module, "time"):
+            patch.setattr(module, "time", SimpleNamespace(monotonic=loop.time))
+    try:
+        yield loop
+    finally:
+        patch.undo()
+        loop.close()
+
+
+class StrictWorld(World):
+    """A world that takes down when two revisions of the job run at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.overlaps: list[str] = []
+
+    async def start(self, task: Task) -> Handle:
+        handle = await super().start(task)
+        numbers = {one.key.revision for one in self.running.values()}
+        if len(numbers) > 1:
+            self.overlaps.append(f"{sorted(numbers)} after {self.events[-5:]}")
+        return handle
+
+
+class Play:
+    """A job under an agent that may die, in a world that may be bad."""
+
+    def __init__(self, folder: Path) -> None:
+        self.world = StrictWorld()
+        self.gate = Gate()
+        self.gate.open()
+        self.saved: JobRecord = record_of(revision(0))
+        tools = make_tools(self.world, self.gate, folder)
+        self.tools = jobs.JobTools(
+            *(getattr(tools, name) for name in ("facts", "gate", "volumes", "tools", "allot")),
+            tools.secrets,
+            self._save,
+            tools.settle_seconds,
+        )
+        self.job = Job(self.saved, LICENSE, self.tools)
+        self.job.begin()
+
+    def _save(self, record: JobRecord) -> None:
+        self.saved = record
+
+    async def die(self) -> None:
+        """End the agent without a word, and start another from what is on disk."""
+        await self.job.leave()
+        self.job = Job(self.saved, LICENSE, self.tools)
+        self.job.begin()
+
+    async def revise(self, policy: str, ill: bool, unbuildable: bool) -> None:
+        number = self.saved.wanted.number + 1
+        if ill:
+            self.world.ill.add(number)
+        if unbuildable:
+            self.world.unbuildable.add(number)
+        rollout = {"policy": policy, "deadline_ms": 5_000, "drain_ms": 100}
+        restart = QUICK | {"policy": "unless-stopped"}
+        async with self.job.lock:
+            await self.job.revise(revision(number, rollout=rollout, restart=restart))
+
+    async def do(self, step: tuple[Any, ...]) -> None:
+        name, *arguments = step
+        try:
+            await getattr(self, name)(*arguments)
+        except NodeError:
+            assert self.world.stuck  # nothing else is refused
+        await asyncio.sleep(0.05)
+
+    async def word(self, what: str) -> None:
+        async with self.job.lock:
+            if what == "take":
+                self.job.take()
+            elif what == "abandon":
+                await self.job.abandon("the canary was ill")
+            else:
+                await self.job.settle()
+
+    async def command(self, what: str) -> None:
+        async with self.job.lock:
+            await getattr(self.job.serving.main, what)()
+
+    async def set(self, what: str, value: bool) -> None:
+        setattr(self.world, what, value)
+
+    async def chain(self, readable: bool) -> None:
+        self.gate.open() if readable else self.gate.close("the RPCs disagree")
+
+    async def exit(self, code: int | None) -> None:
+        self.world.exit(code)
+
+    async def wait(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+    async def end_well(self) -> None:
+        """Let everything be good from now on, and see the job run one revision."""
+        world = self.world
+        world.stuck = world.silent = world.unstartable = False
+        world.well, world.disk, world.memory = True, 0, 0
+        world.unbuildable.clear()
+        self.gate.open()
+        self.job.take()
+        await self.command("resume")
+        last = asyncio.get_running_loop().time() + PATIENCE_SECONDS
+        while not (self.job.serving.well and len(world.running) == 1 and self._is_over()):
+            assert asyncio.get_running_loop().time() < last, self._tell()
+            await asyncio.sleep(1)
+
+    def _is_over(self) -> bool:
+        """Tell whether the wanted revision serves, or was given up for being ill."""
+        wanted = self.job.record.wanted
+        return self.job.serving is self.job.wanted or bool(wanted.failed)
+
+    def _tell(self) -> str:
+        told = [(one.number, one.state, one.reason) for one in self.job.pods]
+        return f"{told} {self.job.record} {list(self.world.running)}"
+
+
+STEPS = st.one_of(
+    st.tuples(
+        st.just("revise"), st.sampled_from(["recreate", "rolling"]), st.booleans(), st.booleans()
+    ),
+    st.tuples(st.just("word"), st.sampled_from(["take", "abandon", "settle"])),
+    st.tuples(st.just("command"), st.sampled_from(["stop", "resume", "restart"])),
+    st.tuples(
+        st.just("set"), st.sampled_from(["stuck", "silent", "unstartable", "well"]), st.booleans()
+    ),
+    st.tuples(st.just("chain"), st.booleans()),
+    st.tuples(st.just("exit"), st.sampled_from([0, 1, None])),
+    st.tuples(st.just("wait"), st.sampled_from([0.0, 0.3, 2.0, 30.0])),
+    st.just(("die",)),
+)
+
+
+@given(steps=st.lists(STEPS, max_size=25))
+@settings(deadline=None)
+def test_one_revision_runs_whatever_happens_and_in_the_end_a_good_one(
+    steps: list[tuple[Any, ...]],
+) -> None:
+    with virtual_time() as loop, tempfile.TemporaryDirectory() as folder:
+
+        async def play() -> None:
+            story = Play(Path(folder))
+            for step in steps:
+                await story.do(step)
+            await story.end_well()
+            await story.job.leave()
+            assert story.world.overlaps == []
+            assert story.job.serving.number not in story.world.ill
+
+        loop.run_until_complete(play())
