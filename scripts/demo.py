@@ -22,6 +22,7 @@ from typing import Any
 
 import aiohttp
 import structlog
+from rich.markup import escape
 
 from scripts._demo.containers import give_back
 from scripts._demo.ledger import Ledger
@@ -133,7 +134,7 @@ def prepare(crew: Crew, screen: Screen) -> None:
 def clear_engine(crew: Crew, screen: Screen) -> None:
     """Remove what a demo of this folder made in a container engine; its agents must have ended."""
     if left := give_back(crew.folder):
-        screen.say(f"[red]{left}[/]")
+        screen.say(f"[red]{escape(left)}[/]")
 
 
 async def interruptible(crew: Crew, screen: Screen) -> Ledger:
@@ -161,7 +162,7 @@ def main() -> int:
         screen.say("interrupted; ending every process")
         code = 130
     except (DemoError, SdkError, ChainError) as error:
-        screen.say(f"[red]{error}[/]")
+        screen.say(f"[red]{escape(str(error))}[/]")
     finally:
         killed = crew.end()
         clear_engine(crew, screen)

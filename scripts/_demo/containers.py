@@ -6,6 +6,7 @@ it away.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import io
 import json
@@ -14,14 +15,13 @@ import shutil
 import struct
 import subprocess
 import tarfile
-from asyncio import to_thread
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import docker
-from docker.errors import APIError, DockerException, ImageNotFound, NotFound
+from docker.errors import APIError, DockerException, NotFound
 from requests import RequestException
 
 from workdeed.node.drivers.base import DriverContext, Limits, Phase, Published, Task, TaskKey
@@ -67,8 +67,10 @@ class Host:
     image: str
 
 
-async def borrow(folder: Path, sockets: Sequence[str], port: int) -> Host:
+def borrow(folder: Path, sockets: Sequence[str], port: int) -> Host:
     """Put the image into the first engine that answers, and try it once.
+
+    It is not to be cancelled in the middle: `give_back` would miss what the engine is making.
 
     Args:
         folder: the demo's, where `give_back` finds what to take away.
@@ -79,18 +81,9 @@ async def borrow(folder: Path, sockets: Sequence[str], port: int) -> Host:
         NoContainersError: if there is no engine, no image, or the image does not run.
 
     """
-    owner = secrets.token_hex(8)
     trial = folder / "trial"
     trial.mkdir(parents=True)
-    socket, driver, engine = await _find_engine(trial, sockets, owner)
-    try:
-        image = await to_thread(_bring_image, folder, socket, owner)
-        await _try(driver, trial, await to_thread(_id_of, socket, image), port)
-    except (DriverError, DockerException, RequestException, OSError) as error:
-        raise NoContainersError(f"{engine} runs no image here: {error}") from error
-    finally:
-        await driver.close()
-    return Host(socket, engine, image)
+    return asyncio.run(_borrow(folder, trial, sockets, port))
 
 
 def give_back(folder: Path) -> str:
@@ -146,6 +139,20 @@ def root_archive(busybox: Path) -> bytes:
     return archive.getvalue()
 
 
+async def _borrow(folder: Path, trial: Path, sockets: Sequence[str], port: int) -> Host:
+    owner = secrets.token_hex(8)
+    socket, driver, engine = await _find_engine(trial, sockets, owner)
+    try:
+        image = _bring_image(folder, socket, owner)
+        await _try(driver, trial, _id_of(socket, image), port)
+    except (DriverError, DockerException, RequestException, OSError) as error:
+        reason = " ".join(str(error).split())
+        raise NoContainersError(f"{engine} runs no image here: {reason}") from error
+    finally:
+        await driver.close()
+    return Host(socket, engine, image)
+
+
 async def _find_engine(
     folder: Path, sockets: Sequence[str], owner: str
 ) -> tuple[str, ContainerDriver, str]:
@@ -185,7 +192,7 @@ def _pull(client: Any, folder: Path, socket: str, owner: str) -> str:
         NoContainersError: if it can't be brought.
 
     """
-    with contextlib.suppress(ImageNotFound):
+    with contextlib.suppress(NotFound):
         client.inspect_image(PULLED)
         _write_record(folder, socket, owner, "")
         return PULLED
@@ -274,7 +281,7 @@ def _remove_of(client: Any, owner: str) -> None:
 
 
 def _remove_image(client: Any, image: str) -> None:
-    with contextlib.suppress(ImageNotFound):
+    with contextlib.suppress(NotFound):
         client.remove_image(image)
 
 

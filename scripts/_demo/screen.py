@@ -20,6 +20,8 @@ from scripts._demo.ledger import POTS, Account, Ledger
 DECIMALS = 6
 AMOUNTS = ("deposited", "paid", "fees", "refunded", "unclaimed")
 LIVE_AMOUNTS = ("paid", "unclaimed")
+WHOLE_ADDRESS_COLUMNS = 90
+"""From this width on, addresses are shown whole."""
 
 
 def _width() -> int | None:
@@ -82,7 +84,8 @@ class Screen:
         """Print the closing tables."""
         self.console.print(jobs_table(ledger, self.runs, "the jobs"))
         self.console.print(money_table(ledger))
-        self.console.print(earnings_table(ledger))
+        whole = self.console.width >= WHOLE_ADDRESS_COLUMNS
+        self.console.print(earnings_table(ledger, whole=whole))
         self.console.print(balance_table(ledger))
 
 
@@ -127,12 +130,11 @@ def licenses_of(job: Account) -> str:
     )
 
 
-def earnings_table(ledger: Ledger) -> Table:
-    """Return a row for each license of each job that earned."""
+def earnings_table(ledger: Ledger, *, whole: bool) -> Table:
+    """Return a row for each license of each job that earned, with the whole address or its ends."""
     table = Table(title="who earned what")
-    for name in ("job", "license"):
+    for name in ("job", "license", "payout address"):
         table.add_column(name)
-    table.add_column("payout address", no_wrap=True)
     for name in ("windows served", "earned"):
         table.add_column(name, justify="right")
     for job in ledger.jobs.values():
@@ -140,11 +142,15 @@ def earnings_table(ledger: Ledger) -> Table:
             table.add_row(
                 str(job.job_id),
                 str(license_id),
-                job.payees[license_id],
+                job.payees[license_id] if whole else _short(job.payees[license_id]),
                 f"{units / 10_000:.4f}",
                 money(job.earned[license_id]),
             )
     return table
+
+
+def _short(address: str) -> str:
+    return f"{address[:8]}...{address[-6:]}"
 
 
 def balance_table(ledger: Ledger) -> Table:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+from rich.markup import escape
 
 from scripts._demo.containers import Host, NoContainersError, borrow
 from scripts._demo.processes import Crew, run_keeper, run_node
@@ -147,7 +148,7 @@ async def set_stage(
 async def find_host(folder: Path, sockets: Sequence[str]) -> tuple[Host | None, str]:
     """Return the container engine for a job that runs an image, or why there is none."""
     try:
-        return await borrow(folder, sockets, free_ports(1)[0]), ""
+        return await asyncio.to_thread(borrow, folder, sockets, free_ports(1)[0]), ""
     except NoContainersError as error:
         return None, str(error)
 
@@ -155,7 +156,7 @@ async def find_host(folder: Path, sockets: Sequence[str]) -> tuple[Host | None, 
 def tell_host(stage: Stage) -> str:
     """Say in one line which nodes run images, or why none does."""
     if stage.host is None:
-        return f"without a job that runs an image: {stage.no_host}"
+        return f"without a job that runs an image: {escape(stage.no_host)}"
     able = ", ".join(str(one) for one, names in sorted(stage.runners.items()) if "car" in names)
     return f"{stage.host.engine} runs images for the nodes of license {able}"
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import aiohttp
+from rich.markup import escape
 
 from scripts._demo.containers import Host, cut_power
 from scripts._demo.ledger import Account, Entry, Ledger
@@ -110,7 +111,7 @@ class Story:
     async def _act(self) -> None:
         """Do what the story asks for, as soon as the chain has come so far."""
         if self.update is not None and (news := await self.update.advance(self._payer())):
-            self.screen.say(news)
+            self.screen.say(escape(news))
         if not self.dead_node and self.claims.get(self.first) and not self._is_updating():
             await self._kill_node()
         elif self.dead_node and not self.extended:

@@ -4,12 +4,15 @@ The calculation starts from what the oracles signed, not from what was claimed: 
 of every report from an oracle that is still alive, checks them against the roots on chain, applies
 the rules of money to the highest figure of each license, and compares the result with the token's
 balance of every account.
+
+With Podman's packages, which CI has, a job runs an image too, in an engine of the test's own.
 """
 
 from __future__ import annotations
 
 import base64
 import json
+import os
 import struct
 from collections import defaultdict
 from pathlib import Path
@@ -21,11 +24,14 @@ import pytest
 from eth_utils import keccak
 from rich.console import Console
 
+from scripts._demo.containers import give_back
 from scripts._demo.ledger import Ledger
 from scripts._demo.processes import Crew
 from scripts._demo.screen import Screen
-from scripts._demo.stage import FUNDS, OPERATORS, PAYER, Stage, account_key
+from scripts._demo.specs import EVENING, MORNING
+from scripts._demo.stage import FUNDS, OPERATORS, PAYER, WITHOUT_ENGINE, Stage, account_key
 from scripts.demo import perform
+from tests.podman import Podman, missing
 from workdeed.chain.rpc import RpcClient
 from workdeed.protocol.signing import address_of
 
@@ -102,10 +108,10 @@ async def audit_fees(stage: Stage, rpc: RpcClient, fees: int) -> None:
         assert await view(rpc, token, "balanceOf(address)", int(account, 16)) == amount
 
 
-def check_result(result: dict[str, Any]) -> None:
+def check_result(result: dict[str, Any], jobs: int) -> None:
     """Check what `build/demo.json` says."""
     assert result["conserved"] is True
-    assert len(result["jobs"]) == 2
+    assert len(result["jobs"]) == jobs
     assert all(job["state"] == "closed" for job in result["jobs"])
     assert result["reallocations"] >= 1
     parts = ("paid", "fees", "refunded", "unclaimed")
@@ -116,20 +122,61 @@ def check_result(result: dict[str, Any]) -> None:
     assert result["refunded"] > 0
 
 
-async def test_two_jobs_settle_to_the_last_base_unit_while_a_node_and_an_oracle_die(
-    tmp_path: Path,
+def check_image_job(result: dict[str, Any]) -> None:
+    """Check that a job ran an image, was paid whole windows, and was updated without a gap."""
+    containers = result["containers"]
+    assert containers["engine"].startswith("podman ")
+    job = next(one for one in result["jobs"] if one["job_id"] == containers["job_id"])
+    without = int(address_of(account_key(WITHOUT_ENGINE)), 16)
+    assert without not in {int(one["payee"], 16) for one in job["licenses"]}
+    assert max(one["units"] for one in job["licenses"]) >= UNIT
+    assert job["paid"] > 0
+    assert containers["revision"] == 1
+    assert containers["answers"] == [MORNING, EVENING]
+    assert containers["calls"] > 0
+    assert containers["failed"] == 0
+
+
+def check_nothing_left(podman: Podman) -> None:
+    """Check that the demo took away all that it made in the engine."""
+    assert podman.run("ps", "--all", "--quiet") == ""
+    assert podman.run("images", "--quiet") == ""
+    assert podman.run("network", "ls", "--format", "{{.Name}}") == "podman"
+
+
+@pytest.fixture
+def engine(request: pytest.FixtureRequest) -> Podman | None:
+    """An engine of the test's own, None on a machine that lacks Podman's packages."""
+    if reason := missing():
+        assert os.environ.get("CI") != "true", reason
+        return None
+    started: Podman = request.getfixturevalue("podman")
+    return started
+
+
+async def test_all_jobs_settle_to_the_last_base_unit_while_a_node_and_an_oracle_die(
+    tmp_path: Path, engine: Podman | None
 ) -> None:
     folder = tmp_path / "demo"
     folder.mkdir()
     crew = Crew(folder)
     started: list[psutil.Process] = []
+    sockets = [str(engine.socket)] if engine is not None else []
     try:
         with Screen(Console(highlight=False, width=160)) as screen:
-            await perform(crew, screen, audit)
+            await perform(crew, screen, audit, sockets)
         started = [one for member in crew.members.values() if (one := member.process())]
         started += [one for work in crew.workloads if (one := work.process())]
     finally:
         crew.end()
-    check_result(json.loads(folder.with_suffix(".json").read_text()))
+        left = give_back(folder)
+    assert left == ""
+    result = json.loads(folder.with_suffix(".json").read_text())
+    check_result(result, 2 if engine is None else 3)
+    if engine is not None:
+        check_image_job(result)
+        check_nothing_left(engine)
+    else:
+        assert result["containers"]["engine"] is None
     assert started
     assert not [process for process in started if process.is_running()]
