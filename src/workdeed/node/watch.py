@@ -15,7 +15,10 @@ if TYPE_CHECKING:
     from workdeed.node.workload import Tools, Workload
 
 LOOK_SECONDS = 2.0
-STARTING_SECONDS = 0.2
+STARTING_SECONDS = 0.025, 0.2
+"""The shortest and the longest pause between two looks at a task that starts."""
+
+_STARTING_SHARE = 0.2
 _MB = 1_000_000
 
 Move = Callable[[Event, str], None]
@@ -77,9 +80,7 @@ class Watch:
             self._judge(await self._ask())
             try:
                 await self._measure()
-                starting = self._workload.state is State.STARTING
-                seconds = STARTING_SECONDS if starting else self._interval()
-                self._look(await self._driver.wait(self._handle, seconds))
+                self._look(await self._driver.wait(self._handle, self._pause()))
             except DriverError as error:
                 # An engine that can't be asked says nothing about the task, which may be well.
                 self._workload.note(str(error))
@@ -198,6 +199,17 @@ class Watch:
             reason = await self._workload.disk_excess(self._driver, self._handle)
             if reason:
                 raise OverError(Event.WITHDRAWN, Cause.STORAGE, reason)
+
+    def _pause(self) -> float:
+        """Return the seconds until the next look.
+
+        Of a task that starts it is seen soon that it is well, measured by how long that took.
+        """
+        if self._workload.state is not State.STARTING:
+            return self._interval()
+        shortest, longest = STARTING_SECONDS
+        lived = time.monotonic() - self._began
+        return min(max(shortest, lived * _STARTING_SHARE), longest)
 
     def _interval(self) -> float:
         check = self._workload.service.health

@@ -11,6 +11,7 @@ import pytest
 from workdeed.intent import encode_spec
 from workdeed.node.drivers.base import (
     Handle,
+    Inspection,
     Stats,
     Task,
     TaskKey,
@@ -190,6 +191,27 @@ async def test_the_start_period_is_bounded(make: Make, world: World):
     workload = make(health={"interval_ms": 100, "start_period_ms": 0})
     await until(lambda: "not well within its start period" in workload.reason, "the reason")
     assert "stop 0" in world.events
+
+
+async def test_a_service_that_starts_is_looked_at_soon_and_then_less_often(
+    make: Make, world: World, monkeypatch: pytest.MonkeyPatch
+):
+    world.well, pauses, wait = False, [], world.wait
+
+    async def noting(handle: Handle, seconds: float) -> Inspection:
+        pauses.append(seconds)
+        await asyncio.sleep(seconds)
+        return await wait(handle, 0.0)
+
+    monkeypatch.setattr(world, "wait", noting)
+    workload = make(health={"interval_ms": 5_000})
+    await until(lambda: len(pauses) > 12, "some looks")
+    assert pauses[0] == 0.025
+    assert pauses == sorted(pauses)
+    assert 0.025 < pauses[-1] <= 0.2
+    world.well = True
+    await reaches(workload, State.RUNNING)
+    await until(lambda: pauses[-1] == 5, "the pace of the spec")
 
 
 async def test_a_closed_gate_holds_starts_and_says_why(make: Make, world: World, gate: Gate):
