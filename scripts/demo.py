@@ -24,7 +24,7 @@ import aiohttp
 import structlog
 from rich.markup import escape
 
-from scripts._demo.containers import give_back
+from scripts._demo.containers import ContainersError, give_back
 from scripts._demo.ledger import Ledger
 from scripts._demo.processes import Crew
 from scripts._demo.screen import Screen
@@ -161,7 +161,7 @@ def main() -> int:
     except asyncio.CancelledError:
         screen.say("interrupted; ending every process")
         code = 130
-    except (DemoError, SdkError, ChainError) as error:
+    except (DemoError, ContainersError, SdkError, ChainError) as error:
         screen.say(f"[red]{escape(str(error))}[/]")
     finally:
         killed = crew.end()

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import io
 import json
+import os
 import secrets
 import shutil
 import struct
@@ -44,10 +45,13 @@ TRIAL_SECONDS = 30.0
 
 _NAMES = ("busybox", "busybox.static", "busybox-static")
 _PT_INTERP = 3
-_START = "start Podman (systemctl start podman.socket) or Docker"
 
 
-class NoContainersError(Exception):
+class ContainersError(Exception):
+    """An engine does not do what the demo needs; one sentence."""
+
+
+class NoContainersError(ContainersError):
     """No job can run an image here; the text says why, and what helps."""
 
 
@@ -113,9 +117,17 @@ def give_back(folder: Path) -> str:
 
 
 def cut_power(host: Host, node: Path) -> None:
-    """End the containers of the node in this folder at once, as with its machine."""
-    with _client(host.socket) as client:
-        _remove_of(client, _agent_of(node))
+    """End the containers of the node in this folder at once, as with its machine.
+
+    Raises:
+        ContainersError: if the engine does not do it.
+
+    """
+    try:
+        with _client(host.socket) as client:
+            _remove_of(client, _agent_of(node))
+    except (DockerException, RequestException) as error:
+        raise ContainersError(f"{host.engine} does not end containers: {error}") from error
 
 
 def find_busybox() -> Path | None:
@@ -168,7 +180,13 @@ async def _find_engine(
             return socket, driver, f"{found.attributes['engine']} {found.attributes['version']}"
         await driver.close()
         reasons.append(found.reason)
-    raise NoContainersError(reasons[0] if reasons else f"no container engine listens; {_START}")
+    own = "" if os.geteuid() == 0 else "--user "
+    raise NoContainersError(
+        reasons[0]
+        if reasons
+        else "no container engine listens; "
+        f"start Podman (systemctl {own}start podman.socket) or Docker"
+    )
 
 
 def _bring_image(folder: Path, socket: str, owner: str) -> str:
@@ -243,7 +261,11 @@ async def _try(driver: ContainerDriver, folder: Path, image: str, port: int) -> 
 
 
 def _is_socket(path: str) -> bool:
-    return Path(path).is_socket()
+    try:
+        return Path(path).is_socket()
+    except PermissionError:
+        # In a folder of root's, so nothing for this user.
+        return False
 
 
 def _id_of(socket: str, image: str) -> str:

@@ -9,7 +9,14 @@ from pathlib import Path
 import pytest
 
 from scripts._demo import containers
-from scripts._demo.containers import Host, NoContainersError, borrow, cut_power, give_back
+from scripts._demo.containers import (
+    ContainersError,
+    Host,
+    NoContainersError,
+    borrow,
+    cut_power,
+    give_back,
+)
 from tests.podman import Podman
 from workdeed.node.drivers.base import DriverContext, Limits, Task, TaskKey
 from workdeed.node.drivers.container import container_driver
@@ -106,6 +113,14 @@ async def test_what_agents_left_is_removed_by_the_next_who_finds_the_folder(
     assert owned(podman) == []
     assert networks(podman, two) == []
     assert images(podman) == []
+
+
+def test_an_engine_that_is_gone_is_told(tmp_path: Path) -> None:
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state" / "instance").write_text("a1" * 16)
+    gone = Host(str(tmp_path / "gone.sock"), "podman 4.3.1", "localhost/demo:1")
+    with pytest.raises(ContainersError, match=r"podman 4\.3\.1 does not end containers"):
+        cut_power(gone, tmp_path)
 
 
 def test_an_image_that_does_not_run_here_is_told_and_given_back(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import shutil
 import socket
 import tarfile
@@ -28,6 +29,30 @@ def test_without_an_engine_the_remedy_is_told(tmp_path: Path) -> None:
     with pytest.raises(NoContainersError, match="no container engine listens; start Podman"):
         borrow(tmp_path, [str(tmp_path / "absent.sock")], PORT)
     assert not (tmp_path / RECORD).exists()
+
+
+@pytest.mark.parametrize(
+    ("user", "command"),
+    [(0, "systemctl start podman.socket"), (1_000, "systemctl --user start podman.socket")],
+)
+def test_the_remedy_is_the_users(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, user: int, command: str
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: user)
+    with pytest.raises(NoContainersError) as caught:
+        borrow(tmp_path, [], PORT)
+    assert command in str(caught.value)
+
+
+def test_a_socket_in_a_folder_of_roots_is_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: Path) -> bool:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "is_socket", refuse)
+    with pytest.raises(NoContainersError, match="no container engine listens"):
+        borrow(tmp_path, ["/run/podman/podman.sock"], PORT)
 
 
 def test_an_engine_that_does_not_answer_is_named(tmp_path: Path) -> None:
