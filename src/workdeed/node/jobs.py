@@ -255,8 +255,13 @@ class Job:
         while True:
             try:
                 await ending()
-            except (NodeError, OSError):
-                _log.exception("job: something can't be ended", what=what, job=self.record.job_id)
+            except (NodeError, OSError) as error:
+                _log.error(
+                    "job: something can't be ended",
+                    what=what,
+                    job=self.record.job_id,
+                    error=str(error),
+                )
                 await asyncio.sleep(_AGAIN_SECONDS)
             else:
                 return

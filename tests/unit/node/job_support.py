@@ -107,6 +107,9 @@ class World:
     async def logs(self, handle: Handle, max_bytes: int) -> bytes:
         return b"first\nlast words\n"
 
+    async def memory_bytes(self, handle: Handle) -> int:
+        return self.memory
+
     async def stats(self, handle: Handle) -> Stats:
         return Stats(0, self.memory, 1)
 

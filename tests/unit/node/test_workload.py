@@ -12,7 +12,6 @@ from workdeed.intent import encode_spec
 from workdeed.node.drivers.base import (
     Handle,
     Inspection,
-    Stats,
     Task,
     TaskKey,
 )
@@ -145,14 +144,14 @@ async def test_a_driver_that_cannot_start_it_is_asked_again(make: Make, world: W
 async def test_an_unexpected_error_is_shown_and_tried_again(
     make: Make, world: World, monkeypatch: pytest.MonkeyPatch
 ):
-    async def stats(handle: Handle) -> Stats:
+    async def memory_bytes(handle: Handle) -> int:
         raise RuntimeError("a mistake in a driver")
 
-    right = world.stats
-    monkeypatch.setattr(world, "stats", stats)
+    right = world.memory_bytes
+    monkeypatch.setattr(world, "memory_bytes", memory_bytes)
     workload = make()
     await until(lambda: "a mistake in a driver" in workload.reason, "the reason")
-    monkeypatch.setattr(world, "stats", right)
+    monkeypatch.setattr(world, "memory_bytes", right)
     await reaches(workload, State.RUNNING)
     assert world.events.count("start 0") == 1  # its process never ended
 
