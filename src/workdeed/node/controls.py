@@ -155,8 +155,11 @@ async def _roll(job: Job, pod: Pod, request: NodeRequest) -> None:
         job.take()
     elif request.action == "abandon":
         await job.abandon(request.argument or "abandoned")
-    else:
-        await job.settle()
+    elif not await job.settle():
+        raise RequestRefusedError(
+            f"revision: {pod.number} was not well for long enough; the one before it is kept",
+            _CONFLICT,
+        )
 
 
 async def _move(workload: Workload, action: str) -> None:

@@ -163,12 +163,20 @@ class Job:
         await self._give_up(reason)
         self._roll_out()
 
-    async def settle(self) -> None:
-        """Drop the revision before the wanted one, if the wanted one serves."""
-        if self.serving is not self.wanted or len(self.pods) < 2:
-            return
+    async def settle(self) -> bool:
+        """Drop the revision before the wanted one; return whether it is gone.
+
+        It stays while the wanted one does not serve, or was not well for long enough: until then
+        it may be needed.
+        """
+        if len(self.pods) < 2:
+            return True
+        proven = self.wanted.well_seconds >= self._tools.settle_seconds
+        if self.serving is not self.wanted or not proven:
+            return False
         await self._cancel_rollout()
         await self._drop_old()
+        return True
 
     # --- Rollout --------------------------------------------------------------------------------
 

@@ -652,7 +652,7 @@ async def test_under_rolling_a_ready_revision_waits_for_its_word(job: Job, world
     await until(lambda: job.wanted.well, "the change")
     await asyncio.sleep(0.1)
     assert len(job.pods) == 2  # kept until it is settled
-    await job.settle()
+    assert await job.settle()
     assert [one.number for one in job.record.revisions] == [1]
     assert world.events == ["start 0", "stop 0", "start 1", "discard 0"]
 
@@ -664,8 +664,20 @@ async def test_a_revision_that_is_abandoned_gives_way_to_the_one_before(job: Job
     await job.abandon("the canary failed")
     await reaches(job.serving, State.RUNNING)
     assert (job.serving.number, job.record.wanted.failed) == (0, "the canary failed")
-    await job.settle()  # a late word changes nothing
+    assert not await job.settle()  # a late word changes nothing
     assert len(job.pods) == 2
+
+
+async def test_a_revision_that_was_never_well_is_not_settled(job: Job, world: World):
+    """The one before it would be gone, and there would be nothing to go back to."""
+    world.ill = {1}
+    await job.revise(revision(1, **ROLLING))
+    job.take()
+    await until(lambda: "start 1" in world.events, "the change")
+    assert not await job.settle()
+    await until(lambda: bool(job.record.wanted.failed), "the end of its time")
+    await reaches(job.serving, State.RUNNING)
+    assert job.serving.number == 0
 
 
 async def test_a_revision_may_be_abandoned_before_it_took_over(job: Job, world: World):
