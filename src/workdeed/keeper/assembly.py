@@ -359,7 +359,13 @@ class _Builder:
         asking = Asking(base.member, domain, lookout.escrow, base.endpoints)
         duty = Rollouts(asking, lookout, base.read_spec, base.log, base.once, base.metrics)
         self._stack.push_async_callback(duty.close)
-        return [Duty("rollouts", duty.run)]
+
+        async def roll_out(view: View) -> None:
+            # Of the two keepers of a member, only the one that acts for it gives its word.
+            if self._is_active():
+                await duty.run(view)
+
+        return [Duty("rollouts", roll_out)]
 
     def oracle_duties(self, oracle: Oracle | None, desk: EffectDesk) -> list[Duty]:
         """Return the duties of a committee member."""
