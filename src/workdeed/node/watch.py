@@ -189,7 +189,7 @@ class Watch:
         if self._workload.state is State.STARTING:
             return
         allowed = self._workload.resources.memory_mb
-        used = (await self._driver.stats(self._handle)).memory_bytes // _MB
+        used = await self._driver.memory_bytes(self._handle) // _MB
         if used > allowed:
             reason = f"it uses {used} MB of memory and may use {allowed}"
             raise OverError(Event.WITHDRAWN, Cause.MEMORY, reason)

@@ -204,8 +204,10 @@ async def test_stats_count_all_processes(driver: ProcessDriver, app: Path):
     stats = await driver.stats(handle)
     assert stats.processes >= 3
     assert stats.memory_bytes > 0
+    assert await driver.memory_bytes(handle) > 0
     await driver.stop(handle, 0)
     assert (await driver.stats(handle)).processes == 0
+    assert await driver.memory_bytes(handle) == 0
 
 
 async def test_a_task_outlives_its_driver_and_is_found_again(

@@ -281,6 +281,7 @@ async def test_stats_count_the_memory_of_the_group(
     handle = await driver.start(task(app, f"sleep 1000 | {script.removeprefix('exec ')}"))
     await printed(driver, handle, "1")
     assert 50_000_000 < (await driver.stats(handle)).memory_bytes < 100_000_000
+    assert 50_000_000 < await driver.memory_bytes(handle) < 100_000_000
 
 
 async def test_where_the_group_lost_count_of_the_memory_processes_are_asked(
@@ -299,6 +300,7 @@ async def test_where_the_group_lost_count_of_the_memory_processes_are_asked(
     assert (await later.stats(handle)).memory_bytes == 1
     await later.sweep()
     assert (await later.stats(handle)).memory_bytes > 100_000
+    assert await later.memory_bytes(handle) > 100_000
     # What is started anew is counted from its first page on.
     await later.destroy(KEY)
     fresh = await later.start(task(app, "sleep 1000"))

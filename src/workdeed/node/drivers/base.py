@@ -314,6 +314,12 @@ class Driver(Protocol):
     async def disk_bytes(self, handle: Handle) -> int:
         """Return what the driver itself keeps on disk for the task, its `directory` not counted."""
 
+    async def memory_bytes(self, handle: Handle) -> int:
+        """Return the memory that the task takes now or took a moment ago, 0 once it is over.
+
+        It is asked for often, of each task, so it must cost little; `stats` tells more.
+        """
+
     async def stats(self, handle: Handle) -> Stats:
         """Return what the task uses now; zeros once it is over."""
 

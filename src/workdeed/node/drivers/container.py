@@ -303,6 +303,10 @@ class ContainerDriver:
         volumes = await asyncio.to_thread(lambda: sum(map(_tree_bytes, found.volumes)))
         return layer + volumes + self._earlier.size(handle.key.name)
 
+    async def memory_bytes(self, handle: Handle) -> int:
+        """Return the memory that the container takes; see `Driver`."""
+        return (await self.stats(handle)).memory_bytes
+
     async def stats(self, handle: Handle) -> Stats:
         """Return what the container uses; see `Driver`."""
         if (await self.inspect(handle)).phase is not Phase.RUNNING:

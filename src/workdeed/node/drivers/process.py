@@ -35,6 +35,7 @@ from workdeed.node.drivers.base import (
 from workdeed.node.drivers.cgroups import CONTROLLERS, ControlGroups, Use
 from workdeed.node.drivers.process_identity import ProcessIdentity
 from workdeed.node.drivers.process_limits import cores, described, resource_limits, unheld
+from workdeed.node.drivers.process_table import ProcessTable
 from workdeed.node.drivers.sandbox import HOME, TEMPORARY, Layout, Sandbox
 from workdeed.node.errors import DriverError, SandboxMissingError, StateError
 from workdeed.node.files import (
@@ -92,6 +93,7 @@ class ProcessDriver:
         self._found: Sandbox | str | None = None
         self._found_groups: ControlGroups | None = None
         self._finding = asyncio.Lock()
+        self._table = ProcessTable()
         # Tasks of whose memory their group knows a part only.
         self._uncounted: set[str] = set()
 
@@ -232,6 +234,14 @@ class ProcessDriver:
         if self._found_groups is not None:
             await asyncio.to_thread(self._found_groups.tidy)
 
+    async def memory_bytes(self, handle: Handle) -> int:
+        """Return the memory of the group, or without one that of its processes; see `Driver`."""
+        identity = ProcessIdentity.parse(handle.reference)
+        if not identity.alive():
+            return 0
+        counted = await self._counted_memory(handle.key)
+        return await self._table.memory_bytes(identity.pid) if counted is None else counted
+
     async def stats(self, handle: Handle) -> Stats:
         """Return what the task's processes use; see `Driver`."""
         identity = ProcessIdentity.parse(handle.reference)
@@ -246,9 +256,8 @@ class ProcessDriver:
                 memory += process.memory_info().rss
                 count += 1
         # Pages that processes share are counted once by the group, and once for each above.
-        name = handle.key.name
-        used = None if name in self._uncounted else (await self._groups()).memory_bytes(name)
-        return Stats(seconds, memory if used is None else used, count)
+        counted = await self._counted_memory(handle.key)
+        return Stats(seconds, memory if counted is None else counted, count)
 
     async def stop(self, handle: Handle, grace: float) -> Inspection:
         """End the task, gently for `grace` seconds; see `Driver`.
@@ -299,6 +308,12 @@ class ProcessDriver:
     async def _ended(self, handle: Handle) -> Inspection:
         await self._end_leftovers(handle.key)
         return await self.inspect(handle)
+
+    async def _counted_memory(self, key: TaskKey) -> int | None:
+        """Return the memory that the task's group counts, None where that is not all there is."""
+        if key.name in self._uncounted:
+            return None
+        return (await self._groups()).memory_bytes(key.name)
 
     async def _sandbox(self) -> Sandbox | str:
         if self._found is None:

@@ -40,11 +40,12 @@ _REMOVE_TRIES = 50
 
 
 class Stat(NamedTuple):
-    """Of /proc/<pid>/stat: state letter, parent, and start in clock ticks since boot."""
+    """Of /proc/<pid>/stat: state letter, parent, start in ticks since boot, resident pages."""
 
     state: str
     parent: int
     start_ticks: int
+    pages: int
 
 
 def read_stat(pid: int) -> Stat | None:
@@ -55,16 +56,22 @@ def read_stat(pid: int) -> Stat | None:
             fields = file.read().rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
         return None
-    return Stat(fields[0], int(fields[1]), int(fields[19]))
+    return Stat(fields[0], int(fields[1]), int(fields[19]), int(fields[21]))
 
 
-def descendants(root: int) -> dict[int, Stat]:
-    """Return all living descendants of the process `root`, parents before children."""
+def living() -> dict[int, Stat]:
+    """Return all processes of this machine but zombies."""
     stats = {}
     for entry in os.listdir("/proc"):
         stat = read_stat(int(entry)) if entry.isdigit() else None
         if stat is not None and stat.state not in "ZX":
             stats[int(entry)] = stat
+    return stats
+
+
+def descendants(root: int) -> dict[int, Stat]:
+    """Return all living descendants of the process `root`, parents before children."""
+    stats = living()
     children: dict[int, list[int]] = {}
     for pid, stat in stats.items():
         children.setdefault(stat.parent, []).append(pid)
