@@ -62,10 +62,12 @@ class Volumes:
             descriptor = os.open(self._exports / key.name / value, _READ_ONLY)
         except OSError:
             return None
-        with os.fdopen(descriptor, "rb") as file:
+        try:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 return None
-            data = file.read(MAX_VALUE_BYTES + 1)
+            data = os.read(descriptor, MAX_VALUE_BYTES + 1)
+        finally:
+            os.close(descriptor)
         with contextlib.suppress(UnicodeDecodeError):
             return data.decode().rstrip("\n") if len(data) <= MAX_VALUE_BYTES else None
         return None

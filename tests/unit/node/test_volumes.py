@@ -1,0 +1,93 @@
+"""Files and folders of services beside their trees."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from workdeed.intent import Service
+from workdeed.node.drivers.base import TaskKey
+from workdeed.node.volumes import EXPORTS, MAX_VALUE_BYTES, Volumes
+
+KEY = TaskKey("0x" + "e5" * 20, 3, 7, 0)
+LATER = TaskKey("0x" + "e5" * 20, 3, 7, 1)
+OTHER = TaskKey("0x" + "e5" * 20, 4, 7, 0)
+
+
+def service(*volumes: dict[str, Any]) -> Service:
+    return Service.model_validate({"runner": "car", "source": {}, "volumes": list(volumes)})
+
+
+FILE = {"kind": "file", "path": "/etc/app.conf", "content": "a=1\n"}
+SCRIPT = {"kind": "file", "path": "/bin/hook", "content": "#!/bin/sh\n", "executable": True}
+NAMED = {"kind": "named", "name": "data", "path": "/data"}
+FIXED = {"kind": "fixed", "name": "cache", "path": "/cache", "size_mb": 1}
+
+
+@pytest.fixture
+def volumes(tmp_path: Path) -> Volumes:
+    return Volumes(tmp_path)
+
+
+def places(volumes: Volumes, key: TaskKey, wanted: Service) -> dict[str, Path]:
+    return {bind.target: bind.source for bind in volumes.binds(key, wanted)}
+
+
+def test_files_hold_what_the_spec_says_and_are_not_written(volumes: Volumes) -> None:
+    wanted = service(FILE, SCRIPT)
+    found = {bind.target: bind for bind in volumes.binds(KEY, wanted)}
+    assert found["/etc/app.conf"].read_only
+    assert found["/etc/app.conf"].source.read_text() == "a=1\n"
+    assert found["/bin/hook"].source.stat().st_mode & 0o777 == 0o555
+    # A start later makes them anew.
+    assert places(volumes, KEY, wanted)["/etc/app.conf"].read_text() == "a=1\n"
+
+
+async def test_kept_folders_are_the_jobs_and_go_with_it(volumes: Volumes) -> None:
+    first = places(volumes, KEY, service(NAMED))["/data"]
+    (first / "file").write_text("kept")
+    await volumes.discard(KEY)
+    second = places(volumes, LATER, service(NAMED))["/data"]
+    assert second == first
+    assert (second / "file").read_text() == "kept"
+    assert places(volumes, OTHER, service(NAMED))["/data"] != first
+    await volumes.discard_job(LATER)
+    assert not first.exists()
+
+
+async def test_a_fixed_volume_that_holds_too_much_is_named(volumes: Volumes) -> None:
+    wanted = service(FIXED)
+    folder = places(volumes, KEY, wanted)["/cache"]
+    (folder / "file").write_bytes(bytes(1_900_000))
+    assert await volumes.excess(KEY, wanted) == ""
+    (folder / "more").write_bytes(bytes(200_000))
+    assert "volume cache holds 2 MB and may hold 1" in await volumes.excess(KEY, wanted)
+    assert await volumes.kept_bytes(KEY) == 2_100_000
+
+
+def test_values_are_read_from_plain_files_alone(volumes: Volumes, tmp_path: Path) -> None:
+    """A link would be read with the agent's rights, a pipe would be waited for."""
+    exports = places(volumes, KEY, service())[EXPORTS]
+    assert volumes.exported(KEY, "key") is None
+    (exports / "key").write_text("value\n")
+    assert volumes.exported(KEY, "key") == "value"
+    secret = tmp_path / "secret"
+    secret.write_text("of the agent")
+    (exports / "link").symlink_to(secret)
+    os.mkfifo(exports / "pipe")
+    (exports / "folder").mkdir()
+    (exports / "large").write_bytes(b"x" * (MAX_VALUE_BYTES + 1))
+    (exports / "binary").write_bytes(b"\xff\xfe")
+    for name in ("link", "pipe", "folder", "large", "binary"):
+        assert volumes.exported(KEY, name) is None
+    volumes.forget_exports(KEY)
+    assert volumes.exported(KEY, "key") is None
+
+
+async def test_a_sweep_leaves_what_is_still_needed(volumes: Volumes) -> None:
+    kept = places(volumes, KEY, service(NAMED, FILE))
+    gone = places(volumes, OTHER, service(NAMED, FILE))
+    await volumes.sweep([KEY])
+    assert all(path.exists() for path in kept.values())
+    assert not any(path.exists() for path in gone.values())
