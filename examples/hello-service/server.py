@@ -19,6 +19,7 @@ class Handler(BaseHTTPRequestHandler):
     """Answers the two paths that there are."""
 
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # else a body waits 40 ms for its head to be acknowledged
 
     def do_GET(self) -> None:
         """Answer / and /healthz, anything else with 404."""
