@@ -21,11 +21,11 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from scripts._bench import chain, dispatch, evidence, follower, merkle, scale
+from scripts._bench import chain, dispatch, evidence, follower, merkle, runtime, scale
 from scripts._bench.process import ROOT, BenchError, Figures, measure
 
 OUTPUT = ROOT / "build" / "bench.json"
-NAMES = ("network", "merkle", "follower", "dispatch", "scale")
+NAMES = ("network", "merkle", "follower", "dispatch", "runtime", "scale")
 ON_CHAIN = ("follower", "dispatch")
 
 
@@ -39,6 +39,10 @@ class Sizes:
         events: live events for each reader.
         dispatched: placements whose dispatch is timed.
         nodes, placements, members: of the network.
+        starts: workloads that are started under an agent, and as many bare.
+        jobs: on one agent, of four services each.
+        rest_seconds: that an agent with these is watched.
+        replicas: of a job that is updated.
         repeat: runs of which medians are taken.
         poll_seconds: between two looks of a keeper at the chain.
 
@@ -51,6 +55,10 @@ class Sizes:
     nodes: int = 10_000
     placements: int = 100_000
     members: int = 4
+    starts: int = 15
+    jobs: int = 50
+    rest_seconds: float = 60.0
+    replicas: int = 20
     repeat: int = 3
     poll_seconds: float = 0.5
 
@@ -62,6 +70,10 @@ QUICK = Sizes(
     dispatched=30,
     nodes=500,
     placements=5_000,
+    starts=3,
+    jobs=5,
+    rest_seconds=5.0,
+    replicas=4,
     repeat=1,
 )
 
@@ -131,6 +143,15 @@ def measure_all(
     on_chain = [name for name in names if name in ON_CHAIN]
     if on_chain:
         yield measure_on_chain(on_chain, sizes)
+    if "runtime" in names:
+        yield {
+            "runtime": runtime.run(
+                starts=sizes.starts,
+                jobs=sizes.jobs,
+                rest_seconds=sizes.rest_seconds,
+                replicas=sizes.replicas,
+            )
+        }
     if "scale" in names:
         path = scale.PLOT if write_plot else None
         yield {"scale": scale.run(network, members=sizes.members, path=path)}
@@ -143,6 +164,7 @@ def rows(content: Mapping[str, Any]) -> Iterator[Row]:
         "merkle": _merkle_rows,
         "follower": _follower_rows,
         "dispatch": _dispatch_rows,
+        "runtime": _runtime_rows,
         "scale": _scale_rows,
     }
     for name, make in makers.items():
@@ -193,6 +215,44 @@ def _dispatch_rows(found: Mapping[str, Any]) -> Iterator[Row]:
     name = f"placement to dispatch, polled every {found['poll_ms']} ms, p99"
     yield _most(name, found["p99_ms"], float(found["allowed_p99_ms"]), "ms")
     yield Row("  p50", f"{found['p50_ms']:,.0f} ms")
+
+
+def _runtime_rows(found: Mapping[str, Any]) -> Iterator[Row]:
+    yield _start_row("process", found["process"], "started bare")
+    yield _start_row("container", found["container"], "podman run")
+    crowd, rolling = found["crowd"], found["rolling"]
+    agent, supervisors = crowd["rest"]["agent"], crowd["rest"]["supervisors"]
+    name = f"agent with {crowd['services']} services, memory"
+    yield Row(
+        name, f"{agent['rss_mb']:,.0f} MB", peer=f"without any {_agent_memory(crowd['empty'])}"
+    )
+    cpu = f"{agent['cpu_seconds_a_minute']:.1f} s"
+    yield Row("  CPU a minute, at rest", cpu, peer=f"without any {_agent_cpu(crowd['empty'])}")
+    held = f"{supervisors['pss_mb']:,.0f} MB, CPU {supervisors['cpu_seconds_a_minute']:.1f} s"
+    yield Row("  its supervisors, memory and CPU a minute", held)
+    for asked in ("probe", "status"):
+        yield Row(f"  {asked}, one every 100 ms", _latency(crowd[asked]))
+    name = f"rolling update of {rolling['replicas']} replicas, failed requests"
+    failed = f"{rolling['failed']} of {rolling['requests']:,}"
+    yield Row(name, failed, "0", missed=rolling["failed"] > 0)
+    yield Row("  the update", f"{rolling['update_seconds']:.0f} s")
+    yield Row("  answers through the gateway", _latency(rolling))
+
+
+def _start_row(what: str, found: Mapping[str, Any], how: str) -> Row:
+    name = f"{what} under an agent, dispatch taken to well"
+    if "absent" in found:
+        return Row(name, f"left out: {found['absent']}")
+    peer = f"{how} {found['bare_ms']:,.0f} ms ({found['ratio']} times)"
+    return Row(name, f"{found['well_ms']:,.0f} ms", peer=peer)
+
+
+def _agent_memory(rest: Mapping[str, Any]) -> str:
+    return f"{rest['agent']['rss_mb']:,.0f} MB"
+
+
+def _agent_cpu(rest: Mapping[str, Any]) -> str:
+    return f"{rest['agent']['cpu_seconds_a_minute']:.1f} s"
 
 
 def _scale_rows(found: Mapping[str, Any]) -> Iterator[Row]:

@@ -122,8 +122,14 @@ class Chain:
 
 
 @contextmanager
-def running(folder: Path) -> Iterator[Chain]:
-    """Start a chain and deploy everything; the deployment's file goes to `folder`."""
+def running(folder: Path, members: int = MEMBERS) -> Iterator[Chain]:
+    """Start a chain and deploy everything; the deployment's file goes to `folder`.
+
+    Args:
+        folder: for the deployment's file.
+        members: seats of the committee.
+
+    """
     compiled = {
         name: {
             "abi": [entry.model_dump(mode="json") for entry in made.abi],
@@ -132,7 +138,7 @@ def running(folder: Path) -> Iterator[Chain]:
         for name, made in load_artifacts().items()
     }
     with gas.anvil() as web3:
-        bench = gas.Bench(web3, compiled, MEMBERS)
+        bench = gas.Bench(web3, compiled, members)
         provider = web3.provider
         if not isinstance(provider, HTTPProvider):
             raise BenchError("anvil: it is not reached over HTTP")

@@ -24,6 +24,21 @@ FOLLOWER: dict[str, Any] = {
     "ratios": {"web3": 2.0, "web3_decoded": 10.0},
 }
 DISPATCH = {"p50_ms": 280.0, "p99_ms": 751.0, "poll_ms": 500, "allowed_p99_ms": 750}
+LATENCY = {"p50_ms": 3.0, "p99_ms": 9.0}
+REST = {"rss_mb": 88.0, "pss_mb": 80.0, "cpu_seconds_a_minute": 7.5}
+START = {"well_ms": 250.0, "bare_ms": 100.0, "ratio": 2.5}
+RUNTIME: dict[str, Any] = {
+    "process": START,
+    "container": {"absent": "install the packages podman"},
+    "crowd": {
+        "services": 200,
+        "empty": {"agent": REST | {"rss_mb": 80.0, "cpu_seconds_a_minute": 0.2}},
+        "rest": {"agent": REST, "supervisors": REST},
+        "probe": LATENCY,
+        "status": LATENCY,
+    },
+    "rolling": {"replicas": 20, "failed": 0, "requests": 9_000, "update_seconds": 70.0} | LATENCY,
+}
 
 
 class TestRows:
@@ -36,6 +51,20 @@ class TestRows:
     def test_a_target_that_is_just_met_is_not(self) -> None:
         first, _ = bench.rows({"dispatch": DISPATCH | {"p99_ms": 750.0}})
         assert not first.missed
+
+    def test_one_failed_request_in_an_update_is_a_target_missed(self) -> None:
+        rows = {row.figure: row for row in bench.rows({"runtime": RUNTIME})}
+        update = rows["rolling update of 20 replicas, failed requests"]
+        assert (update.value, update.target, update.missed) == ("0 of 9,000", "0", False)
+        failed = RUNTIME | {"rolling": RUNTIME["rolling"] | {"failed": 1}}
+        assert [row.value for row in bench.rows({"runtime": failed}) if row.missed] == [
+            "1 of 9,000"
+        ]
+
+    def test_without_an_engine_the_containers_row_says_so(self) -> None:
+        first, second, *_ = bench.rows({"runtime": RUNTIME})
+        assert (first.value, first.peer) == ("250 ms", "started bare 100 ms (2.5 times)")
+        assert second.value == "left out: install the packages podman"
 
     def test_an_absent_peer_is_named_with_the_reason(self) -> None:
         backfill, live = bench.rows({"follower": FOLLOWER})
