@@ -4,13 +4,12 @@ import asyncio
 import json
 import os
 import signal
-import sys
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import pytest
+from agent_process import agent_process
 from aiohttp import web
 from node_support import (
     CHAIN_ID,
@@ -872,64 +871,12 @@ async def test_what_no_record_names_is_ended_at_the_start(
     assert await second.workloads() == []
 
 
-KILLED_AGENT = """
-import sys, json, asyncio
-from workdeed.node.run import Node, run
-from workdeed.node.settings import NodeSettings
-import workdeed.node.drivers.sandbox as sandbox
-sandbox.shutil.which = lambda name: None
-settings = NodeSettings(**json.loads(sys.argv[1]))
-asyncio.run(run(settings, lambda node: print(node.port, flush=True)))
-"""
-
-
-async def listening(agent: asyncio.subprocess.Process) -> int:
-    """Return the port that the agent prints between its log lines."""
-    assert agent.stdout is not None
-    while True:
-        line = await agent.stdout.readline()
-        if line.strip().isdigit():
-            return int(line)
-        assert line, "the agent ended"
-
-
-async def test_an_agent_killed_without_warning_resumes_with_the_same_process(
-    launch: Launch,
-    data: bytes,
-    placed: ChainJob,
-    tmp_path: Path,
-    rpcs: list[FakeRpc],
-):
-    wanted = settings(tmp_path, rpcs).model_dump_json()
-    (tmp_path / "node.key").write_text(NODE_KEY.hex())
-    agent = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", KILLED_AGENT, wanted, stdout=asyncio.subprocess.PIPE
-    )
-    port = await listening(agent)
-
-    class Remote:
-        def __init__(self) -> None:
-            self.port = port
-
-    async with aiohttp.ClientSession() as session:
-        client = Client(Remote(), session)  # type: ignore[arg-type]
-        assert (await client.dispatch(data))[0] == 202
-        before = await client.reaches("running")
-        agent.kill()
-        await agent.wait()
-    assert alive(before["pid"])
-    after = await launch()
-    assert (await after.reaches("running"))["pid"] == before["pid"]
-
-
 async def test_sigterm_ends_the_agent_and_leaves_its_workloads(
     data: bytes, placed: ChainJob, tmp_path: Path, rpcs: list[FakeRpc], launch: Launch
 ):
-    wanted = settings(tmp_path, rpcs).model_dump_json()
-    agent = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", KILLED_AGENT, wanted, stdout=asyncio.subprocess.PIPE
-    )
-    await listening(agent)
-    agent.terminate()
-    assert await agent.wait() == 0
+    async with agent_process(settings(tmp_path, rpcs)) as agent:
+        assert (await agent.client.dispatch(data))[0] == 202
+        before = await agent.client.reaches("running")
+        assert await agent.terminate() == 0
+    assert alive(before["pid"])
     await launch()  # its lock is free again
