@@ -278,10 +278,13 @@ class Agent:
         job_id = job.record.job_id
         try:
             job.record = replace(job.record, retired=last)
-            self._parts.store.save(job.record)
+            # On a full disk there is room for it only once the job has ended.
+            with contextlib.suppress(OSError):
+                self._parts.store.save(job.record)
             async with job.lock:
                 await job.end(reason)
             await self._parts.volumes.discard_job(job.wanted.key)
+            self._parts.store.save(job.record)
             self._parts.holds.forget(job_id)
             del self._jobs[job_id]
             self._payers.pop(job_id, None)

@@ -36,7 +36,11 @@ class Pin:
 
     def giving_up(self, version: str) -> "Pin":
         """Return the pin that goes back to the good version and never takes `version` again."""
-        return Pin(self.good, self.good, (*self.bad, version)[-MAX_BAD:])
+        return replace(self.refusing(version), version=self.good)
+
+    def refusing(self, version: str) -> "Pin":
+        """Return the pin that never takes `version`."""
+        return replace(self, bad=(*self.bad, version)[-MAX_BAD:])
 
 
 @dataclass(frozen=True, slots=True)

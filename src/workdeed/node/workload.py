@@ -35,6 +35,10 @@ _BY_COMMAND = "stopped by its payer"
 _LOOK_AGAIN_SECONDS = 0.2
 _LOG_TAIL = 4_096
 _MB = 1_000_000
+_SLOWEST_LOOK = 16
+"""How many times longer the pause before another look at a branch gets while looks fail."""
+_VERSION_TRIES = 3
+"""How often a newer version that can't be made ready is tried."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +159,8 @@ class Workload:
         self._launched: float | None = None
         self._found = False
         self._newer = ""
+        self._untaken = "", 0
+        """The newer version that could not be made ready last, and how often."""
         self._log = _log.bind(job=key.job_id, revision=key.revision, service=key.service)
 
     @property
@@ -499,35 +505,56 @@ class Workload:
     async def _follow(self, seconds: float) -> None:
         """Look for newer versions; one that is ready ends the watch, so that it is started.
 
+        What goes wrong with a look, a full disk included, says nothing about the service: it runs
+        on, and the next look comes later.
+
         Raises:
             OverError: when a newer version is ready.
 
         """
+        pause = seconds
         while True:
-            await asyncio.sleep(seconds)
-            pin = self._memory.pin
+            await asyncio.sleep(pause)
             try:
-                version = await self._tools.runner.resolve(self.order())
-            except NodeError as error:
-                self._log.info("workload: the newest version is not known", error=str(error))
+                self._newer = await self._look_for_newer()
+            except (NodeError, OSError) as error:
+                pause = min(2 * pause, _SLOWEST_LOOK * seconds)
+                self._log.warning("workload: no newer version can be had", error=str(error))
                 continue
-            if version in (pin.version, *pin.bad):
-                continue
-            try:
-                await self._tools.runner.prepare(self.order(), version)
-            except NodeError as error:
-                self._memory.remember_pin(replace(pin, bad=(*pin.bad, version)[-32:]))
-                self._lifecycle.note(f"{version[:12]} is not taken: {error}")
-                self._log.warning("workload: a version is not taken", version=version)
-                continue
-            self._newer = version
-            raise OverError(Event.WITHDRAWN, Cause.VERSION, f"{version[:12]} takes over")
+            pause = seconds
+            if self._newer:
+                raise OverError(Event.WITHDRAWN, Cause.VERSION, f"{self._newer[:12]} takes over")
+
+    async def _look_for_newer(self) -> str:
+        """Return the newest version, made ready, or "" if it runs already or was given up.
+
+        One that can't be made ready is given up after some tries: a network or a disk may have been
+        the reason.
+        """
+        pin, runner = self._memory.pin, self._tools.runner
+        version = await runner.resolve(self.order())
+        if version in (pin.version, *pin.bad):
+            return ""
+        try:
+            await runner.prepare(self.order(), version)
+        except (NodeError, OSError) as error:
+            tried = self._untaken[1] + 1 if self._untaken[0] == version else 1
+            self._untaken = version, tried
+            self._lifecycle.note(f"{version[:12]} is not taken: {error}")
+            if tried >= _VERSION_TRIES:
+                self._memory.remember_pin(pin.refusing(version))
+            raise
+        return version
 
     def prove(self) -> None:
         """Remember that the version which runs is good; told by the watch when it was well."""
         pin = self._memory.pin
         if pin.version and pin.good != pin.version:
-            self._memory.remember_pin(replace(pin, good=pin.version))
+            try:
+                self._memory.remember_pin(replace(pin, good=pin.version))
+            except OSError as error:
+                # It is told again; a full disk is no reason to end what is well.
+                self._log.warning("workload: a good version can't be noted", error=str(error))
 
     def _give_version_up(self, reason: str) -> None:
         """Go back to the last good version if the one that failed never got well."""

@@ -1,6 +1,7 @@
 """One service, and the change from one revision to the next, without any process."""
 
 import asyncio
+import errno
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +20,7 @@ from workdeed.node.errors import DriverError
 from workdeed.node.jobs import Job, JobTools
 from workdeed.node.lifecycle import Cause, State
 from workdeed.node.pod import Gate, Pod
-from workdeed.node.records import JobRecord, Revision
+from workdeed.node.records import JobRecord, Pin, Revision
 
 from .job_support import (
     ESCROW,
@@ -479,9 +480,46 @@ async def test_a_commit_that_cannot_be_built_leaves_the_old_one_running(make: Ma
     await reaches(pod, State.RUNNING)
     world.bad, world.newest = {"c1"}, "c1"
     await until(lambda: "c1 is not taken: build command" in pod.reason, "the note")
+    await until(lambda: pod.main._memory.pin.bad == ("c1",), "the last try")
     assert (pod.version, pod.well, world.events) == ("c0", True, ["start 0"])
     world.newest = "c2"
     await until(lambda: pod.version == "c2" and pod.well, "the next commit")
+
+
+async def test_a_commit_that_could_not_be_had_once_is_tried_again(make: Make, world: World):
+    """A host that was down at the wrong moment kept its commit from ever being taken."""
+    world.poll = 0.05
+    pod = make(source=FOLLOWED)
+    await reaches(pod, State.RUNNING)
+    world.bad, world.newest = {"c1"}, "c1"
+    await until(lambda: "c1 is not taken: build command" in pod.reason, "the note")
+    world.bad = set()
+    await until(lambda: pod.version == "c1" and pod.well, "the change")
+    assert pod.main._memory.pin.bad == ()
+
+
+async def test_a_full_disk_is_no_fault_of_what_runs(
+    make: Make, world: World, monkeypatch: pytest.MonkeyPatch
+):
+    """Neither a look at the branch nor a note about what runs may end it."""
+    world.poll = 0.01
+    pod = make(source=FOLLOWED)
+    await reaches(pod, State.RUNNING)
+    memory = pod.main._memory
+    looks: list[State] = []
+    memory.remember_pin(Pin("c0"))  # not yet known to be good
+
+    def full(*_: object) -> None:
+        looks.append(pod.state)
+        raise OSError(errno.ENOSPC, "no space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(memory, "remember_pin", full)
+        patch.setattr(world, "prepare", full)
+        world.newest = "c1"
+        await until(lambda: len(looks) > 3, "some tries")
+        assert (pod.state, pod.version, world.events) == (State.RUNNING, "c0", ["start 0"])
+    await until(lambda: pod.version == "c1" and pod.well, "the change")
 
 
 async def test_a_commit_that_does_not_get_well_goes_back_to_the_last_good_one(
