@@ -128,8 +128,10 @@ async def test_volumes_stay_with_the_job_and_files_are_those_of_the_spec(
     client = await launch(sandboxed=True)
     assert (await client.dispatch(data))[0] == 202
     await client.reaches("running")
-    (starts,) = (tmp_path / "state/volumes/kept").glob("*/data/starts")
-    await eventually(lambda: len(starts.read_text().splitlines()) == 1, "the first start")
+    kept = tmp_path / "state/volumes/kept"
+    await eventually(lambda: len(list(kept.glob("*/data/starts"))) == 1, "the first start")
+    (starts,) = kept.glob("*/data/starts")
+    await eventually(lambda: len(starts.read_text().splitlines()) == 1, "its mark")
     later = spec_bytes(repository, hello, **plain, env={"NUMBER": "1"})
     revise(placed, later)
     chain.go_on()
@@ -250,7 +252,12 @@ async def test_under_rolling_a_member_of_the_committee_says_when(
     await client.reaches("running", revision=1)
     assert not alive(old["pid"])
     assert (await status(client, 0))["state"] == "stopped"
-    assert (await client.post("/requests", request("settle", 1)))[0] == 202
+
+    async def is_settled() -> bool:
+        # Refused until it has been well for long enough.
+        return (await client.post("/requests", request("settle", 1)))[0] == 202
+
+    await eventually(is_settled, "end of the rollout")
     await client.settled()
 
 

@@ -14,10 +14,10 @@ from cli_support import run
         ("{", "it is no JSON"),
         ("[1]", "it is no JSON object; write {...}"),
         ("@missing.json", "write {...} or @FILE"),
-        ("[" * 100_000, "it is no JSON"),
+        pytest.param("[" * 100_000, "it is no JSON", id="too deep"),
     ],
 )
-def test_what_is_no_object_is_refused(given: str, sentence: str) -> None:
+def test_what_is_no_object_is_refused(given: str, sentence: str, usual_recursion: None) -> None:
     for words in (("command", "1", "greet", given), ("configure", "1", given)):
         result = run(*words)
         assert result.exit_code == 1
