@@ -250,7 +250,11 @@ async def test_under_rolling_a_member_of_the_committee_says_when(
     await client.reaches("running", revision=1)
     assert not alive(old["pid"])
     assert (await status(client, 0))["state"] == "stopped"
-    assert (await client.post("/requests", request("settle", 1)))[0] == 202
+
+    async def proven() -> bool:
+        return bool((await client.post("/requests", request("settle", 1)))[0] == 202)
+
+    await eventually(proven, "the end of the time in which the old one may be needed")
     await client.settled()
 
 
