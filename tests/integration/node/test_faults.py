@@ -246,11 +246,11 @@ async def test_a_new_commit_that_fails_to_build_leaves_the_one_before_serving(
         before = await client.reaches("running")
         bad = repository.commit({"broken": "broken"})
         await says(client, f"{bad[:12]} is not taken: build command 1 of 1 failed")
-        pins = client.node.agent.job(JOB).record.wanted.pins
-        await eventually(
-            lambda: client.node.agent.job(JOB).record.wanted.pins["main"].bad == (bad,),
-            f"end of the tries, {pins}",
-        )
+
+        def given_up() -> bool:
+            return client.node.agent.job(JOB).record.wanted.pins["main"].bad == (bad,)
+
+        await eventually(given_up, "the end of the tries")
         (now,) = await client.workloads()
         assert (now["state"], now["pid"]) == ("running", before["pid"])
         assert commit_of(now) == hello
