@@ -1,13 +1,13 @@
 """Git's own HTTP server on loopback, which may ask for a login and hold its answers back."""
 
 import asyncio
+import base64
 import contextlib
 import os
 import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-import aiohttp
 from aiohttp import web
 from node_support import Repository
 
@@ -29,7 +29,7 @@ class GitServer:
         self.answering = asyncio.Event()
         self.answering.set()
         self._repository = repository
-        self._login = aiohttp.BasicAuth(*login) if login is not None else None
+        self._login = _basic(*login) if login is not None else ""
         self._backend = _programs() / "git-http-backend"
 
     @contextlib.asynccontextmanager
@@ -51,7 +51,7 @@ class GitServer:
         self.asked += 1
         await self.answering.wait()
         shown = request.headers.get("Authorization", "")
-        if self._login is not None and shown != self._login.encode():
+        if self._login and shown != self._login:
             return web.Response(status=401, headers={"WWW-Authenticate": 'Basic realm="git"'})
         output = await self._run(request)
         head, _, body = output.partition(b"\r\n\r\n")
@@ -79,6 +79,11 @@ class GitServer:
             self._backend, env=env, stdin=pipe, stdout=pipe
         )
         return (await process.communicate(body))[0]
+
+
+def _basic(name: str, password: str) -> str:
+    """Return the header that shows a name and a password."""
+    return f"Basic {base64.b64encode(f'{name}:{password}'.encode()).decode()}"
 
 
 def _programs() -> Path:

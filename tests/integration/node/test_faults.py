@@ -41,6 +41,8 @@ from workdeed.protocol.sealing import Owner, seal
 from workdeed.protocol.signing import address_of, public_key_of, to_checksum
 
 OWNER = Owner(CHAIN_ID, to_checksum(ESCROW), to_checksum(PAYER))
+# Held to less, builds and interpreters take seconds.
+WHOLE_CORE = {"cpu_milli": 1_000, "memory_mb": 256, "storage_mb": 64}
 READER, PASSWORD = "reader", "s3cret-of-the-repository"
 
 
@@ -170,7 +172,7 @@ async def test_a_disk_without_a_free_byte_ends_nothing_and_stops_what_the_chain_
     )
     small = ["bwrap", "--dev-bind", "/", "/", "--size", "16000000", "--tmpfs", wanted.state_dir]
     source = {"git": {"url": str(repository.path), "branch": "main", "follow": True}}
-    data = spec_bytes(repository, hello, source=source)
+    data = spec_bytes(repository, hello, source=source, resources=WHOLE_CORE)
     place(chain, data)
     async with agent_process(wanted, within=small, first=LOOK_OFTEN) as agent:
         client, disk = agent.client, Path(f"/proc/{agent.pid}/root{wanted.state_dir}")
@@ -233,22 +235,22 @@ async def test_a_new_commit_that_fails_to_build_leaves_the_one_before_serving(
     hello: str,
     monkeypatch: pytest.MonkeyPatch,
 ):
-    monkeypatch.setattr("workdeed.node.runners.war.WarRunner.poll_seconds", lambda *_: 0.2)
+    monkeypatch.setattr("workdeed.node.runners.war.WarRunner.poll_seconds", lambda *_: 0.05)
     async with GitServer(repository).serving() as git:
         source = {"git": {"url": git.url, "branch": "main", "follow": True}}
         build = [["sh", "-c", "test ! -e broken || { echo it does not compile; exit 1; }"]]
-        data = spec_bytes(repository, hello, source=source, build=build)
+        data = spec_bytes(repository, hello, source=source, build=build, resources=WHOLE_CORE)
         place(chain, data)
         client = await launch()
         await client.dispatch(data)
         before = await client.reaches("running")
         bad = repository.commit({"broken": "broken"})
         await says(client, f"{bad[:12]} is not taken: build command 1 of 1 failed")
-        pins = client.node.agent.job(JOB).record.wanted.pins
-        await eventually(
-            lambda: client.node.agent.job(JOB).record.wanted.pins["main"].bad == (bad,),
-            f"end of the tries, {pins}",
-        )
+
+        def given_up() -> bool:
+            return client.node.agent.job(JOB).record.wanted.pins["main"].bad == (bad,)
+
+        await eventually(given_up, "the end of the tries")
         (now,) = await client.workloads()
         assert (now["state"], now["pid"]) == ("running", before["pid"])
         assert commit_of(now) == hello
@@ -391,12 +393,12 @@ async def test_an_agent_whose_clock_is_wrong(
     """Windows follow the chain's clock; what is signed and how old a head is need the machine's."""
     data = spec_bytes(repository, hello)
     place(chain, data)
-    wanted = settings(tmp_path, rpcs)
-    async with agent_process(wanted) as agent:
-        assert (await agent.client.dispatch(data))[0] == 202
-        before = await agent.client.reaches("running")
+    right = await launch()
+    assert (await right.dispatch(data))[0] == 202
+    before = await right.reaches("running")
+    await right.node.close()
 
-    async with agent_process(wanted, skew=skew) as agent:
+    async with agent_process(settings(tmp_path, rpcs), skew=skew) as agent:
         client = agent.client
         assert (await client.reaches("running"))["pid"] == before["pid"]
         status, body = await client.post("/requests", signed("restart").to_json())
