@@ -218,6 +218,9 @@ def _dispatch_rows(found: Mapping[str, Any]) -> Iterator[Row]:
 
 
 def _runtime_rows(found: Mapping[str, Any]) -> Iterator[Row]:
+    if "absent" in found:
+        yield Row("runtime of a node", f"left out: {found['absent']}")
+        return
     yield _start_row("process", found["process"], "started bare")
     yield _start_row("container", found["container"], "podman run")
     crowd, rolling = found["crowd"], found["rolling"]

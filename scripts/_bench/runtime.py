@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Awaitable, Callable
 
 from scripts._bench import crowd, rolling, starting
@@ -11,7 +12,7 @@ from scripts._bench.site import Site, opened
 
 
 def run(*, starts: int, jobs: int, rest_seconds: float, replicas: int) -> Figures:
-    """Measure all parts, each on a chain of its own.
+    """Measure all parts, each on a chain of its own; where no agent runs, say why.
 
     Args:
         starts: workloads of each kind that are started.
@@ -20,6 +21,8 @@ def run(*, starts: int, jobs: int, rest_seconds: float, replicas: int) -> Figure
         replicas: of the job that is updated.
 
     """
+    if not sys.platform.startswith("linux"):
+        return {"absent": "an agent that runs processes needs Linux"}
     return {
         "process": _on_a_site(lambda site: starting.processes(site, starts)),
         "container": _on_a_site(lambda site: starting.containers(site, starts)),

@@ -33,7 +33,7 @@ from workdeed.protocol.eip712 import COMMITTEE_DOMAIN
 from workdeed.protocol.messages import Answer, Dispatch, Probe, Status, WorkloadStatus
 
 WORKDEED = (sys.executable, "-c", "from workdeed.cli import main; main()")
-PATIENCE_SECONDS = 180.0
+PATIENCE_SECONDS = 300.0
 END_SECONDS = 120.0
 """For an agent to end all that it runs."""
 LOOK_SECONDS = 0.01
@@ -225,7 +225,7 @@ port = {port}
         deadline = time.monotonic() + PATIENCE_SECONDS
         while not await holds():
             if time.monotonic() > deadline:
-                raise BenchError(f"{what}: it does not come up in {PATIENCE_SECONDS:.0f} s")
+                raise BenchError(f"{what}: not there after {PATIENCE_SECONDS:.0f} s")
             await asyncio.sleep(pause)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from scripts import bench
-from scripts._bench import follower, merkle, silverback
+from scripts._bench import follower, merkle, runtime, silverback
 from scripts._bench.process import BenchError
 
 FOLLOWER: dict[str, Any] = {
@@ -65,6 +65,14 @@ class TestRows:
         first, second, *_ = bench.rows({"runtime": RUNTIME})
         assert (first.value, first.peer) == ("250 ms", "started bare 100 ms (2.5 times)")
         assert second.value == "left out: install the packages podman"
+
+    def test_where_no_agent_runs_the_runtime_is_left_out_with_the_reason(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(runtime.sys, "platform", "darwin")
+        found = runtime.run(starts=1, jobs=1, rest_seconds=1.0, replicas=3)
+        (row,) = bench.rows({"runtime": found})
+        assert row.value == "left out: an agent that runs processes needs Linux"
 
     def test_an_absent_peer_is_named_with_the_reason(self) -> None:
         backfill, live = bench.rows({"follower": FOLLOWER})
