@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from workdeed.cli.errors import Failure
-from workdeed.cli.network import Key, Network, key_options, network_options
-from workdeed.cli.workloads import POSITIVE, each, replica_options, with_replicas
+from workdeed.cli.workloads import POSITIVE, Target, each, target_options
 
 if TYPE_CHECKING:
     from workdeed.sdk.noderequests import NodeRequests, Replica
@@ -50,20 +49,8 @@ def _instance_option(command: Callable[..., None]) -> Callable[..., None]:
 @click.argument("name")
 @click.argument("arguments", type=JsonObject(), default="{}")
 @_instance_option
-@replica_options
-@network_options
-@key_options
-def command(
-    job_id: int,
-    name: str,
-    arguments: dict[str, Any],
-    instance: str,
-    licenses: tuple[int, ...],
-    service: str,
-    revision: int | None,
-    network: Network,
-    key: Key,
-) -> None:
+@target_options
+def command(target: Target, name: str, arguments: dict[str, Any], instance: str) -> None:
     """Have the plugin of JOB_ID do the command NAME, with ARGUMENTS as JSON or @FILE.
 
     Prints a line of JSON for each replica.
@@ -76,26 +63,15 @@ def command(
 
         await each(replicas, one)
 
-    with_replicas(job_id, licenses, service, revision, network, key, ask)
+    target.reach(ask)
 
 
 @click.command()
 @click.argument("job_id", type=POSITIVE)
 @click.argument("config", type=JsonObject())
 @_instance_option
-@replica_options
-@network_options
-@key_options
-def configure(
-    job_id: int,
-    config: dict[str, Any],
-    instance: str,
-    licenses: tuple[int, ...],
-    service: str,
-    revision: int | None,
-    network: Network,
-    key: Key,
-) -> None:
+@target_options
+def configure(target: Target, config: dict[str, Any], instance: str) -> None:
     """Give the plugin of JOB_ID another configuration: CONFIG as JSON or @FILE.
 
     It lasts on these nodes for as long as the revision does. What is to hold on all nodes and to
@@ -106,8 +82,9 @@ def configure(
         async def one(replica: "Replica") -> None:
             applied = await requests.configure(replica, config, instance=instance)
             when = "configured" if applied else "configured for its next start"
-            click.echo(f"job {job_id} license {replica.license_id} {service}.{instance} {when}")
+            where = f"job {target.job_id} license {replica.license_id} {target.service}.{instance}"
+            click.echo(f"{where} {when}")
 
         await each(replicas, one)
 
-    with_replicas(job_id, licenses, service, revision, network, key, ask)
+    target.reach(ask)

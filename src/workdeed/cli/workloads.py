@@ -1,8 +1,10 @@
 """Commands about what runs on nodes: logs, inspect, restart, stop, resume."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, TypeVar
+import functools
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -31,40 +33,86 @@ _MB = 1_000_000
 POSITIVE = click.IntRange(min=1)
 
 
-def replica_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Add the options that say which replicas are meant."""
-    for option in (
-        click.option(
-            "--revision", type=click.IntRange(min=0), help="Default: the one that stands on chain."
-        ),
-        click.option("--service", default="main", show_default=True, help="Service of the job."),
-        click.option(
-            "--license",
-            "licenses",
-            type=POSITIVE,
-            multiple=True,
-            help="Replica of this license; repeat it for more. Default: all in place.",
-        ),
-    ):
-        command = option(command)
-    return command
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Which replicas of a job are meant, and who asks them.
+
+    Attributes:
+        licenses: of the replicas; none stands for all in place.
+        service: of the job.
+        revision: None stands for the one on chain.
+
+    """
+
+    job_id: int
+    licenses: tuple[int, ...]
+    service: str
+    revision: int | None
+    network: Network
+    key: Key
+
+    def reach(
+        self, work: "Callable[[NodeRequests, list[Replica]], Coroutine[Any, Any, None]]"
+    ) -> None:
+        """Run `work` with the replicas."""
+        signer = self.key.signer()
+
+        async def run(client: "Client") -> None:
+            from workdeed.sdk.noderequests import NodeRequests
+
+            requests = NodeRequests(client.session, signer)
+            replicas = await requests.replicas(
+                await client.job(self.job_id),
+                licenses=self.licenses,
+                service=self.service,
+                revision=self.revision,
+            )
+            await work(requests, replicas)
+
+        with_client(self.network, run)
+
+
+def target_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options that say which replicas of `job_id` are meant, and which key asks.
+
+    The command gets a `Target` as `target`, in place of its argument `job_id`.
+    """
+
+    @click.option(
+        "--license",
+        "licenses",
+        type=POSITIVE,
+        multiple=True,
+        help="Replica of this license; repeat it for more. Default: all in place.",
+    )
+    @click.option("--service", default="main", show_default=True, help="Service of the job.")
+    @click.option(
+        "--revision", type=click.IntRange(min=0), help="Default: the one that stands on chain."
+    )
+    @network_options
+    @key_options
+    @functools.wraps(command)
+    def wrapped(
+        *args: Any,
+        job_id: int,
+        licenses: tuple[int, ...],
+        service: str,
+        revision: int | None,
+        network: Network,
+        key: Key,
+        **kwargs: Any,
+    ) -> None:
+        target = Target(job_id, licenses, service, revision, network, key)
+        command(*args, target=target, **kwargs)
+
+    return wrapped
 
 
 @click.command()
 @click.argument("job_id", type=POSITIVE)
 @click.option("--follow", "-f", is_flag=True, help="Go on until Ctrl-C.")
-@replica_options
-@network_options
-@key_options
-def logs(
-    job_id: int,
-    follow: bool,
-    licenses: tuple[int, ...],
-    service: str,
-    revision: int | None,
-    network: Network,
-    key: Key,
-) -> None:
+@target_options
+def logs(target: Target, follow: bool) -> None:
     """Show what the replicas of JOB_ID printed.
 
     For its payer, and delegates with the scope revise. Control characters are shown as escapes.
@@ -79,24 +127,14 @@ def logs(
         for tail in tails:
             tail.end()
 
-    with_replicas(job_id, licenses, service, revision, network, key, show)
+    target.reach(show)
 
 
 @click.command()
 @click.argument("job_id", type=POSITIVE)
-@replica_options
+@target_options
 @json_option
-@network_options
-@key_options
-def inspect(
-    job_id: int,
-    licenses: tuple[int, ...],
-    service: str,
-    revision: int | None,
-    as_json: bool,
-    network: Network,
-    key: Key,
-) -> None:
+def inspect(target: Target, as_json: bool) -> None:
     """Show what the nodes see of the replicas of JOB_ID."""
     found: dict[int, InspectionReply] = {}
 
@@ -109,61 +147,34 @@ def inspect(
         finally:
             _show_inspections(found, as_json)
 
-    with_replicas(job_id, licenses, service, revision, network, key, show)
+    target.reach(show)
 
 
 @click.command()
 @click.argument("job_id", type=POSITIVE)
-@replica_options
-@network_options
-@key_options
-def restart(
-    job_id: int,
-    licenses: tuple[int, ...],
-    service: str,
-    revision: int | None,
-    network: Network,
-    key: Key,
-) -> None:
+@target_options
+def restart(target: Target) -> None:
     """End a service of JOB_ID on its nodes and start it again."""
-    _change("restarted", job_id, licenses, service, revision, network, key)
+    _change("restarted", target)
 
 
 @click.command()
 @click.argument("job_id", type=POSITIVE)
-@replica_options
-@network_options
-@key_options
-def stop(
-    job_id: int,
-    licenses: tuple[int, ...],
-    service: str,
-    revision: int | None,
-    network: Network,
-    key: Key,
-) -> None:
+@target_options
+def stop(target: Target) -> None:
     """End a service of JOB_ID on its nodes until `resume`.
 
     The nodes are paid all the same: `scale` and `cancel` end the pay.
     """
-    _change("stopped", job_id, licenses, service, revision, network, key)
+    _change("stopped", target)
 
 
 @click.command()
 @click.argument("job_id", type=POSITIVE)
-@replica_options
-@network_options
-@key_options
-def resume(
-    job_id: int,
-    licenses: tuple[int, ...],
-    service: str,
-    revision: int | None,
-    network: Network,
-    key: Key,
-) -> None:
+@target_options
+def resume(target: Target) -> None:
     """Start a service of JOB_ID that was stopped."""
-    _change("resumed", job_id, licenses, service, revision, network, key)
+    _change("resumed", target)
 
 
 class _Tail:
@@ -205,15 +216,7 @@ class _Tail:
         click.echo(self._text.end(), nl=False)
 
 
-def _change(
-    done: str,
-    job_id: int,
-    licenses: tuple[int, ...],
-    service: str,
-    revision: int | None,
-    network: Network,
-    key: Key,
-) -> None:
+def _change(done: str, target: Target) -> None:
     async def change(requests: "NodeRequests", replicas: "list[Replica]") -> None:
         actions = {
             "restarted": requests.restart,
@@ -223,11 +226,11 @@ def _change(
 
         async def one(replica: "Replica") -> None:
             await actions[done](replica)
-            click.echo(f"job {job_id} license {replica.license_id} {service} {done}")
+            click.echo(f"job {target.job_id} license {replica.license_id} {target.service} {done}")
 
         await each(replicas, one)
 
-    with_replicas(job_id, licenses, service, revision, network, key, change)
+    target.reach(change)
 
 
 async def each(items: "list[T]", work: "Callable[[T], Awaitable[None]]") -> None:
@@ -244,30 +247,6 @@ async def each(items: "list[T]", work: "Callable[[T], Awaitable[None]]") -> None
         note(trouble)
     if troubles:
         raise Failure(troubles[0])
-
-
-def with_replicas(
-    job_id: int,
-    licenses: tuple[int, ...],
-    service: str,
-    revision: int | None,
-    network: Network,
-    key: Key,
-    work: "Callable[[NodeRequests, list[Replica]], Awaitable[None]]",
-) -> None:
-    """Run `work` with the replicas that are meant."""
-    signer = key.signer()
-
-    async def run(client: "Client") -> None:
-        from workdeed.sdk.noderequests import NodeRequests
-
-        requests = NodeRequests(client.session, signer)
-        replicas = await requests.replicas(
-            await client.job(job_id), licenses=licenses, service=service, revision=revision
-        )
-        await work(requests, replicas)
-
-    with_client(network, run)
 
 
 def _show_inspections(found: "dict[int, InspectionReply]", as_json: bool) -> None:
