@@ -12,10 +12,7 @@ from workdeed.cli.network import Network, json_option, network_options, run_asyn
 from workdeed.cli.output import emit_json, emit_table
 
 if TYPE_CHECKING:
-    from workdeed.keeper.checks import Finding as KeeperFinding
-    from workdeed.node.checks import Finding as NodeFinding
-
-    Finding = KeeperFinding | NodeFinding
+    from workdeed.node.findings import Finding
 
 
 @click.command()

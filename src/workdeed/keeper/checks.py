@@ -7,7 +7,6 @@ import asyncio
 import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 from workdeed.chain.bindings.codec import read
@@ -22,26 +21,13 @@ from workdeed.chain.survey import Survey, missing_file, survey
 from workdeed.keeper.errors import KeeperError
 from workdeed.keeper.gas import LOW_BALANCE, balance_of
 from workdeed.keeper.settings import KeeperSettings, LeaseSettings
+from workdeed.node.findings import Finding
 from workdeed.sdk.endpoints import Endpoints
 from workdeed.sdk.errors import EndpointError, SdkError
 from workdeed.sdk.session import check_chain
 
 MAX_HEAD_AGE = 120.0
 """Seconds by which the head may be older than this machine's clock says."""
-
-
-@dataclass(frozen=True)
-class Finding:
-    """What a check found: `problem` is one sentence with the remedy, "" if all is well."""
-
-    name: str
-    problem: str = ""
-    note: str = ""
-
-    @property
-    def ok(self) -> bool:
-        """Whether all is well."""
-        return not self.problem
 
 
 async def check_network(rpc: Rpc, deployment: Deployment) -> AsyncIterator[Finding]:

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from workdeed.node.capacity import Machine, check_offer
@@ -10,23 +9,10 @@ from workdeed.node.disk import shortage
 from workdeed.node.drivers.base import Driver
 from workdeed.node.errors import SettingsError
 from workdeed.node.files import private_directory
+from workdeed.node.findings import Finding
 from workdeed.node.run import drivers_of
 from workdeed.node.settings import NodeSettings
 from workdeed.protocol.messages import Resources
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What a check found: `problem` is one sentence with the remedy, "" if all is well."""
-
-    name: str
-    problem: str = ""
-    note: str = ""
-
-    @property
-    def ok(self) -> bool:
-        """Whether all is well."""
-        return not self.problem
 
 
 async def check_node(settings: NodeSettings) -> AsyncIterator[Finding]:

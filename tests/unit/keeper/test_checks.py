@@ -9,8 +9,9 @@ import pytest
 
 from workdeed.chain.leases import Lease
 from workdeed.chain.store import Store
-from workdeed.keeper.checks import Finding, _check_database
+from workdeed.keeper.checks import _check_database
 from workdeed.keeper.settings import KeeperSettings
+from workdeed.node.findings import Finding
 
 
 def settings(database: str, *, standby: bool = False) -> KeeperSettings:
