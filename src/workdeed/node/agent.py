@@ -6,7 +6,7 @@ goes on and nothing is started.
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
 import structlog
@@ -216,8 +216,8 @@ class Agent:
             return
         async with self._lock:
             for job_id, view in zip(job_ids, views, strict=True):
-                self._payers[job_id] = view.payer
                 if job_id in self._jobs:
+                    self._payers[job_id] = view.payer
                     self._apply(self._jobs[job_id], view, moment)
         # Only now: what the chain no longer wants must not start in between.
         self._gate.open()
@@ -388,10 +388,10 @@ class Agent:
                 options.pauses,
             )
 
-        def allot(preferred: int | None) -> int:
+        def allot(given: Collection[int], preferred: int | None) -> int:
             workloads = [one for pod in self.pods() for one in pod.workloads.values()]
             taken = {port for one in workloads for port in one.ports.values()}
-            return parts.ports.allot(taken - {preferred}, preferred)
+            return parts.ports.allot((taken - {preferred}) | set(given), preferred)
 
         license_id = parts.identity.license_id
         facts = NodeFacts(str(license_id), parts.identity.address, options.workload_host)

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import structlog
@@ -33,7 +33,7 @@ class JobTools:
     Attributes:
         facts: what services may be told about the node.
         tools: returns the tools for a runner's name.
-        allot: given the port of the last try, returns a free one.
+        allot: given ports that are taken and the one of the last try, returns a free one.
         secrets: opens those of a spec for this job.
         save: writes the record durably.
         settle_seconds: how long a new revision must have been well before the one before it is
@@ -45,7 +45,7 @@ class JobTools:
     gate: Gate
     volumes: Volumes
     tools: Callable[[str], Tools]
-    allot: Callable[[int | None], int]
+    allot: Callable[[Collection[int], int | None], int]
     secrets: Callable[[Spec], Opened]
     save: Callable[[JobRecord], None]
     settle_seconds: float = 2.0
@@ -315,9 +315,9 @@ class Job:
         """Write down changed fields of revision `number`."""
         self._save(self.record.changing(number, **changes))
 
-    def allot(self, preferred: int | None) -> int:
-        """Return a free port, the `preferred` one if that is free."""
-        return self._tools.allot(preferred)
+    def allot(self, taken: Collection[int], preferred: int | None) -> int:
+        """Return a free port that is not in `taken`: the `preferred` one if that is free."""
+        return self._tools.allot(taken, preferred)
 
 
 def _nobody(reason: str) -> None:
@@ -347,12 +347,11 @@ class _ServiceMemory:
         before = self.ports
         ports: dict[str, int] = {}
         for name in names:
-            ports[name] = self._job.allot(before.get(name))
-            self._remember_ports({f"{self._service}.{name}": ports[name]})
+            ports[name] = self._job.allot(ports.values(), before.get(name))
+        if ports != before:
+            named = {f"{self._service}.{name}": port for name, port in ports.items()}
+            self._job.remember(self._number, ports={**self._revision.ports, **named})
         return ports
-
-    def _remember_ports(self, ports: Mapping[str, int]) -> None:
-        self._job.remember(self._number, ports={**self._revision.ports, **ports})
 
     @property
     def pin(self) -> Pin:

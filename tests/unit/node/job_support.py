@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -186,7 +187,7 @@ def make_tools(world: World, gate: Gate, folder: Path) -> JobTools:
         gate,
         volumes,
         lambda runner: parts,
-        lambda port: port or 4000,
+        lambda taken, port: port or next(one for one in count(4000) if one not in taken),
         lambda spec: Opened({"token": "very-secret"}),
         lambda record: None,
         settle_seconds=0.01,

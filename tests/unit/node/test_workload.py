@@ -259,6 +259,18 @@ async def test_a_process_found_at_the_end_is_ended_too(world: World, tools: JobT
     assert job.wanted.state is State.STOPPED
 
 
+async def test_two_ports_of_one_service_are_never_the_same(make: Make, world: World):
+    """A port that nothing listens on yet looks free a second time."""
+    pod = make(ports=[{"name": "admin", "env": "ADMIN_PORT"}])
+    await reaches(pod, State.RUNNING)
+    (task,) = world.running.values()
+    assert (task.env["PORT"], task.env["ADMIN_PORT"]) == ("4000", "4001")
+    assert pod.main.ports == {"main": 4000, "admin": 4001}
+    await pod.main.restart()
+    await reaches(pod, State.RUNNING)
+    assert pod.main.ports == {"main": 4000, "admin": 4001}
+
+
 # --- Restart policies and commands ----------------------------------------------------------------
 
 
