@@ -15,7 +15,7 @@ from typing import Final
 
 from workdeed.intent import FileVolume, FixedVolume, Service
 from workdeed.node.drivers.base import Bind, TaskKey
-from workdeed.node.files import private_directory, remove_tree, tree_bytes
+from workdeed.node.files import private_directory, remove_tree, tree_bytes, write_atomic
 
 EXPORTS: Final = "/run/workdeed/exports"
 """Where a service finds the folder inside into which it puts values for others."""
@@ -45,7 +45,8 @@ class Volumes:
         for number, volume in enumerate(service.volumes):
             if isinstance(volume, FileVolume):
                 path = private_directory(self._files / key.name) / str(number)
-                path.write_text(volume.content, encoding="utf-8")
+                # Replaced, not written: an earlier start left it read-only.
+                write_atomic(path, volume.content.encode())
                 path.chmod(0o555 if volume.executable else 0o444)
                 binds.append(Bind(path, volume.path, read_only=True))
             else:

@@ -1,6 +1,7 @@
 """Files and folders of services beside their trees."""
 
 import os
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from workdeed.intent import Service
 from workdeed.node.drivers.base import TaskKey
 from workdeed.node.volumes import EXPORTS, MAX_VALUE_BYTES, Volumes
 
+NOBODY = 65_534
 KEY = TaskKey("0x" + "e5" * 20, 3, 7, 0)
 LATER = TaskKey("0x" + "e5" * 20, 3, 7, 1)
 OTHER = TaskKey("0x" + "e5" * 20, 4, 7, 0)
@@ -42,6 +44,23 @@ def test_files_hold_what_the_spec_says_and_are_not_written(volumes: Volumes) -> 
     assert found["/bin/hook"].source.stat().st_mode & 0o777 == 0o555
     # A start later makes them anew.
     assert places(volumes, KEY, wanted)["/etc/app.conf"].read_text() == "a=1\n"
+
+
+def test_an_agent_that_is_not_root_makes_the_files_of_a_later_start_too() -> None:
+    """They are read-only, and only root writes such a file in place."""
+    with tempfile.TemporaryDirectory() as folder:
+        root = os.geteuid() == 0
+        if root:
+            os.chown(folder, NOBODY, NOBODY)
+            os.seteuid(NOBODY)
+        try:
+            volumes = Volumes(Path(folder))
+            for content in ("a=1\n", "a=2\n"):
+                wanted = service(FILE | {"content": content})
+                assert places(volumes, KEY, wanted)["/etc/app.conf"].read_text() == content
+        finally:
+            if root:
+                os.seteuid(0)
 
 
 async def test_kept_folders_are_the_jobs_and_go_with_it(volumes: Volumes) -> None:
