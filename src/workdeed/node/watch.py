@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from workdeed.intent import CommandCheck, DelayCheck, HttpCheck, TcpCheck
-from workdeed.node.drivers.base import Driver, Handle, Inspection, Limits, Phase, Task
+from workdeed.node.drivers.base import Driver, Handle, Inspection, Phase, Task
 from workdeed.node.errors import DriverError, NodeError
 from workdeed.node.health import Health
 from workdeed.node.lifecycle import Cause, Event, State
@@ -19,6 +19,7 @@ STARTING_SECONDS = 0.025, 0.2
 """The shortest and the longest pause between two looks at a task that starts."""
 
 _STARTING_SHARE = 0.2
+_HEALTH_STEP = "health"
 _MB = 1_000_000
 
 Move = Callable[[Event, str], None]
@@ -114,7 +115,7 @@ class Watch:
     async def _run(self, check: CommandCheck) -> Health:
         try:
             if self._check_task is None:
-                self._check_task = await self._task_for(check)
+                self._check_task = await self._workload.command(check.run, _HEALTH_STEP)
             seconds = check.timeout_ms / 1000
             ended = await self._driver.execute(self._handle, self._check_task, seconds)
         except NodeError as error:
@@ -122,25 +123,6 @@ class Watch:
         if ended.phase is Phase.RUNNING:
             return Health(False, f"its health check does not end in {check.timeout_ms} ms")
         return Health(ended.code == 0, f"its health check fails: {ended}")
-
-    async def _task_for(self, check: CommandCheck) -> Task:
-        """Return the task that a command check is: the service's own but for its command."""
-        workload = self._workload
-        plan = await workload.plan()
-        size = workload.resources
-        return Task(
-            key=workload.key.at("health"),
-            argv=check.run,
-            env={**plan.env, **await workload.plain_env()},
-            directory=plan.directory,
-            limits=Limits(size.memory_mb, size.storage_mb, size.cpu_milli),
-            subdirectory=plan.subdirectory,
-            mounts=plan.mounts,
-            binds=self._tools.volumes.binds(workload.key, workload.service),
-            image=plan.image,
-            user=plan.user,
-            mount_tree=plan.mount_tree,
-        )
 
     def _judge(self, health: Health) -> None:
         """Move by a health check.

@@ -408,25 +408,34 @@ class Workload:
 
     async def _task_of(self, plan: Plan) -> Task:
         self._tools.volumes.forget_exports(self.key)
-        env = {**plan.env, **await self.plain_env()}
+        env = {**plan.env, **await self._spec_env()}
         self.ports = self._memory.allot([port.name for port in self.service.all_ports])
         self.inside = self._inside(plan.driver)
         env |= {port.env: str(self.inside[port.name]) for port in self.service.all_ports}
         if self.ports:
             # In a network of its own, all addresses are the task's alone.
             env["HOST"] = "0.0.0.0" if plan.driver.own_network else self._tools.host  # noqa: S104
+        ports = tuple(Published(self.ports[name], self.inside[name]) for name in self.ports)
+        return replace(self._task_with(plan, env), ports=ports, entrypoint=plan.entrypoint)
+
+    async def command(self, argv: tuple[str, ...], step: str) -> Task:
+        """Return the task that a command beside the service is: its own but for what runs."""
+        plan = await self.plan()
+        env = {**plan.env, **await self._spec_env()}
+        return replace(self._task_with(plan, env), key=self.key.at(step), argv=argv)
+
+    def _task_with(self, plan: Plan, env: Mapping[str, str]) -> Task:
+        size = self.resources
         return Task(
             key=self.key,
             argv=plan.argv,
             env=env,
             directory=plan.directory,
-            limits=self._limits(),
+            limits=Limits(size.memory_mb, size.storage_mb, size.cpu_milli),
             subdirectory=plan.subdirectory,
             mounts=plan.mounts,
             binds=self._tools.volumes.binds(self.key, self.service),
-            ports=tuple(Published(self.ports[name], self.inside[name]) for name in self.ports),
             image=plan.image,
-            entrypoint=plan.entrypoint,
             user=plan.user,
             mount_tree=plan.mount_tree,
         )
@@ -453,8 +462,8 @@ class Workload:
             "WORKDEED_EXPORTS": EXPORTS,
         }
 
-    async def plain_env(self) -> dict[str, str]:
-        """Return the variables of the spec and the node's own, for commands beside the service."""
+    async def _spec_env(self) -> dict[str, str]:
+        """Return the variables of the spec and the node's own, but for ports."""
         return {**await self._values(), **self._own_env()}
 
     async def disk_excess(self, driver: Driver, handle: Handle) -> str:
@@ -469,10 +478,6 @@ class Workload:
         if used // _MB > allowed:
             return f"it takes {used // _MB} MB on disk and may take {allowed}"
         return await tools.volumes.excess(self.key, self.service)
-
-    def _limits(self) -> Limits:
-        size = self.resources
-        return Limits(size.memory_mb, size.storage_mb, size.cpu_milli)
 
     def _inside(self, driver: Driver) -> dict[str, int]:
         """Return where the task of `driver` listens, by the name of the port."""
