@@ -63,7 +63,8 @@ async def stands_by(keeper: KeeperProcess) -> bool:
     _, metrics = await keeper.ask("/metrics")
     return (
         (status, body["ready"]) == (200, True)
-        and body["notes"]["member"].startswith("standby: ")
+        # Without a note it acts, or has not noticed yet that it no longer may.
+        and body["notes"].get("member", "").startswith("standby: ")
         and 'workdeed_lease_held{lease="member"} 0.0' in metrics
         and not await keeper.is_active()
     )
