@@ -37,8 +37,9 @@ from workdeed.node.proofs import Pair, ProofKeeper
 from workdeed.node.records import JobRecord, JobStore, Revision
 from workdeed.node.runners.base import Runner
 from workdeed.node.secrets import NO_SECRETS, Opened, Safe
+from workdeed.node.tasks import put_down
 from workdeed.node.values import NodeFacts
-from workdeed.node.verdict import Action, decide, refusal
+from workdeed.node.verdict import Action, barred, decide, refusal
 from workdeed.node.volumes import Volumes
 from workdeed.node.workload import Pauses, Tools
 from workdeed.protocol.messages import Dispatch, Resources
@@ -99,10 +100,12 @@ class Agent:
         self._retired: dict[int, JobRecord] = {}
         self._ending: dict[int, int] = {}
         self._payers: dict[int, str] = {}
+        self._barred_at: int | None = None
         self._problem = "the chain was not read yet"
         self._reported = 0
         self._lock = asyncio.Lock()
         self._enders: dict[int, asyncio.Task[None]] = {}
+        self._suspenders: dict[int, asyncio.Task[None]] = {}
         self._collector: asyncio.Task[None] | None = None
         self._dispatches = asyncio.Semaphore(_DISPATCHES_AT_ONCE)
         self._loop_task: asyncio.Task[None] | None = None
@@ -161,11 +164,9 @@ class Agent:
         """End the agent; its workloads end with it or run on."""
         for task in (self._loop_task, self._collector):
             if task is not None:
-                task.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await task
+                await put_down(task)
         async with self._lock:
-            await asyncio.gather(*self._enders.values())
+            await asyncio.gather(*self._enders.values(), *self._suspenders.values())
             jobs = list(self._jobs.values())
             ends = (job.end("the agent ends") if stop_workloads else job.leave() for job in jobs)
             for outcome in await asyncio.gather(*ends, return_exceptions=True):
@@ -209,19 +210,20 @@ class Agent:
             moment = await self._parts.chain.moment()
             job_ids = sorted(self._jobs)
             views = await self._parts.chain.pairs(moment, job_ids)
-            linked = await self._parts.chain.linked_node(moment)
+            view = await self._parts.chain.license(moment)
         except ChainUnsureError as error:
             self._gate.close(str(error))
             self._problem = str(error)
             return
+        identity = self._parts.identity
+        bar = barred(view, identity.license_id, identity.address)
         async with self._lock:
-            for job_id, view in zip(job_ids, views, strict=True):
+            for job_id, pair in zip(job_ids, views, strict=True):
                 if job_id in self._jobs:
-                    self._payers[job_id] = view.payer
-                    self._apply(self._jobs[job_id], view, moment)
-        # Only now: what the chain no longer wants must not start in between.
-        self._gate.open()
-        self._problem = await self._own_problem(linked)
+                    self._payers[job_id] = pair.payer
+                    self._apply(self._jobs[job_id], pair, moment)
+            self._hold_back(bar, moment)
+        self._problem = bar or await self._own_problem()
         if self._collector is None or self._collector.done():
             self._collector = asyncio.create_task(self._collect_proofs(moment))
 
@@ -246,13 +248,7 @@ class Agent:
                 self._problem = "the last look at the chain failed; see the agent's log"
             await asyncio.sleep(self._options.poll_seconds)
 
-    async def _own_problem(self, linked: str) -> str:
-        identity = self._parts.identity
-        if linked != identity.address:
-            return (
-                f"license_id: license {identity.license_id} is linked to {linked}, and this node's "
-                f"key is {identity.address}; link it"
-            )
+    async def _own_problem(self) -> str:
         found = [await driver.fingerprint() for driver in self._parts.drivers.values()]
         if any(one.available for one in found):
             return await self._parts.reserve.problem()
@@ -272,6 +268,34 @@ class Agent:
             last = min(view.until, view.end or view.until, moment.window)
             ender = asyncio.create_task(self._retire(job, last, verdict.reason))
             self._enders[record.job_id] = ender
+
+    def _hold_back(self, bar: str, moment: Moment) -> None:
+        """Let jobs start, or none while there is a `bar`; what runs ends once that is certain."""
+        if not bar:
+            self._barred_at = None
+            # Only now: what the chain no longer wants must not start in between.
+            self._gate.open()
+            return
+        self._gate.close(bar)
+        if self._barred_at is None:
+            self._barred_at = moment.number
+        if moment.number <= self._barred_at:
+            return  # what one block says may be gone with it
+        for job_id, job in self._jobs.items():
+            if job.runs and job_id not in self._suspenders and job_id not in self._enders:
+                self._suspenders[job_id] = asyncio.create_task(self._suspend(job, bar))
+
+    async def _suspend(self, job: Job, reason: str) -> None:
+        """End what runs of a job that stays; if that fails, the next round tries again."""
+        _log.warning("agent: a job is suspended", job=job.record.job_id, reason=reason)
+        try:
+            async with job.lock:
+                if job.record.retired is None:
+                    await job.suspend(reason)
+        except (NodeError, OSError) as error:
+            _log.error("agent: a job can't be ended", job=job.record.job_id, error=str(error))
+        finally:
+            del self._suspenders[job.record.job_id]
 
     async def _retire(self, job: Job, last: int, reason: str) -> None:
         """End a job for good; if that fails, the next round tries again."""

@@ -99,6 +99,20 @@ class Standing:
 
 
 @dataclass(frozen=True, slots=True)
+class LicenseView:
+    """The license of this node, at one block.
+
+    Attributes:
+        node: the node key that is linked to it, the zero address if none is.
+        standing: the worst of license, owner and node key, as the registry counts them; 0 is good.
+
+    """
+
+    node: str
+    standing: int
+
+
+@dataclass(frozen=True, slots=True)
 class FinalReport:
     """The committee's latest final report; window 0 before the first."""
 
@@ -188,11 +202,15 @@ class ChainView:
         ((window, root),) = await self._read(calls, ["uint256,bytes32"], moment.block_hash)
         return FinalReport(window, root)
 
-    async def linked_node(self, moment: Moment) -> str:
-        """Return the node key linked to the license, the zero address if none; raises likewise."""
-        calls = [(self._contracts.licenses, _call("node_of(uint256)", self._license_id))]
-        ((node,),) = await self._read(calls, ["address"], moment.block_hash)
-        return to_checksum(node)
+    async def license(self, moment: Moment) -> LicenseView:
+        """Return this node's license at `moment`; raises as `moment` does."""
+        calls = [
+            (self._contracts.licenses, _call("node_of(uint256)", self._license_id)),
+            (self._contracts.licenses, _call("payee_of(uint256)", self._license_id)),
+        ]
+        types = ["address", "address,uint256"]
+        (node,), (_, standing) = await self._read(calls, types, moment.block_hash)
+        return LicenseView(to_checksum(node), standing)
 
     async def standing(self, moment: Moment, job_id: int, account: str) -> Standing:
         """Return what `account` is to a job at `moment`; raises as `moment` does."""

@@ -1,7 +1,6 @@
 """One job on this node: its revisions, and how a new one takes over from the old."""
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -15,6 +14,7 @@ from workdeed.node.lifecycle import Cause
 from workdeed.node.pod import Gate, Pod
 from workdeed.node.records import JobRecord, Pin, Revision
 from workdeed.node.secrets import Opened
+from workdeed.node.tasks import put_down
 from workdeed.node.values import NodeFacts
 from workdeed.node.volumes import Volumes
 from workdeed.node.workload import Tools
@@ -86,11 +86,15 @@ class Job:
         self.pods = [self._pod(one) for one in self.record.revisions]
         if len(self.pods) == 1:
             self.wanted.turn.set()
+        self._begin_pods()
+        self._roll_out()
+
+    def _begin_pods(self) -> None:
+        """Keep running what serves, and what is to serve."""
         given_up = bool(self.record.wanted.failed)
         for pod in self.pods:
             if pod is self.serving or (pod is self.wanted and not given_up):
                 pod.begin()
-        self._roll_out()
 
     async def revise(self, revision: Revision) -> None:
         """Take another revision; the last good one serves on until that one takes over.
@@ -130,6 +134,26 @@ class Job:
         await self._cancel_rollout()
         for pod in reversed(self.pods):
             await pod.end(Cause.CHAIN, reason)
+
+    @property
+    def runs(self) -> bool:
+        """Whether a process of it runs, as far as is known."""
+        return any(one.running for pod in self.pods for one in pod.workloads.values())
+
+    async def suspend(self, reason: str) -> None:
+        """End all processes, to start them again once the gate, which must be closed, opens.
+
+        Raises:
+            DriverError: if a process can't be ended; the job may be suspended again.
+
+        """
+        await self._cancel_rollout()
+        try:
+            for pod in reversed(self.pods):
+                await pod.halt(Cause.CHAIN, reason)
+        finally:
+            self._begin_pods()
+            self._roll_out()
 
     async def leave(self) -> None:
         """Stop watching; processes run on."""
@@ -228,10 +252,16 @@ class Job:
         await asyncio.sleep(seconds)
 
     async def _until_well(self, pod: Pod) -> str:
-        """Wait until `pod` has been well for a while; return why it must be given up, else ""."""
-        deadline = time.monotonic() + pod.spec.rollout.deadline_ms / 1000
+        """Wait until `pod` has been well for a while; return why it must be given up, else "".
+
+        Time in which nothing may be started does not count: the one before could not start either.
+        """
+        allowed = pod.spec.rollout.deadline_ms / 1000
+        deadline = time.monotonic() + allowed
         while pod.well_seconds < self._tools.settle_seconds:
-            if time.monotonic() > deadline and not pod.well:
+            if not self._tools.gate.is_open:
+                deadline = time.monotonic() + allowed
+            elif time.monotonic() > deadline and not pod.well:
                 return f"it was not well in time: {pod.reason or pod.state}"
             await pod.wait_change(_LOOK_SECONDS)
         return ""
@@ -277,9 +307,7 @@ class Job:
     async def _cancel_rollout(self) -> None:
         task, self._rollout = self._rollout, None
         if task is not None:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+            await put_down(task)
 
     # --- Memory ---------------------------------------------------------------------------------
 

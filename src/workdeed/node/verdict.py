@@ -3,7 +3,8 @@
 from enum import Enum
 from typing import NamedTuple
 
-from workdeed.node.chain_view import OPEN_END, PairView
+from workdeed.chain.bindings.registry import GOOD, STANDINGS
+from workdeed.node.chain_view import OPEN_END, LicenseView, PairView
 
 
 class Action(Enum):
@@ -77,3 +78,28 @@ def refusal(view: PairView, window: int, revision: int, spec_hash: bytes) -> tup
             "spec: its hash is not the one on chain for this revision; send the right one",
         )
     return None
+
+
+def barred(view: LicenseView, license_id: int, node: str) -> str:
+    """Return why a node may run nothing for its license, "" if it may.
+
+    Without the link or good standing nothing is earned, and the oracles release the license.
+
+    Args:
+        view: the license.
+        license_id: its number.
+        node: the address of this node's key.
+
+    """
+    if view.node != node:
+        return (
+            f"license_id: license {license_id} is linked to {view.node}, and this node's key is "
+            f"{node}; link it"
+        )
+    if view.standing != GOOD:
+        standing = STANDINGS[view.standing]
+        return (
+            f"license_id: license {license_id}, its owner or its node key is {standing}; "
+            "ask the governor, or appeal"
+        )
+    return ""

@@ -1,7 +1,6 @@
 """One service of one revision on this node: made ready, started, watched, restarted, ended."""
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -25,6 +24,7 @@ from workdeed.node.lifecycle import Cause, Event, Lifecycle, State
 from workdeed.node.records import Pin
 from workdeed.node.runners.base import Order, Plan, Runner
 from workdeed.node.secrets import Opened
+from workdeed.node.tasks import put_down
 from workdeed.node.values import Neighbours, NodeFacts, ValueMissingError, build_env, run_env
 from workdeed.node.volumes import EXPORTS, Volumes
 from workdeed.node.watch import OverError, Watch
@@ -216,11 +216,11 @@ class Workload:
     async def leave(self) -> None:
         """Stop watching; its process runs on."""
         task, self._task = self._task, None
-        if task is not None:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
-        self._running = None
+        try:
+            if task is not None:
+                await put_down(task)
+        finally:
+            self._running = None
 
     async def halt(self, cause: Cause, reason: str) -> None:
         """Stop watching and end its process; what it was made from stays, so it may begin again.

@@ -74,6 +74,8 @@ class Chain:
     fork: bytes = b"main"
     jobs: dict[int, ChainJob] = field(default_factory=dict)
     linked: str = field(default_factory=lambda: address_of(NODE_KEY))
+    standing: int = 0
+    """The worst of the license's, its owner's and its node's."""
     report: tuple[int, bytes] = (0, bytes(32))
     committee: str = COMMITTEE
     age: float = 0.0
@@ -133,6 +135,8 @@ class Chain:
         function, arguments = data[:4], data[4:]
         if to == LICENSES.lower() and function == selector("node_of(uint256)"):
             return encode(["address"], [self.linked])
+        if to == LICENSES.lower() and function == selector("payee_of(uint256)"):
+            return encode(["address", "uint256"], [PAYER, self.standing])
         if to == COMMITTEE.lower() and function == selector("final_report()"):
             return encode(["uint256", "bytes32"], list(self.report))
         if to == DESK.lower() and function == selector("job(uint256)"):

@@ -421,6 +421,103 @@ async def test_one_block_is_not_enough_to_stop_a_job(
     assert alive(workload["pid"])
 
 
+def unlink(chain: Chain) -> None:
+    chain.linked = "0x" + "00" * 20
+
+
+def freeze(chain: Chain) -> None:
+    chain.standing = 1
+
+
+def blacklist(chain: Chain) -> None:
+    chain.standing = 3
+
+
+def allow(chain: Chain) -> None:
+    chain.linked, chain.standing = address_of(NODE_KEY), 0
+
+
+BARS = {unlink: "linked to", freeze: "frozen", blacklist: "blacklisted"}
+
+
+@pytest.mark.parametrize("bar", BARS, ids=lambda bar: bar.__name__)
+async def test_what_runs_ends_with_the_license_and_comes_back_with_it(
+    launch: Launch, data: bytes, placed: ChainJob, chain: Chain, bar: Callable[[Chain], None]
+):
+    client = await launch()
+    await client.dispatch(data)
+    workload = await client.reaches("running")
+
+    bar(chain)
+    await client.rounds(5)
+    assert alive(workload["pid"])  # seen in one block only
+    chain.go_on()
+    waiting = await client.reaches("pending")
+    assert not alive(workload["pid"])
+    assert BARS[bar] in waiting["reason"]
+    status, body = await client.get("/readyz")
+    assert (status, body["error"]) == (503, waiting["reason"])
+    # What is dispatched meanwhile waits like the rest.
+    assert (await client.dispatch(data))[1]["state"] == "pending"
+
+    allow(chain)
+    again = await client.reaches("running")
+    assert again["pid"] != workload["pid"]
+    assert (await client.get("/readyz"))[0] == 200
+
+
+async def test_a_bar_that_is_gone_in_the_next_block_ends_nothing(
+    launch: Launch, data: bytes, placed: ChainJob, chain: Chain
+):
+    client = await launch()
+    await client.dispatch(data)
+    workload = await client.reaches("running")
+    for _ in range(2):
+        freeze(chain)
+        await client.rounds()
+        allow(chain)
+        chain.go_on()
+        await client.rounds()
+    assert (await client.reaches("running"))["pid"] == workload["pid"]
+
+
+async def test_a_restarted_agent_ends_what_it_finds_running_without_a_license(
+    launch: Launch, data: bytes, placed: ChainJob, chain: Chain
+):
+    first = await launch()
+    await first.dispatch(data)
+    workload = await first.reaches("running")
+    await first.node.close()
+    unlink(chain)
+    second = await launch()
+    await second.rounds()
+    chain.go_on()
+    await second.reaches("pending")
+    assert not alive(workload["pid"])
+
+
+async def test_a_command_starts_nothing_without_a_license(
+    launch: Launch, data: bytes, placed: ChainJob, chain: Chain
+):
+    client = await launch()
+    await client.dispatch(data)
+    await client.reaches("running")
+    freeze(chain)
+    await client.rounds()
+    chain.go_on()
+    await client.reaches("pending")
+    job = client.node.agent.job(JOB)
+    async with job.lock:
+        await job.serving.main.restart()
+    await client.rounds()
+    assert (await client.reaches("pending"))["pid"] is None
+    # A job that the chain ends meanwhile is over all the same.
+    placed.closed = True
+    await client.rounds()
+    chain.go_on()
+    await client.gone()
+
+
 def disagree(rpcs: list[FakeRpc]) -> None:
     other = Chain(
         window=rpcs[0].chain.window, number=rpcs[0].chain.number, began=rpcs[0].chain.began

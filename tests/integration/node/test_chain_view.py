@@ -19,7 +19,14 @@ from node_support import (
 )
 
 from workdeed.chain.rpc import RpcClient
-from workdeed.node.chain_view import OPEN_END, ChainView, Contracts, FinalReport, Standing
+from workdeed.node.chain_view import (
+    OPEN_END,
+    ChainView,
+    Contracts,
+    FinalReport,
+    LicenseView,
+    Standing,
+)
 from workdeed.node.errors import ChainUnsureError
 from workdeed.protocol.messages import Resources
 from workdeed.protocol.signing import address_of, to_checksum
@@ -72,7 +79,7 @@ async def test_what_all_say_is_read(view_of: Open, rpcs: list[FakeRpc], chain: C
     assert not unknown.exists
     assert unknown.first == 0
     assert await view.final_report(moment) == FinalReport(9, b"r" * 32)
-    assert await view.linked_node(moment) == address_of(NODE_KEY)
+    assert await view.license(moment) == LicenseView(address_of(NODE_KEY), 0)
     assert await view.pairs(moment, []) == []
 
 

@@ -167,6 +167,13 @@ class Play:
     async def chain(self, readable: bool) -> None:
         self.gate.open() if readable else self.gate.close("the RPCs disagree")
 
+    async def bar(self) -> None:
+        """Take away the license's standing: nothing runs until the chain says otherwise."""
+        self.gate.close("the license is frozen")
+        async with self.job.lock:
+            await self.job.suspend(self.gate.reason)
+        assert self.world.running == {}
+
     async def exit(self, code: int | None) -> None:
         self.world.exit(code)
 
@@ -213,6 +220,7 @@ STEPS = st.one_of(
     st.tuples(st.just("exit"), st.sampled_from([0, 1, None])),
     st.tuples(st.just("wait"), st.sampled_from([0.0, 0.3, 2.0, 30.0])),
     st.just(("die",)),
+    st.just(("bar",)),
 )
 
 

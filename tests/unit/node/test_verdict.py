@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workdeed.node.chain_view import OPEN_END, PairView
-from workdeed.node.verdict import Action, assignment_over, decide, refusal
+from workdeed.chain.bindings.registry import BLACKLISTED, FROZEN, GOOD, SUSPENDED
+from workdeed.node.chain_view import OPEN_END, LicenseView, PairView
+from workdeed.node.verdict import Action, assignment_over, barred, decide, refusal
 
 HASH, OTHER = b"h" * 32, b"o" * 32
 SERVED = PairView(
@@ -110,3 +111,26 @@ def test_only_what_the_chain_confirms_is_run(view: PairView, window: int, revisi
 def test_an_end_is_for_good(view: PairView, window: int, revision: int):
     if decide(view, window, revision, HASH).action is Action.STOP:
         assert assignment_over(view, window + 1)
+
+
+NODE = "0x" + "11" * 20
+
+
+def test_a_linked_license_in_good_standing_bars_nothing():
+    assert barred(LicenseView(NODE, GOOD), 7, NODE) == ""
+
+
+@pytest.mark.parametrize(
+    ("view", "reason"),
+    [
+        (LicenseView("0x" + "00" * 20, GOOD), "linked to 0x0000"),
+        (LicenseView("0x" + "22" * 20, BLACKLISTED), "linked to 0x2222"),
+        (LicenseView(NODE, FROZEN), "license 7, its owner or its node key is frozen"),
+        (LicenseView(NODE, SUSPENDED), "suspended"),
+        (LicenseView(NODE, BLACKLISTED), "blacklisted"),
+    ],
+)
+def test_without_link_or_standing_the_reason_names_the_license(view: LicenseView, reason: str):
+    told = barred(view, 7, NODE)
+    assert told.startswith("license_id: ")
+    assert reason in told
