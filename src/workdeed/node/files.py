@@ -5,10 +5,13 @@ import fcntl
 import json
 import os
 import shutil
+import stat
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from workdeed.node.errors import StateError
+
+_LOOK_INTO: Final = stat.S_IRUSR | stat.S_IXUSR
 
 
 def private_directory(path: Path) -> Path:
@@ -59,17 +62,42 @@ def read_json(path: Path) -> Any:
 
 
 def tree_bytes(path: Path) -> int:
-    """Return the size of all files below `path`; what vanishes meanwhile counts as nothing."""
-    total = 0
-    for parent, _, names in os.walk(path):
-        for name in names:
-            with contextlib.suppress(FileNotFoundError):
-                total += Path(parent, name).lstat().st_size
+    """Return the size of all files below `path`; what vanishes meanwhile counts as nothing.
+
+    A task that takes the rights off its folders hides nothing by it: those of the agent's own user
+    get them back. What another user holds closed, as a container's may, can't be counted.
+    """
+    total, folders = 0, [path]
+    while folders:
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError, PermissionError):
+            folder = folders.pop()
+            _make_readable(folder)
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        folders.append(Path(entry.path))
+                    else:
+                        total += _size(entry)
     return total
+
+
+def _size(entry: os.DirEntry[str]) -> int:
+    try:
+        return entry.stat(follow_symlinks=False).st_size
+    except FileNotFoundError:
+        return 0
+
+
+def _make_readable(folder: Path) -> None:
+    found = folder.lstat()
+    if found.st_mode & _LOOK_INTO != _LOOK_INTO and found.st_uid == os.geteuid():
+        folder.chmod(stat.S_IMODE(found.st_mode) | _LOOK_INTO)
 
 
 def remove_tree(path: Path) -> None:
     """Remove a folder that a task wrote, folders without write permission included."""
+    with contextlib.suppress(PermissionError):  # another user's, as a container's may be
+        path.chmod(0o700)
     for parent, folders, _ in os.walk(path):
         for folder in folders:
             place = Path(parent, folder)

@@ -411,18 +411,23 @@ class Workload:
         env = {**plan.env, **await self._spec_env()}
         self.ports = self._memory.allot([port.name for port in self.service.all_ports])
         self.inside = self._inside(plan.driver)
-        env |= {port.env: str(self.inside[port.name]) for port in self.service.all_ports}
-        if self.ports:
-            # In a network of its own, all addresses are the task's alone.
-            env["HOST"] = "0.0.0.0" if plan.driver.own_network else self._tools.host  # noqa: S104
+        env |= self._where_it_listens(plan.driver)
         ports = tuple(Published(self.ports[name], self.inside[name]) for name in self.ports)
         return replace(self._task_with(plan, env), ports=ports, entrypoint=plan.entrypoint)
 
     async def command(self, argv: tuple[str, ...], step: str) -> Task:
         """Return the task that a command beside the service is: its own but for what runs."""
         plan = await self.plan()
-        env = {**plan.env, **await self._spec_env()}
+        env = {**plan.env, **await self._spec_env(), **self._where_it_listens(plan.driver)}
         return replace(self._task_with(plan, env), key=self.key.at(step), argv=argv)
+
+    def _where_it_listens(self, driver: Driver) -> dict[str, str]:
+        """Return the variables that tell a service its ports and its address."""
+        env = {port.env: str(self.inside[port.name]) for port in self.service.all_ports}
+        if env:
+            # In a network of its own, all addresses are the task's alone.
+            env["HOST"] = "0.0.0.0" if driver.own_network else self._tools.host  # noqa: S104
+        return env
 
     def _task_with(self, plan: Plan, env: Mapping[str, str]) -> Task:
         size = self.resources

@@ -73,7 +73,7 @@ class World:
     newest: str = "c0"
     bad: set[str] = field(default_factory=set)
     poll: float | None = None
-    checks: list[tuple[str, ...]] = field(default_factory=list)
+    checks: list[Task] = field(default_factory=list)
     check_code: int = 0
     name: str = "fake"
     own_network: bool = False
@@ -115,7 +115,7 @@ class World:
         return Stats(0, self.memory, 1)
 
     async def execute(self, handle: Handle, task: Task, seconds: float) -> Inspection:
-        self.checks.append(task.argv)
+        self.checks.append(task)
         return Inspection(Phase.EXITED, self.check_code)
 
     async def address(self, handle: Handle) -> str:

@@ -120,6 +120,30 @@ def test_where_an_engine_is_looked_for(monkeypatch: pytest.MonkeyPatch):
     assert "elsewhere" not in "".join(default_sockets())
 
 
+async def test_a_folder_that_is_closed_hides_no_other_engine(
+    fake: FakeEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    closed, is_socket = tmp_path / "closed.sock", Path.is_socket
+
+    def look(path: Path) -> bool:
+        if path == closed:
+            raise PermissionError(13, "Permission denied", str(path))
+        return is_socket(path)
+
+    monkeypatch.setattr(Path, "is_socket", look)
+    sockets = (str(closed), str(fake.path))
+    place = "workdeed.node.drivers.container_engine.default_sockets"
+    monkeypatch.setattr(place, lambda: sockets)
+    engine = Engine(None, tmp_path / "socket", 2, 2.0)
+    assert (await engine.facts()).kind == "docker"
+    fake.stop()
+    alone = Engine(None, tmp_path / "socket", 2, 2.0)
+    with pytest.raises(EngineDownError, match=r"closed\.sock: .*Permission denied"):
+        await alone.ping()
+    for one in (engine, alone):
+        one.close()
+
+
 async def test_the_engine_that_has_containers_is_asked_again_and_no_other(
     fake: FakeEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

@@ -370,7 +370,10 @@ async def test_a_command_check_runs_beside_the_service(make: Make, world: World)
     await until(lambda: "its health check fails: it exited with code 1" in pod.reason, "the note")
     world.check_code = 0
     await reaches(pod, State.RUNNING)
-    assert set(world.checks) == {("check", "me")}
+    assert {one.argv for one in world.checks} == {("check", "me")}
+    (service,) = world.running.values()
+    for name in ("PORT", "HOST"):
+        assert {one.env[name] for one in world.checks} == {service.env[name]}
 
 
 async def test_a_delay_is_waited_for(make: Make, world: World):

@@ -55,11 +55,12 @@ from workdeed.node.drivers.container_oom import killed_for_memory
 from workdeed.node.drivers.container_spec import OWNER_LABEL, TASK_LABEL, container_name
 from workdeed.node.drivers.process_identity import ProcessIdentity
 from workdeed.node.errors import DriverError
-from workdeed.node.files import private_directory, write_atomic
+from workdeed.node.files import private_directory, tree_bytes, write_atomic
 
 T = TypeVar("T")
 
 NAME: Final = "container"
+_CLOSED_FOLDERS: Final = "in folders that a container closes to others: the agent is not root"
 
 _KILL_SECONDS: Final = 10.0
 _LOOK_AGAIN_SECONDS: Final = 0.05
@@ -188,6 +189,8 @@ class ContainerDriver:
             return Fingerprint(NAME, False, False, str(error))
         attributes = {"engine": facts.kind, "version": facts.version, **facts.attributes}
         attributes |= dict.fromkeys(facts.missing_limits, NOT_ENFORCED)
+        if os.geteuid() != 0:
+            attributes["storage"] = f"{NOT_ENFORCED} {_CLOSED_FOLDERS}"
         reason = self._unfit(facts)
         return Fingerprint(NAME, not reason, True, reason, attributes)
 
@@ -300,7 +303,7 @@ class ContainerDriver:
             return sum(int(one.get("SizeRw") or 0) for one in listed)
 
         layer = await self._call("measuring a container", ask)
-        volumes = await asyncio.to_thread(lambda: sum(map(_tree_bytes, found.volumes)))
+        volumes = await asyncio.to_thread(lambda: sum(map(tree_bytes, found.volumes)))
         return layer + volumes + self._earlier.size(handle.key.name)
 
     async def memory_bytes(self, handle: Handle) -> int:
@@ -591,13 +594,3 @@ def _stats(found: dict[str, Any]) -> Stats:
         memory_bytes=max(0, int(memory.get("usage") or 0) - int(cache)),
         processes=int((found.get("pids_stats") or {}).get("current") or 0),
     )
-
-
-def _tree_bytes(path: Path) -> int:
-    """Return the size of a volume's files, those left out that the agent may not see."""
-    total = 0
-    for parent, _, names in os.walk(path):
-        for name in names:
-            with contextlib.suppress(OSError):
-                total += Path(parent, name).lstat().st_size
-    return total

@@ -189,17 +189,17 @@ class Engine:
 
         reasons = []
         for socket in self._candidates():
-            if not Path(socket).is_socket():
-                reasons.append(f"{socket} is no socket")
-                continue
             try:
+                if not Path(socket).is_socket():
+                    reasons.append(f"{socket} is no socket")
+                    continue
                 client = docker.APIClient(
                     base_url=f"unix://{socket}",
                     version="auto",
                     timeout=self._timeout,
                     max_pool_size=self._workers + _LONG_CALLS,
                 )
-            except docker.errors.DockerException as error:
+            except (docker.errors.DockerException, OSError) as error:
                 reasons.append(f"{socket}: {error}")
                 continue
             self._connected_to = socket
