@@ -8,10 +8,11 @@ BENCH := .venv-bench
 
 export PATH := $(CURDIR)/$(BIN):$(CURDIR)/node_modules/.bin:$(PATH)
 
-.PHONY: help setup demo test audit bench gas gas-snapshot chaos lint abi clean
+.PHONY: help setup demo devnet test audit bench gas gas-snapshot chaos lint abi clean
 
 help:
 	@echo "make demo   run the main job on a local chain"
+	@echo "make devnet a local chain with oracles, to try commands on until Ctrl-C"
 	@echo "make test   run every test of the quick profile"
 	@echo "make audit  run the auditors' checks, with a report in build/audit"
 	@echo "make bench  measure speed and memory beside peers; ARGS=--quick for a glance"
@@ -54,9 +55,13 @@ $(BENCH)/.ready: requirements-bench.lock
 demo: setup .cache/.ready
 	$(BIN)/python -m scripts.demo
 
-# Stealing keeps both processes busy while tests of whole keepers wait for windows to pass.
+# Most of what takes long waits: for windows, health checks, processes. Four keep two cores busy, by
+# stealing to the end.
+devnet: setup .cache/.ready
+	@$(BIN)/python -m scripts.devnet
+
 test: setup .cache/.ready
-	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal -m "not e2e"
+	$(BIN)/python -m pytest --numprocesses 4 --dist worksteal -m "not e2e"
 	$(BIN)/python -m pytest -m e2e
 
 audit: setup .cache/.ready

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from workdeed.intent.spec import Spec
 
 MORNING, EVENING = "Good morning", "Good evening"
 """What a job says before and after it is updated."""
+
+RECREATE: Mapping[str, Any] = {"policy": "recreate"}
+ROLLING: Mapping[str, Any] = {"policy": "rolling", "settle_ms": 1_000, "deadline_ms": 60_000}
 
 _HEALTH = {
     "kind": "http",
@@ -27,7 +31,9 @@ wait
 """
 
 
-def git_spec(url: str, commit: str) -> Spec:
+def git_spec(
+    url: str, commit: str, greeting: str = MORNING, rollout: Mapping[str, Any] = RECREATE
+) -> Spec:
     """Return a job that builds and runs a commit."""
     return _spec(
         name="hello",
@@ -35,8 +41,9 @@ def git_spec(url: str, commit: str) -> Spec:
         source={"git": {"url": url, "commit": commit}},
         build=[["python3", "-m", "py_compile", "server.py"]],
         run=["python3", "server.py"],
+        env={"GREETING": greeting},
         port={"name": "main", "env": "PORT"},
-        rollout={"policy": "recreate"},
+        rollout=rollout,
         resources={"cpu_milli": 250, "memory_mb": 256, "storage_mb": 256},
     )
 
@@ -50,7 +57,7 @@ def image_spec(image: str, greeting: str) -> Spec:
         run=["sh", "-c", _SERVE],
         env={"GREETING": greeting},
         port={"name": "main", "env": "PORT", "number": 8080},
-        rollout={"policy": "rolling", "settle_ms": 1_000, "deadline_ms": 60_000},
+        rollout=ROLLING,
         resources={"cpu_milli": 250, "memory_mb": 64, "storage_mb": 64},
     )
 
@@ -59,7 +66,6 @@ def _spec(**parts: Any) -> Spec:
     common = {
         "schema": "workdeed/spec@1",
         "class_id": 1,
-        "env": {"GREETING": MORNING},
         "health": _HEALTH,
     }
     return Spec.model_validate(common | parts)

@@ -44,6 +44,7 @@ OPERATORS = (14, 15, 16, 17, 18)
 WITHOUT_ENGINE = OPERATORS[-1]
 """The operator whose node has no container engine, wherever there is one."""
 SENDERS = (19, 20, 21, 22)
+NO_ENGINE = "enabled = false"
 FUNDS = 1_000 * 10**6
 FOREVER = 2**40
 READY_SECONDS = 90.0
@@ -271,7 +272,10 @@ async def connect(stage: Stage, account: int, keepers: Sequence[str] = ()) -> Cl
 async def bring_node(stage: Stage, owner: int, license_id: int, port: int) -> None:
     """Link a new node key to a license and announce the node's signed profile."""
     folder = stage.folder / f"node-{license_id}"
-    config = write_node_config(stage, folder, license_id, port, owner != WITHOUT_ENGINE)
+    engine = NO_ENGINE
+    if stage.host is not None and owner != WITHOUT_ENGINE:
+        engine = f'socket = "{stage.host.socket}"'
+    config = write_node_config(stage, folder, license_id, port, engine)
     # In a thread, as it runs an event loop of its own.
     profile = await asyncio.to_thread(profile_of, load_node_settings(config))
     client = await connect(stage, owner)
@@ -300,11 +304,17 @@ def _read_key(path: Path) -> bytes:
     return bytes.fromhex(path.read_text().removeprefix("0x"))
 
 
-def write_node_config(
-    stage: Stage, folder: Path, license_id: int, port: int, has_engine: bool
-) -> Path:
-    """Write a node's configuration and a new node key; return the configuration."""
-    socket = stage.host.socket if stage.host is not None and has_engine else ""
+def write_node_config(stage: Stage, folder: Path, license_id: int, port: int, engine: str) -> Path:
+    """Write a node's configuration and a new node key; return the configuration.
+
+    Args:
+        stage: where the chain and the oracles are.
+        folder: the node's own; made if it is missing.
+        license_id: that the key is or will be linked to.
+        port: where the agent listens.
+        engine: a line for the table `node.container`.
+
+    """
     write_key(folder / "node.key", os.urandom(32))
     keepers = ", ".join(f'"{url}"' for url in stage.keepers.values())
     path = folder / "node.toml"
@@ -329,7 +339,7 @@ oracle_urls = [{keepers}]
 private_key_file = "node.key"
 
 [node.container]
-{f'socket = "{socket}"' if socket else "enabled = false"}
+{engine}
 
 [node.resources]
 cpu_milli = 2000

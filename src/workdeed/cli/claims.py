@@ -43,7 +43,10 @@ def claim(license_id: int, job_id: int | None, as_json: bool, network: Network, 
             )
             return
         if not collected:
-            click.echo(f"license {license_id}: nothing to collect; the final report is claimed")
+            click.echo(
+                f"license {license_id}: nothing new in the final report; "
+                f"`workdeed license earnings {license_id}` shows what was paid"
+            )
             return
         rows = [
             (job or "-", format_amount(amount, decimals), payee) for job, payee, amount in collected

@@ -1,5 +1,6 @@
 """Commands of issuers and operators: `license ...`, from the issue to the bond."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,7 @@ from workdeed.cli.network import (
     parse_hash,
     with_client,
 )
-from workdeed.cli.output import emit_fields, emit_json, note
+from workdeed.cli.output import emit_fields, emit_json, emit_table, note
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -93,6 +94,33 @@ def show(license_id: int, as_json: bool, network: Network) -> None:
             "unbonding": format_amount(view.unbonding, decimals),
         }
         emit_fields(f"License {license_id}", view.to_json() | amounts)
+
+    with_client(network, work)
+
+
+@license_.command()
+@click.argument("license_id", type=LICENSE_ID)
+@json_option
+@network_options
+def earnings(license_id: int, as_json: bool, network: Network) -> None:
+    """Show what LICENSE_ID was paid so far, whoever sent the claims.
+
+    What it has served since the last final report is still to come.
+    """
+
+    async def work(client: "Client") -> None:
+        found = await client.paid_out(license_id)
+        if as_json:
+            emit_json([asdict(one) | {"amount": str(one.amount)} for one in found])
+            return
+        decimals = await client.decimals()
+        rows = [
+            (str(one.job_id), one.claims, format_amount(one.amount, decimals), one.payee)
+            for one in found
+        ]
+        claims, total = sum(one.claims for one in found), sum(one.amount for one in found)
+        rows.append(("all", claims, format_amount(total, decimals), ""))
+        emit_table(f"Paid to license {license_id}", ("job", "claims", "amount", "payee"), rows)
 
     with_client(network, work)
 

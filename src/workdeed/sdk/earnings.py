@@ -5,11 +5,12 @@ license earned is forfeited instead, in part back to the payer.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from workdeed.chain.bindings.committee import MAX_SEATS, MIN_REPORTS, RewardClaimed
-from workdeed.chain.bindings.escrow import MAX_CLAIMS, Claimed, ClaimEntry, Forfeited
+from workdeed.chain.bindings.escrow import MAX_CLAIMS, Claimed, ClaimEntry, Forfeited, JobEscrow
 from workdeed.chain.bindings.licenses import ORACLE
+from workdeed.chain.logs import find_events, topic_of
 from workdeed.protocol.merkle import EMPTY_ROOT, leaf_hash
 from workdeed.protocol.messages import ProvenLeaf
 from workdeed.protocol.report import Leaf, report_tree
@@ -27,6 +28,16 @@ class Collected:
     payee: str
     amount: int
     units: int
+
+
+@dataclass(frozen=True, slots=True)
+class PaidOut:
+    """What a license was paid for a job: base units to the payee, in so many claims."""
+
+    job_id: int
+    payee: str
+    claims: int
+    amount: int
 
 
 class Earnings:
@@ -95,7 +106,9 @@ class Earnings:
 
         """
         suite = self.session.suite
-        window, root = await self._final_report()
+        window, root = await self.session.read(suite.committee.final_report())
+        if root == EMPTY_ROOT:
+            return []
         keepers = await self.session.keeper_addresses()
         _, leaves = await fetch_report(self.session.endpoints, keepers, window, root)
         payee, standing = await self.session.read(suite.licenses.payee_of(license_id))
@@ -108,6 +121,33 @@ class Earnings:
             receipt = await self.session.sender.send(suite.escrow.claim_many(payee, part))
             collected += [_collected(one) for one in receipt.events if isinstance(one, Claimed)]
         return collected
+
+    async def paid_out(self, license_id: int) -> list[PaidOut]:
+        """Return what a license was paid so far, by job and payee, in the order of the first claim.
+
+        Raises:
+            ChainError: if the chain does not answer, or does not have all logs.
+
+        """
+        session, suite = self.session, self.session.suite
+        topics = [(topic_of(JobEscrow, Claimed),), (), (license_id.to_bytes(32, "big"),)]
+        found = await find_events(
+            session.rpc,
+            suite,
+            [suite.escrow],
+            topics,
+            first=session.deployment.start_block,
+            last=(await session.rpc.head()).number,
+        )
+        totals: dict[tuple[int, str], PaidOut] = {}
+        for event in found:
+            if isinstance(event, Claimed):
+                key = (event.job_id, event.payee)
+                before = totals.get(key, PaidOut(*key, claims=0, amount=0))
+                totals[key] = replace(
+                    before, claims=before.claims + 1, amount=before.amount + event.amount
+                )
+        return list(totals.values())
 
     async def _can_share(self) -> bool:
         """Tell whether the committee may have rewards to share; the latest report counts too."""

@@ -248,6 +248,11 @@ async def test_fees_and_forfeits_reach_whom_they_belong_to(
     keeper.tell(*await quorum.report({(1, one): 10_000 for one in nodes}))
     claimed = await shell.run("claim", str(nodes[0]), "--job", "1", by=DELEGATE)
     assert "1\t0.080003\t" in claimed
+    payee = claimed.split()[-1]
+    paid = await shell.run("license", "earnings", str(nodes[0]))
+    assert paid.splitlines()[1:] == [f"1\t1\t0.080003\t{payee}", "all\t1\t0.080003"]
+    (told,) = json.loads(await shell.run("license", "earnings", str(nodes[0]), "--json"))
+    assert told == {"job_id": 1, "payee": payee, "claims": 1, "amount": "80003"}
     refused = await shell.run("forfeit", "1", str(nodes[1]), by=DELEGATE, code=1)
     assert "claim instead" in refused
     await shell.run("trust", "blacklist", str(nodes[1]), "--reason", "1", by=GOVERNOR)
@@ -330,7 +335,9 @@ async def test_people_of_trust_and_licenses(shell: Shell) -> None:
     assert "blacklisted" in await shell.run("trust", "show", operator)
     await shell.run("trust", "reinstate", operator, by=GOVERNOR)
     await shell.run("trust", "revoke", operator, by=ISSUER)
-    assert "nothing to collect" in await shell.run("claim", license_id, by=OPERATOR, code=1)
+    assert "nothing new in the final report" in await shell.run("claim", license_id, by=OPERATOR)
+    paid = await shell.run("license", "earnings", license_id)
+    assert paid == "job\tclaims\tamount\tpayee\nall\t0\t0"
     held = await shell.run("license", "unlink", license_id, by=OPERATOR, code=1)
     assert "not in good standing" in held
     await shell.run("trust", "reinstate", license_id, by=GOVERNOR)
