@@ -91,18 +91,27 @@ def _size(entry: os.DirEntry[str]) -> int:
 def _make_readable(folder: Path) -> None:
     found = folder.lstat()
     if found.st_mode & _LOOK_INTO != _LOOK_INTO and found.st_uid == os.geteuid():
-        folder.chmod(stat.S_IMODE(found.st_mode) | _LOOK_INTO)
+        _allow(folder, stat.S_IMODE(found.st_mode) | _LOOK_INTO)
+
+
+def _allow(folder: Path, mode: int) -> None:
+    """Change the mode of a folder, and of nothing that a task puts a link to in its place."""
+    descriptor = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        Path(f"/proc/self/fd/{descriptor}").chmod(mode)
+    finally:
+        os.close(descriptor)
 
 
 def remove_tree(path: Path) -> None:
     """Remove a folder that a task wrote, folders without write permission included."""
     with contextlib.suppress(PermissionError):  # another user's, as a container's may be
-        path.chmod(0o700)
+        _allow(path, 0o700)
     for parent, folders, _ in os.walk(path):
         for folder in folders:
             place = Path(parent, folder)
             if not place.is_symlink():
-                place.chmod(0o700)
+                _allow(place, 0o700)
     shutil.rmtree(path)
 
 

@@ -119,5 +119,19 @@ def test_a_tree_that_a_task_closed_is_removed(shared: Path, closed: str):
     assert list(shared.iterdir()) == []
 
 
+def test_a_link_in_the_place_of_a_folder_changes_nothing_outside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    outside, tree = tmp_path / "outside", tmp_path / "tree"
+    outside.mkdir(mode=0o511)
+    tree.mkdir()
+    (tree / "link").symlink_to(outside)
+    # What a task does between the look at a folder and the change of its mode.
+    monkeypatch.setattr(Path, "is_symlink", lambda path: False)
+    with pytest.raises(OSError, match="link"):
+        remove_tree(tree)
+    assert outside.stat().st_mode & 0o777 == 0o511
+
+
 def test_what_vanishes_while_it_is_counted_counts_as_nothing(tmp_path: Path):
     assert tree_bytes(tmp_path / "missing") == 0
