@@ -1,7 +1,6 @@
 """The container driver with Podman: what it starts, finds again, sees and ends."""
 
 import asyncio
-import contextlib
 import json
 import signal
 import socket
@@ -569,32 +568,3 @@ async def test_the_operators_proxy_and_login_stay_outside(
     (tmp_path / "config.json").write_text(json.dumps(config))
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
     assert "secret" not in await output(driver, task(podman.image(), app, "env"))
-
-
-async def test_start_is_not_much_slower_than_the_command_line(
-    podman: Podman, driver: ContainerDriver, app: Path, record_property: Any
-):
-    """From the order to the running process, in turns with a bare `podman run`."""
-    image = podman.image("ill")
-    network = "overhead"
-    podman.run("network", "create", network)
-    flags = ("--network", network, "--ulimit", "nofile=1024", "--ulimit", "nproc=1024")
-    ours, theirs = [], []
-    with contextlib.ExitStack() as stack:
-        stack.callback(podman.run, "network", "rm", "--force", network)
-        for turn in range(6):
-            began = time.perf_counter()
-            await driver.start(task(image, app))
-            ours.append(time.perf_counter() - began)
-            await driver.destroy(KEY)
-            began = time.perf_counter()
-            await asyncio.to_thread(
-                podman.run, "run", "--detach", *flags, "--name", f"bare{turn}", image
-            )
-            theirs.append(time.perf_counter() - began)
-            podman.run("rm", "--force", "--time", "0", f"bare{turn}")
-    # The first turn makes caches warm.
-    ratio = sum(sorted(ours[1:])[:3]) / sum(sorted(theirs[1:])[:3])
-    record_property("start_overhead_ratio", round(ratio, 2))
-    sys.stdout.write(f"start {min(ours):.3f} s, podman run {min(theirs):.3f} s, {ratio:.2f}\n")
-    assert ratio < 3
