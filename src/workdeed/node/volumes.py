@@ -69,8 +69,11 @@ class Volumes:
             data = os.read(descriptor, MAX_VALUE_BYTES + 1)
         finally:
             os.close(descriptor)
+        # No variable can hold a NUL, and whatever ends texts by one would read it as the next text.
+        if len(data) > MAX_VALUE_BYTES or b"\0" in data:
+            return None
         with contextlib.suppress(UnicodeDecodeError):
-            return data.decode().rstrip("\n") if len(data) <= MAX_VALUE_BYTES else None
+            return data.decode().rstrip("\n")
         return None
 
     def forget_exports(self, key: TaskKey) -> None:

@@ -104,6 +104,13 @@ def test_values_are_read_from_plain_files_alone(volumes: Volumes, tmp_path: Path
     assert volumes.exported(KEY, "key") is None
 
 
+def test_a_value_with_a_nul_is_no_value(volumes: Volumes) -> None:
+    """It would end the text that it stands in, and begin another one."""
+    exports = places(volumes, KEY, service())[EXPORTS]
+    (exports / "key").write_bytes(b"x\0--bind\0/\0/app\n")
+    assert volumes.exported(KEY, "key") is None
+
+
 async def test_a_sweep_leaves_what_is_still_needed(volumes: Volumes) -> None:
     kept = places(volumes, KEY, service(NAMED, FILE))
     gone = places(volumes, OTHER, service(NAMED, FILE))
