@@ -1,13 +1,16 @@
 """What a task can see and reach inside of bubblewrap."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from node_support import has_sandbox
 
-from workdeed.node.drivers.base import Limits, Task, TaskKey
+from workdeed.node.drivers.base import Bind, Limits, Task, TaskKey
 from workdeed.node.drivers.process import ProcessDriver
+from workdeed.node.errors import DriverError
 
 pytestmark = [
     pytest.mark.sandbox,
@@ -23,12 +26,15 @@ def outside_exists(path: str) -> bool:
     return Path(path).exists()
 
 
-async def run(tmp_path: Path, owner: str, script: str, read_only: tuple[Path, ...] = ()) -> str:
-    """Run `script` to its end; return what it printed."""
+async def run(
+    tmp_path: Path, owner: str, script: str, read_only: tuple[Path, ...] = (), **parts: Any
+) -> str:
+    """Run `script` to its end, as a task with further `parts`; return what it printed."""
     driver = ProcessDriver(tmp_path / "state" / "tasks", owner, read_only=read_only)
     app = tmp_path / "app"
     app.mkdir(exist_ok=True)
-    handle = await driver.start(Task(KEY, ("/bin/sh", "-c", script), {}, app, Limits(256, 64)))
+    task = Task(KEY, ("/bin/sh", "-c", script), {}, app, Limits(256, 64))
+    handle = await driver.start(replace(task, **parts))
     await driver.wait(handle, 60)
     printed = (await driver.logs(handle, 1_000_000)).decode()
     await driver.destroy(KEY)
@@ -92,3 +98,16 @@ async def test_further_folders_are_shown_read_only(tmp_path: Path, owner: str):
 async def test_the_number_of_processes_is_limited(tmp_path: Path, owner: str):
     script = "grep 'Max processes' /proc/self/limits"
     assert (await run(tmp_path, owner, script)).split()[2] == "1024"
+
+
+async def test_a_value_with_a_nul_is_no_further_option_of_bubblewrap(tmp_path: Path, owner: str):
+    shown = "\0".join(("x", "--ro-bind", str(tmp_path), "/home/shown"))
+    bind = Bind(tmp_path, "/data\0--ro-bind\0/\0/home/shown")
+    for parts, field in (
+        ({"env": {"VALUE": shown}}, "env"),
+        ({"env": {shown: "x"}}, "env"),
+        ({"binds": (bind,)}, "volumes"),
+        ({"subdirectory": shown}, "subdirectory"),
+    ):
+        with pytest.raises(DriverError, match=rf"^{field}: a value holds a NUL character; remove"):
+            await run(tmp_path, owner, "ls /home/shown", **parts)

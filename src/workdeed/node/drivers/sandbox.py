@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from workdeed.node.drivers.base import Bind
+from workdeed.node.errors import DriverError
 from workdeed.node.files import private_directory, write_atomic
 
 APP = "/app"
@@ -90,7 +91,12 @@ class Sandbox:
         return [self._program, "--", *_process_limit(processes), *argv]
 
     def arguments(self, layout: Layout, env: dict[str, str], subdirectory: str) -> list[str]:
-        """Return bwrap's options for one task."""
+        """Return bwrap's options for one task.
+
+        Raises:
+            DriverError: if one can't be told to bwrap as it is.
+
+        """
         options = [*self._isolation(), *self._system()]
         for source, target in (
             (layout.app, APP),
@@ -105,9 +111,11 @@ class Sandbox:
             how = "--ro-bind" if bind.read_only else "--bind"
             options += [how, str(bind.source), bind.target]
         options += ["--remount-ro", "/dev", "--remount-ro", "/"]
-        for name, value in env.items():
-            options += ["--setenv", name, value]
-        return [*options, "--chdir", f"{APP}/{subdirectory}" if subdirectory else APP]
+        variables = [part for name, value in env.items() for part in ("--setenv", name, value)]
+        place = ["--chdir", f"{APP}/{subdirectory}" if subdirectory else APP]
+        for field, parts in (("volumes", options), ("env", variables), ("subdirectory", place)):
+            _refuse_nul(field, parts)
+        return [*options, *variables, *place]
 
     def _isolation(self) -> list[str]:
         options = ["--unshare-user", "--unshare-pid", "--unshare-ipc", "--unshare-uts"]
@@ -149,6 +157,12 @@ def _process_limit(processes: int) -> list[str]:
     if not Path(_PRLIMIT).exists():
         return []
     return [_PRLIMIT, f"--nproc={processes}", "--"]
+
+
+def _refuse_nul(field: str, options: Sequence[str]) -> None:
+    # bwrap reads its options with a NUL after each: what follows one would be an option itself.
+    if any("\0" in option for option in options):
+        raise DriverError(f"{field}: a value holds a NUL character; remove it")
 
 
 async def _run(argv: Sequence[str]) -> tuple[int, str]:
