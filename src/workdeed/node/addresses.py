@@ -11,6 +11,10 @@ import socket
 from workdeed.node.errors import NodeError
 
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
+_NEVER_PUBLIC = tuple(
+    # Site-local, IPv4-compatible, and NAT64 of a network's own: not all releases of Python know.
+    map(ipaddress.IPv6Network, ("fec0::/10", "::/96", "64:ff9b:1::/48"))
+)
 
 
 class AddressRefusedError(NodeError):
@@ -24,6 +28,8 @@ def is_public(address: str) -> bool:
     """
     found = ipaddress.ip_address(address)
     if isinstance(found, ipaddress.IPv6Address):
+        if any(found in one for one in _NEVER_PUBLIC):
+            return False
         inner = found.ipv4_mapped or found.sixtofour
         if inner is None and found in _NAT64:
             inner = ipaddress.IPv4Address(int(found) & 0xFFFFFFFF)
@@ -42,7 +48,7 @@ async def resolve(host: str, port: int, *, allow_private: bool) -> str:
     loop = asyncio.get_running_loop()
     try:
         found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except OSError as error:
+    except (OSError, UnicodeError) as error:
         raise AddressRefusedError(f"{host} can't be resolved; check the address") from error
     addresses = [str(one[4][0]) for one in found]
     for address in addresses:

@@ -23,6 +23,10 @@ from workdeed.protocol.limits import MAX_BODY, MAX_SMALL_BYTES
 from workdeed.protocol.messages import ErrorBody
 
 _NAT64: Final = ipaddress.ip_network("64:ff9b::/96")
+_NEVER_PUBLIC: Final = tuple(
+    # Site-local, IPv4-compatible, and NAT64 of a network's own: not all releases of Python know.
+    map(ipaddress.IPv6Network, ("fec0::/10", "::/96", "64:ff9b:1::/48"))
+)
 _PORTS: Final = {"http": 80, "https": 443}
 _KEEP_ALIVE_SECONDS: Final = 2.0  # less than servers keep a connection, so that none is found dead
 _CONNECTIONS: Final = 1_024
@@ -249,6 +253,8 @@ def is_public(address: str) -> bool:
     """
     found = ipaddress.ip_address(address.partition("%")[0])
     if isinstance(found, ipaddress.IPv6Address):
+        if any(found in one for one in _NEVER_PUBLIC):
+            return False
         inner = found.ipv4_mapped or found.sixtofour
         if inner is None and found in _NAT64:
             inner = ipaddress.IPv4Address(int(found) & 0xFFFFFFFF)

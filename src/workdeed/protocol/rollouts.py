@@ -44,7 +44,10 @@ Phase = Literal[
 ]
 """Where a rollout stands: `steady` and `reverted` are its ends."""
 
-Host = Annotated[str, Field(strict=True, min_length=1, max_length=MAX_ENDPOINT)]
+Host = Annotated[
+    str, Field(strict=True, min_length=1, max_length=MAX_ENDPOINT, pattern=r"^[0-9A-Za-z_.:-]+$")
+]
+"""An IP address or a name: nothing in it can end the host of an address and begin more."""
 
 
 class Endpoint(Body):

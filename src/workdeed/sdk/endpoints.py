@@ -6,11 +6,12 @@ refused outside of a chain of one's own, redirects are not followed, and reading
 
 import asyncio
 import ipaddress
+import re
 import socket
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -26,7 +27,14 @@ KEEP_ALIVE_SECONDS = 2.0
 """Less than servers keep an idle connection, so that none is found dead when it is used."""
 
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
+_NEVER_PUBLIC: Final = tuple(
+    # Site-local, IPv4-compatible, and NAT64 of a network's own: not all releases of Python know.
+    map(ipaddress.IPv6Network, ("fec0::/10", "::/96", "64:ff9b:1::/48"))
+)
 _PORTS = {"http": 80, "https": 443}
+_MAX_NAME: Final = 253
+_LABEL: Final = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?", re.ASCII)
+_NUMBER: Final = re.compile(r"[0-9]+|0x[0-9a-f]*", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +117,8 @@ class Endpoints:
                 method, f"{origin}{path}", data=body, allow_redirects=False
             ) as response:
                 data = await _read(response, max_bytes, str(origin))
-        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+        except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
+            # ValueError: a name that the resolver's encoding, or the library, does not take.
             raise EndpointError(f"{origin}: {_reason(error)}; it may be down") from error
         if response.status // 100 != 2:
             raise StatusError(f"{origin}{path}: {_refusal(response.status, data)}", response.status)
@@ -152,7 +161,10 @@ class PublicResolver(AbstractResolver):
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
         """Return the addresses of a name; raises `OSError` if none may be called."""
-        found = await self._inner.resolve(host, port, family)
+        try:
+            found = await self._inner.resolve(host, port, family)
+        except UnicodeError as error:
+            raise OSError("its name is malformed") from error
         if self._allow_private or (host, port) in self._trusted:
             return found
         public = [one for one in found if is_public(one["host"])]
@@ -182,6 +194,10 @@ def parse_base(base: str) -> Origin:
     plain = parts.path in ("", "/") and not (parts.query or parts.fragment or "@" in parts.netloc)
     if parts.scheme not in _PORTS or not host or not plain or port == 0:
         raise EndpointError(f"endpoint {base!r}: it is not http(s)://host:port; set one that is")
+    if not _is_host(host):
+        raise EndpointError(
+            f"endpoint {base!r}: its host is neither an IP address nor a name in ASCII; set one"
+        )
     return Origin(parts.scheme, host, port or _PORTS[parts.scheme])
 
 
@@ -192,12 +208,27 @@ def is_public(address: str) -> bool:
     """
     found = ipaddress.ip_address(address.partition("%")[0])
     if isinstance(found, ipaddress.IPv6Address):
+        if any(found in one for one in _NEVER_PUBLIC):
+            return False
         inner = found.ipv4_mapped or found.sixtofour
         if inner is None and found in _NAT64:
             inner = ipaddress.IPv4Address(int(found) & 0xFFFFFFFF)
         if inner is not None:
             return inner.is_global and not inner.is_multicast
     return found.is_global and not found.is_multicast
+
+
+def _is_host(host: str) -> bool:
+    """Tell whether it is an IP address, or a name that nobody takes for one.
+
+    HTTP libraries read other digits, such as full-width ones, as those of an address, and resolvers
+    take `127.1` or `0x7f000001` for one: these would pass checks of addresses by their looks.
+    """
+    if _is_literal(host):
+        return "%" not in host
+    labels = host.removesuffix(".").split(".")
+    fits = len(host) <= _MAX_NAME and all(_LABEL.fullmatch(one) for one in labels)
+    return fits and not _NUMBER.fullmatch(labels[-1])
 
 
 def _is_literal(host: str) -> bool:

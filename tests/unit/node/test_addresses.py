@@ -35,6 +35,9 @@ def test_public_addresses(address: str):
         "::ffff:10.0.0.1",
         "64:ff9b::a00:1",
         "2002:a00:1::",
+        "fec0::1",
+        "::7f00:1",
+        "64:ff9b:1::7f00:1",
     ],
 )
 def test_addresses_that_are_not_public(address: str):
@@ -71,3 +74,8 @@ async def test_an_unknown_name_is_refused(monkeypatch: pytest.MonkeyPatch):
     names(monkeypatch)
     with pytest.raises(AddressRefusedError, match="can't be resolved"):
         await resolve("host.example.org", 443, allow_private=True)
+
+
+async def test_a_malformed_name_is_told_as_one_that_is_unknown():
+    with pytest.raises(AddressRefusedError, match=r"a\.\.b can't be resolved"):
+        await resolve("a..b", 443, allow_private=False)

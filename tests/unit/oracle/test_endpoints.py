@@ -92,6 +92,9 @@ class TestAddresses:
             ("2002:7f00:1::", False),
             ("64:ff9b::7f00:1", False),
             ("64:ff9b::101:101", True),
+            ("fec0::1", False),
+            ("::7f00:1", False),
+            ("64:ff9b:1::7f00:1", False),
         ],
     )
     def test_public_ones(self, address: str, public: bool) -> None:

@@ -21,7 +21,7 @@ BIG = MAX_SAFE_INTEGER
 # A control character takes six bytes in JSON, the most that one character can.
 TEXT = "\x01" * MAX_TEXT
 ENDPOINT = Endpoint(
-    license_id=BIG, host="\x01" * MAX_ENDPOINT, port=65_535, revision=BIG, version="f" * 64
+    license_id=BIG, host="h" * MAX_ENDPOINT, port=65_535, revision=BIG, version="f" * 64
 )
 REPLICA = ReplicaProgress(
     license_id=BIG, state="unreachable", revision=BIG, well_ms=BIG, reason=TEXT
@@ -50,6 +50,10 @@ def test_the_largest_lists_fit() -> None:
         ({"port": 0}, "port"),
         ({"host": ""}, "host"),
         ({"host": "x" * (MAX_ENDPOINT + 1)}, "host"),
+        ({"host": "u@127.0.0.1"}, "host"),
+        ({"host": "127.0.0.1/x?"}, "host"),
+        ({"host": "\uff11\uff12\uff17.\uff10.\uff10.\uff11"}, "host"),
+        ({"host": "node\n"}, "host"),
         ({"version": "latest"}, "version"),
         ({"license_id": 0}, "license_id"),
         ({"more": 1}, "more"),
