@@ -22,6 +22,24 @@ pytestmark = [
 KEY = TaskKey("0x" + "e5" * 20, 3, 7, 0)
 
 
+# Prints which files below /proc can be opened for writing, those aside that processes hold open
+# themselves; writes nothing.
+TRY_TO_WRITE = """
+import os
+tried = []
+for parent, folders, files in os.walk("/proc"):
+    folders[:] = [one for one in folders if one not in ("fd", "map_files")]
+    for name in files:
+        tried.append(os.path.join(parent, name))
+        try:
+            os.close(os.open(tried[-1], os.O_WRONLY | os.O_NONBLOCK))
+        except OSError:
+            continue
+        print(tried[-1])
+print("/proc/sys/kernel/core_pattern" in tried)
+"""
+
+
 def outside_exists(path: str) -> bool:
     return Path(path).exists()
 
@@ -111,3 +129,8 @@ async def test_a_value_with_a_nul_is_no_further_option_of_bubblewrap(tmp_path: P
     ):
         with pytest.raises(DriverError, match=rf"^{field}: a value holds a NUL character; remove"):
             await run(tmp_path, owner, "ls /home/shown", **parts)
+
+
+async def test_nothing_that_the_kernel_shows_can_be_written(tmp_path: Path, owner: str):
+    printed = await run(tmp_path, owner, "", argv=("python3", "-c", TRY_TO_WRITE))
+    assert printed == "True\n"

@@ -148,7 +148,10 @@ def _root_folders() -> Iterator[str]:
 
 
 def _kernel_folders() -> tuple[str, ...]:
-    return ("--proc", "/proc", "--dev", "/dev", "--tmpfs", TEMPORARY)
+    # The kernel lets its own root write to /proc, whatever a task's user is called inside: with an
+    # agent that runs as root, a task could set what the whole machine goes by.
+    processes = ("--proc", "/proc", "--remount-ro", "/proc")
+    return (*processes, "--dev", "/dev", "--tmpfs", TEMPORARY)
 
 
 def _process_limit(processes: int) -> list[str]:
