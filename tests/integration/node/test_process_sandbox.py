@@ -1,5 +1,6 @@
 """What a task can see and reach inside of bubblewrap."""
 
+import errno
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -134,3 +135,54 @@ async def test_a_value_with_a_nul_is_no_further_option_of_bubblewrap(tmp_path: P
 async def test_nothing_that_the_kernel_shows_can_be_written(tmp_path: Path, owner: str):
     printed = await run(tmp_path, owner, "", argv=("python3", "-c", TRY_TO_WRITE))
     assert printed == "True\n"
+
+
+AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root owns the machine's devices")
+
+
+@AS_ROOT
+async def test_a_task_can_not_take_the_rights_off_the_machines_devices(tmp_path: Path, owner: str):
+    devices = sorted(Path("/dev", name) for name in ("full", "null", "random", "urandom", "zero"))
+    before = [device.stat().st_mode for device in devices]
+    script = f"for f in {' '.join(map(str, devices))}; do chmod 640 $f && stat -c %a $f; done"
+    first = await run(tmp_path, owner, script)
+    after = [device.stat().st_mode for device in devices]
+    for device, mode in zip(devices, before, strict=True):
+        device.chmod(mode)  # where it was changed, the machine needs it back
+    assert after == before
+    assert first.split() == ["640"] * len(devices)  # those of its own
+    use = "echo x >/dev/null && head -c 3 /dev/zero | wc -c; echo x 2>&1 >/dev/full || echo full"
+    printed = await run(
+        tmp_path, owner, f"{use}; stat -c %a /dev/null; head -c 3 /dev/urandom | wc -c"
+    )
+    assert printed.split()[0] == "3"
+    assert printed.split()[-3:] == ["full", "666", "3"]
+
+
+@AS_ROOT
+async def test_where_a_task_can_get_no_devices_of_its_own_nothing_runs(
+    tmp_path: Path, owner: str, monkeypatch: pytest.MonkeyPatch
+):
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "mknod", refuse)
+    found = await ProcessDriver(tmp_path / "state" / "tasks", owner).fingerprint()
+    assert not found.available
+    assert "run the agent as a user of its own" in found.reason
+
+
+async def test_of_certificates_it_sees_what_is_public(tmp_path: Path, owner: str):
+    printed = await run(tmp_path, owner, "cd /etc; ls -d ssl/* pki/* pki/tls/* 2>/dev/null")
+    allowed = {
+        "ssl/cert.pem",
+        "ssl/certs",
+        "ssl/openssl.cnf",
+        "pki/ca-trust",
+        "pki/java",
+        "pki/tls",
+    }
+    tls = {f"pki/tls/{name}" for name in ("cert.pem", "certs", "openssl.cnf")}
+    assert set(printed.split()) <= allowed | tls
+    if outside_exists("/etc/ssl/certs"):
+        assert "ssl/certs" in printed.split()

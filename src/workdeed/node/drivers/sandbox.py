@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from workdeed.node.drivers.base import Bind
+from workdeed.node.drivers.devices import own_devices
 from workdeed.node.errors import DriverError
 from workdeed.node.files import private_directory, write_atomic
 
@@ -36,11 +37,18 @@ _ETC = (
     "localtime",
     "mime.types",
     "nsswitch.conf",
-    "pki",
+    # Not `pki` and `ssl` as a whole: private keys lie beside what everybody reads.
+    "pki/ca-trust",
+    "pki/java",
+    "pki/tls/cert.pem",
+    "pki/tls/certs",
+    "pki/tls/openssl.cnf",
     "protocols",
     "resolv.conf",
     "services",
-    "ssl",
+    "ssl/cert.pem",
+    "ssl/certs",
+    "ssl/openssl.cnf",
 )
 _PASSWD = f"workload:x:{USER}:{USER}::{HOME}:/bin/sh\nnobody:x:65534:65534::/:/bin/false\n"
 _GROUP = f"workload:x:{USER}:\nnogroup:x:65534:\n"
@@ -50,13 +58,15 @@ _GROUP = f"workload:x:{USER}:\nnogroup:x:65534:\n"
 class Layout:
     """Folders of the host for a task: its tree, home, /tmp, /dev/shm, and what else it sees.
 
-    `read_only` lies inside at the same place, `binds` each at its own.
+    `read_only` lies inside at the same place, `binds` each at its own. `devices` is for devices of
+    the task's own, where it needs them.
     """
 
     app: Path
     home: Path
     temporary: Path
     shared_memory: Path
+    devices: Path
     read_only: Sequence[Path] = ()
     binds: Sequence[Bind] = ()
 
@@ -83,7 +93,12 @@ class Sandbox:
         write_atomic(private_directory(accounts) / "passwd", _PASSWD.encode())
         write_atomic(accounts / "group", _GROUP.encode())
         sandbox = cls(program, version, accounts)
-        code, output = await _run([program, *sandbox._isolation(), *sandbox._system(), "true"])
+        try:
+            devices = _device_options(accounts / "dev")
+        except DriverError as error:
+            return str(error)
+        options = [*sandbox._isolation(), *sandbox._system(), *devices]
+        code, output = await _run([program, *options, "true"])
         return sandbox if code == 0 else f"bubblewrap can't make a sandbox here: {output}"
 
     def command(self, argv: Sequence[str], processes: int) -> list[str]:
@@ -94,10 +109,10 @@ class Sandbox:
         """Return bwrap's options for one task.
 
         Raises:
-            DriverError: if one can't be told to bwrap as it is.
+            DriverError: if one can't be told to bwrap as it is, or the task can't be given devices.
 
         """
-        options = [*self._isolation(), *self._system()]
+        options = [*self._isolation(), *self._system(), *_device_options(layout.devices)]
         for source, target in (
             (layout.app, APP),
             (layout.home, HOME),
@@ -152,6 +167,11 @@ def _kernel_folders() -> tuple[str, ...]:
     # agent that runs as root, a task could set what the whole machine goes by.
     processes = ("--proc", "/proc", "--remount-ro", "/proc")
     return (*processes, "--dev", "/dev", "--tmpfs", TEMPORARY)
+
+
+def _device_options(folder: Path) -> list[str]:
+    devices = own_devices(folder).items()
+    return [part for place, path in devices for part in ("--dev-bind", str(path), place)]
 
 
 def _process_limit(processes: int) -> list[str]:
