@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -254,6 +255,31 @@ async def test_a_task_whose_supervisor_is_killed_is_lost_and_ended(
     assert (await driver.wait(handle, 30)).phase is Phase.LOST
     assert await driver.recover(KEY) == handle
     await eventually(lambda: marked(owner) == [], "end of the leftovers")
+
+
+async def test_a_forged_mark_costs_no_other_task_its_start(
+    driver: ProcessDriver, app: Path, owner: str
+):
+    forger = replace(KEY, job_id=KEY.job_id + 1)
+    forge = f"env WORKDEED_WORKLOAD={owner}"
+    script = f"{forge}/{KEY.name} sleep 1000 & {forge}/../workdeed-agent sleep 1001 & echo up; wait"
+    forged = await driver.start(task(app, script, key=forger))
+
+    async def up() -> bool:
+        return "up" in await output(driver, forger)
+
+    await eventually(up, "the forger's start")
+    victim = await driver.start(task(app, "sleep 1000"))
+    os.kill(victim.pid, signal.SIGKILL)
+    assert (await driver.wait(victim, 30)).phase is Phase.LOST
+    before = (await driver.stats(forged)).processes
+    assert await driver.recover(KEY) == victim
+    victim = await driver.start(task(app, "sleep 1000"))
+    assert set(await driver.sweep()) == {KEY, forger}
+    assert (await driver.inspect(victim)).phase is Phase.RUNNING
+    assert (await driver.stats(forged)).processes == before
+    await driver.destroy(KEY)
+    assert (await driver.stats(forged)).processes == before
 
 
 async def test_processes_without_a_record_are_swept(

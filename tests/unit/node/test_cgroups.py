@@ -15,6 +15,7 @@ from workdeed.node.drivers.cgroups import (
     Hierarchy,
 )
 from workdeed.node.drivers.process_limits import described, unheld
+from workdeed.node.errors import DriverError
 
 UNIFIED = "30 25 0:26 / {point} rw,nosuid shared:4 - cgroup2 cgroup2 rw,nsdelegate\n"
 
@@ -144,6 +145,24 @@ def test_memory_taken_while_there_was_no_controller_is_not_counted(
     assert (group / "memory.max").read_text() == "50000000"
     assert groups.apply("another", Limits(memory_mb=50, storage_mb=1))
     assert (place / "cgroup.subtree_control").read_text() == "+cpu +memory +pids"
+
+
+@pytest.mark.parametrize("name", ["../workdeed-agent", "..", ".", "", "a/b", "a" * 300, "a\n"])
+def test_a_name_that_leads_to_groups_of_others_is_refused(tmp_path: Path, name: str):
+    groups = ControlGroups([Hierarchy(tmp_path, frozenset({"pids"}), unified=False)], "me", {})
+    (tmp_path / "workdeed-me").mkdir()
+    (tmp_path / "workdeed-agent").mkdir()
+    for act in (groups.folders, groups.remove, groups.kill, groups.processes):
+        with pytest.raises(DriverError, match="can't name a control group"):
+            act(name)
+    assert (tmp_path / "workdeed-agent").is_dir()
+
+
+def test_a_folder_that_is_no_group_of_ours_is_not_among_them(tmp_path: Path):
+    groups = ControlGroups([Hierarchy(tmp_path, frozenset({"pids"}), unified=False)], "me", {})
+    for name in ("e5e5-3-7-0-main-run", "session.scope"):
+        (tmp_path / "workdeed-me" / name).mkdir(parents=True)
+    assert groups.names() == {"e5e5-3-7-0-main-run"}
 
 
 def written(bounds: cgroups.Bounds) -> dict[str, object]:

@@ -11,6 +11,7 @@ tasks too.
 
 import contextlib
 import os
+import re
 import subprocess
 import threading
 import time
@@ -38,6 +39,7 @@ _REMOVE_SECONDS: Final = 5.0
 _LOOK_AGAIN_SECONDS: Final = 0.02
 _MB: Final = 1_000_000
 _PROBE: Final = "probe"
+_NAME: Final = re.compile(r"[0-9a-z-]{1,200}")
 
 
 class Use(StrEnum):
@@ -156,7 +158,12 @@ class ControlGroups:
         return is_counted
 
     def folders(self, name: str) -> list[str]:
-        """Return the folders of the group `name`, none if there is no such group."""
+        """Return the folders of the group `name`, none if there is no such group.
+
+        Raises:
+            DriverError: if `name` can't be the name of a group.
+
+        """
         return [str(path) for path in self._paths(name) if path.is_dir()]
 
     def names(self) -> set[str]:
@@ -165,6 +172,7 @@ class ControlGroups:
             path.name
             for hierarchy in self._hierarchies
             for path in (hierarchy.place / self._folder).glob("*/")
+            if _NAME.fullmatch(path.name)
         }
 
     def processes(self, name: str) -> set[int]:
@@ -216,6 +224,9 @@ class ControlGroups:
         )
 
     def _paths(self, name: str) -> Iterator[Path]:
+        # A path would lead to groups of others, and what is in a group may be ended.
+        if not _NAME.fullmatch(name):
+            raise DriverError(f"task: {name[:80]!r} can't name a control group; use a task's name")
         for hierarchy in self._hierarchies:
             yield hierarchy.place / self._folder / name
 

@@ -12,7 +12,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -35,6 +34,7 @@ from workdeed.node.drivers.base import (
 from workdeed.node.drivers.cgroups import CONTROLLERS, ControlGroups, Use
 from workdeed.node.drivers.process_identity import ProcessIdentity
 from workdeed.node.drivers.process_limits import cores, described, resource_limits, unheld
+from workdeed.node.drivers.process_marks import left_behind, mark, marked
 from workdeed.node.drivers.process_table import ProcessTable
 from workdeed.node.drivers.sandbox import HOME, TEMPORARY, Layout, Sandbox
 from workdeed.node.errors import DriverError, SandboxMissingError, StateError
@@ -47,7 +47,6 @@ from workdeed.node.files import (
     write_json,
 )
 
-MARKER = "WORKDEED_WORKLOAD"
 DEFAULT_PATH = "/usr/local/bin:/usr/bin:/bin"
 DEFAULT_LOG_BYTES = 2 * 1024 * 1024
 
@@ -174,7 +173,8 @@ class ProcessDriver:
                 limits = self._recorded_limits(key)
                 if limits and not await asyncio.to_thread(groups.apply, key.name, limits):
                     self._uncounted.add(key.name)
-        for name in ({name for _, name in self._marked()} | groups.names()) - living:
+        strays = {name for _, name in await asyncio.to_thread(self._strays)}
+        for name in (strays | groups.names()) - living:
             await self._end_strays(name)
         groups.tidy()
         return tuple(keys)
@@ -374,7 +374,7 @@ class ProcessDriver:
         home, temporary, shared = (
             private_directory(folder / name) for name in ("home", "tmp", "shm")
         )
-        marker = {MARKER: f"{self._owner}/{task.key.name}", "PATH": self._path}
+        own_mark = mark(self._owner, task.key)
         order: dict[str, Any] = {
             "log": str(folder / "output.log"),
             "log_bytes": self._log_bytes,
@@ -385,15 +385,14 @@ class ProcessDriver:
         if sandbox is None:
             places = {"HOME": str(home), "TMPDIR": str(temporary), "LANG": "C.UTF-8"}
             order |= {"argv": list(task.argv), "sandbox": None, "cwd": _start_folder(task)}
-            order["env"] = {**places, **marker, **_host_paths(task), MARKER: marker[MARKER]}
+            order["env"] = {**places, "PATH": self._path, **_host_paths(task), **own_mark}
             return order
         read_only = (*self._read_only, *task.mounts)
-        devices = folder / "dev"
-        layout = Layout(task.directory, home, temporary, shared, devices, read_only, task.binds)
+        layout = Layout(task.directory, home, temporary, shared, read_only, task.binds)
         places = {"HOME": HOME, "TMPDIR": TEMPORARY, "LANG": "C.UTF-8", "PATH": self._path}
         order["argv"] = sandbox.command(task.argv, task.limits.processes)
         order["sandbox"] = sandbox.arguments(layout, {**places, **task.env}, task.subdirectory)
-        return order | {"cwd": "/", "env": marker}
+        return order | {"cwd": "/", "env": {**own_mark, "PATH": self._path}}
 
     def _launch(
         self, task: Task, order: dict[str, Any], groups: ControlGroups, host: TaskKey | None
@@ -410,7 +409,7 @@ class ProcessDriver:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             cwd="/",
-            env={MARKER: f"{self._owner}/{key.name}"},
+            env=mark(self._owner, key),
             start_new_session=True,
         )
         order_pipe = process.stdin
@@ -443,18 +442,26 @@ class ProcessDriver:
             shim.send_signal(pid, stat.start_ticks, signal.SIGKILL)
         identity.signal(signal.SIGKILL)
 
-    def _marked(self) -> Iterator[tuple[int, str]]:
-        """Yield pid and task name of all processes that carry this agent's marker."""
-        prefix = f"{MARKER}={self._owner}/".encode()
-        for entry in Path("/proc").iterdir():
-            if not entry.name.isdigit():
-                continue
-            # Processes of others, and those which end meanwhile, can't be read and are not ours.
-            with contextlib.suppress(OSError):
-                environment = (entry / "environ").read_bytes()
-                for item in environment.split(b"\0"):
-                    if item.startswith(prefix):
-                        yield int(entry.name), item[len(prefix) :].decode(errors="replace")
+    def _strays(self, name: str = "") -> list[tuple[int, str]]:
+        """Return pid and task name of marked processes that no supervisor holds.
+
+        Args:
+            name: of the task to look for, its own supervisor included; "" for any.
+
+        """
+        found = [(pid, task) for pid, task in marked(self._owner) if name in ("", task)]
+        supervisors = self._supervisors(name) if found else set()
+        return [(pid, task) for pid, task in found if left_behind(pid, supervisors)]
+
+    def _supervisors(self, but: str) -> set[int]:
+        """Return the pids of all recorded supervisors that live, but that of the task `but`."""
+        found = set()
+        for folder in self._directory.iterdir():
+            key = TaskKey.parse(folder.name) if folder.name != but else None
+            handle = self._recorded(key) if key is not None else None
+            if handle is not None and ProcessIdentity.parse(handle.reference).alive():
+                found.add(handle.pid)
+        return found
 
     async def _end_leftovers(self, key: TaskKey) -> None:
         """Kill what a task left whose supervisor is gone without having written how it ended.
@@ -470,7 +477,7 @@ class ProcessDriver:
     async def _end_strays(self, name: str) -> None:
         """Kill what is in the group of the task `name`, whose supervisor is gone, or marked so.
 
-        Repeated until nothing carries the mark: a dying process may just have made another one.
+        Repeated until nothing is found: a dying process may just have made another one.
 
         Raises:
             DriverError: if something is left after a long time; the task must not be started then.
@@ -480,7 +487,7 @@ class ProcessDriver:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + _KILL_SECONDS
         while True:
-            strays = [pid for pid, marked in self._marked() if marked == name]
+            strays = [pid for pid, _ in await asyncio.to_thread(self._strays, name)]
             if not strays:
                 return
             if loop.time() > deadline:
