@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -280,6 +281,29 @@ async def test_a_forged_mark_costs_no_other_task_its_start(
     assert (await driver.stats(forged)).processes == before
     await driver.destroy(KEY)
     assert (await driver.stats(forged)).processes == before
+
+
+async def test_a_recorded_number_that_is_a_threads_now_hinders_nothing(
+    driver: ProcessDriver, app: Path, tmp_path: Path
+):
+    handle = await driver.start(task(app, "exit 0"))
+    await driver.wait(handle, 30)
+    over = threading.Event()
+    thread = threading.Thread(target=over.wait)
+    thread.start()
+    assert thread.native_id is not None
+    reused = ProcessIdentity(thread.native_id, 1, boot_id())
+    record = tmp_path / "state" / "tasks" / KEY.name / "record.json"
+    record.write_text(json.dumps({"process": str(reused)}))
+    try:
+        found = await driver.recover(KEY)
+        assert found is not None
+        assert (await driver.wait(found, 5)).phase is not Phase.RUNNING
+        await driver.destroy(KEY)
+    finally:
+        over.set()
+        thread.join()
+    assert await driver.recover(KEY) is None
 
 
 async def test_processes_without_a_record_are_swept(

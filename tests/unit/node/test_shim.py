@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +21,18 @@ def child() -> Iterator[subprocess.Popen[bytes]]:
     yield process
     process.kill()
     process.wait()
+
+
+@pytest.fixture
+def thread() -> Iterator[int]:
+    """The number of a thread that is not the first of its process."""
+    over = threading.Event()
+    waiting = threading.Thread(target=over.wait)
+    waiting.start()
+    assert waiting.native_id is not None
+    yield waiting.native_id
+    over.set()
+    waiting.join()
 
 
 def test_a_stat_is_read_whatever_the_command_is_called(tmp_path: Path):
@@ -50,6 +63,32 @@ def test_a_signal_reaches_the_process_that_started_then_and_no_other(
     assert shim.send_signal(child.pid, stat.start_ticks, signal.SIGKILL)
     assert child.wait() == -signal.SIGKILL
     assert not shim.send_signal(child.pid, stat.start_ticks, signal.SIGKILL)
+
+
+def test_what_may_not_be_signalled_is_passed_over(
+    child: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
+):
+    def refuse(_descriptor: int, _number: int) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(signal, "pidfd_send_signal", refuse)
+    stat = shim.read_stat(child.pid)
+    assert stat is not None
+    assert not shim.send_signal(child.pid, stat.start_ticks, signal.SIGKILL)
+    group = shim.ControlGroup([])
+    monkeypatch.setattr(group, "processes", lambda: {child.pid})
+    group.kill()
+    assert child.poll() is None
+
+
+def test_a_number_that_is_a_threads_now_is_no_process(thread: int, monkeypatch: pytest.MonkeyPatch):
+    stat = shim.read_stat(thread)
+    assert stat is not None
+    assert not shim.send_signal(thread, stat.start_ticks, signal.SIGKILL)
+    assert not shim.send_signal(thread, stat.start_ticks + 1, signal.SIGKILL)
+    group = shim.ControlGroup([])
+    monkeypatch.setattr(group, "processes", lambda: {thread})
+    group.kill()
 
 
 def test_descendants_are_found_at_any_depth():

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from workdeed.node.drivers.shim import read_stat, send_signal
+from workdeed.node.drivers.shim import open_process, read_stat, send_signal
 from workdeed.node.errors import DriverError
 
 
@@ -75,9 +75,8 @@ class ProcessIdentity:
 
     async def wait_gone(self, seconds: float) -> bool:
         """Wait up to `seconds` for its end; true when it has ended."""
-        try:
-            descriptor = os.pidfd_open(self.pid)
-        except ProcessLookupError:
+        descriptor = open_process(self.pid)
+        if descriptor is None:
             return True
         try:
             # The pidfd pins whoever has the number now; only then is it sure to be the right

@@ -18,6 +18,7 @@ stays outside, so that it can tell of a task that was killed for its memory.
 
 import contextlib
 import ctypes
+import errno
 import json
 import os
 import resource
@@ -37,6 +38,7 @@ _STOPPING_MS = 100
 _CANNOT_EXECUTE = 127
 _LOOK_SECONDS = 1.0
 _REMOVE_TRIES = 50
+_NO_PROCESS = (errno.ESRCH, errno.EINVAL, errno.ENOENT)
 
 
 class Stat(NamedTuple):
@@ -88,22 +90,35 @@ def descendants(root: int) -> dict[int, Stat]:
 def send_signal(pid: int, start_ticks: int, number: int) -> bool:
     """Signal the process `pid` that started at `start_ticks`, never one that took its number.
 
-    The pidfd pins the process before its start is compared, so no reuse can slip in between.
+    False where there is none, or where it may not be signalled. The pidfd pins the process before
+    its start is compared, so no reuse can slip in between.
     """
-    try:
-        descriptor = os.pidfd_open(pid)
-    except ProcessLookupError:
+    descriptor = open_process(pid)
+    if descriptor is None:
         return False
     try:
         stat = read_stat(pid)
         if stat is None or stat.start_ticks != start_ticks:
             return False
         signal.pidfd_send_signal(descriptor, number)
-    except ProcessLookupError:
+    except (ProcessLookupError, PermissionError):
         return False
     finally:
         os.close(descriptor)
     return True
+
+
+def open_process(pid: int) -> int | None:
+    """Return a pidfd of the process `pid`, None where there is none.
+
+    Kernels have different words for a number that is a thread's now.
+    """
+    try:
+        return os.pidfd_open(pid)
+    except OSError as error:
+        if error.errno in _NO_PROCESS:
+            return None
+        raise
 
 
 class ControlGroup:
@@ -161,15 +176,14 @@ class ControlGroup:
         return True
 
     def _kill(self, pid: int) -> None:
-        try:
-            descriptor = os.pidfd_open(pid)
-        except ProcessLookupError:
+        descriptor = open_process(pid)
+        if descriptor is None:
             return
         try:
             # Asked again, now that the number is pinned: it may have gone to a stranger.
             if pid in self.processes():
                 signal.pidfd_send_signal(descriptor, signal.SIGKILL)
-        except ProcessLookupError:
+        except (ProcessLookupError, PermissionError):
             pass
         finally:
             os.close(descriptor)
