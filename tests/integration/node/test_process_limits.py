@@ -320,11 +320,21 @@ async def test_without_control_groups_the_fingerprint_says_what_is_not_held(
     assert found.available
     assert found.attributes["cpu"].startswith("not enforced: kept to whole cores")
     assert found.attributes["memory"].startswith("not enforced for the sum")
-    assert found.attributes["processes"].startswith("in each" if sandboxed else "not enforced")
     assert all(
         "(sandbox.cgroup is off)" in found.attributes[word]
         for word in ("cpu", "memory", "processes")
     )
+
+
+@pytest.mark.parametrize(("user", "held"), [(0, False), (1000, True)])
+async def test_the_kernel_counts_processes_in_a_sandbox_but_those_of_root(
+    lesser: ProcessDriver, sandboxed: bool, monkeypatch: pytest.MonkeyPatch, user: int, held: bool
+):
+    monkeypatch.setattr(os, "geteuid", lambda: user)
+    found = (await lesser.fingerprint()).attributes["processes"]
+    assert found.startswith("in each" if sandboxed and held else "not enforced")
+    if sandboxed and not held:
+        assert "no processes of root" in found
 
 
 async def test_without_control_groups_a_task_is_kept_to_whole_cores(

@@ -41,11 +41,10 @@ def cores(name: str, limits: Limits, groups: ControlGroups) -> list[int]:
 
 def described(groups: ControlGroups, *, sandboxed: bool) -> dict[str, str]:
     """Return what is held how, and what is not, for people; by resource."""
-    processes = "in each sandbox, by the kernel" if sandboxed else NOT_ENFORCED
     lesser = {
         "cpu": f"{NOT_ENFORCED}: kept to whole cores at most, which a workload can undo",
         "memory": f"{NOT_ENFORCED} for the sum: single processes by the kernel, the sum by looks",
-        "pids": processes,
+        "pids": _processes(sandboxed=sandboxed),
     }
     return {
         word: f"cgroup {groups.version(name)}"
@@ -53,6 +52,14 @@ def described(groups: ControlGroups, *, sandboxed: bool) -> dict[str, str]:
         else f"{lesser[name]} ({groups.missing[name]})"
         for name, word in (("cpu", "cpu"), ("memory", "memory"), ("pids", "processes"))
     }
+
+
+def _processes(*, sandboxed: bool) -> str:
+    if not sandboxed:
+        return NOT_ENFORCED
+    if os.geteuid() == 0:
+        return f"{NOT_ENFORCED}: the kernel counts no processes of root, run the agent as another"
+    return "in each sandbox, by the kernel"
 
 
 def unheld(groups: ControlGroups) -> str:
