@@ -82,7 +82,7 @@ async def test_a_fixed_volume_that_holds_too_much_is_named(volumes: Volumes) -> 
     assert await volumes.excess(KEY, wanted) == ""
     (folder / "more").write_bytes(bytes(200_000))
     assert "volume cache holds 2 MB and may hold 1" in await volumes.excess(KEY, wanted)
-    assert await volumes.kept_bytes(KEY) == 2_100_000
+    assert 2_100_000 <= await volumes.kept_bytes(KEY) < 2_120_000
 
 
 def test_values_are_read_from_plain_files_alone(volumes: Volumes, tmp_path: Path) -> None:
