@@ -99,8 +99,12 @@ class Agent:
         self._jobs: dict[int, Job] = {}
         self._retired: dict[int, JobRecord] = {}
         self._ending: dict[int, int] = {}
+        self._in_place: dict[int, int] = {}
+        """The highest block at which each job was seen to be served by this node."""
         self._payers: dict[int, str] = {}
         self._barred_at: int | None = None
+        self._allowed_at = 0
+        """The highest block at which nothing spoke against the license."""
         self._problem = "the chain was not read yet"
         self._reported = 0
         self._lock = asyncio.Lock()
@@ -202,7 +206,7 @@ class Agent:
         self._payers[dispatch.job_id] = view.payer
         async with self._lock:
             known = self._standing(dispatch)
-            return known if known is not None else await self._accept(dispatch, spec)
+            return known if known is not None else await self._accept(dispatch, spec, moment)
 
     async def reconcile(self) -> None:
         """Look at the chain once and do what follows."""
@@ -236,6 +240,7 @@ class Agent:
         else:
             try:
                 self._jobs[record.job_id] = self._job(record)
+                self._see_in_place(record.job_id, record.confirmed)
             except (SpecError, RunnerError) as error:
                 _log.error("agent: a job can't be resumed", job=record.job_id, error=str(error))
 
@@ -261,7 +266,10 @@ class Agent:
         job.allow_starts(verdict.action is Action.RUN)
         if verdict.action is not Action.STOP and record.retired is None:
             self._ending.pop(record.job_id, None)
+            self._see_in_place(record.job_id, moment.number)
             return
+        if record.retired is None and moment.number < self._in_place.get(record.job_id, 0):
+            return  # an RPC that is behind, or says so, shows what was before
         # What one block says may be gone with it: an end must stand in two.
         seen = self._ending.setdefault(record.job_id, moment.number)
         if moment.number > seen and record.job_id not in self._enders:
@@ -269,14 +277,20 @@ class Agent:
             ender = asyncio.create_task(self._retire(job, last, verdict.reason))
             self._enders[record.job_id] = ender
 
+    def _see_in_place(self, job_id: int, number: int) -> None:
+        self._in_place[job_id] = max(number, self._in_place.get(job_id, 0))
+
     def _hold_back(self, bar: str, moment: Moment) -> None:
         """Let jobs start, or none while there is a `bar`; what runs ends once that is certain."""
         if not bar:
             self._barred_at = None
+            self._allowed_at = max(moment.number, self._allowed_at)
             # Only now: what the chain no longer wants must not start in between.
             self._gate.open()
             return
         self._gate.close(bar)
+        if moment.number < self._allowed_at:
+            return  # an RPC that is behind, or says so, shows what was before
         if self._barred_at is None:
             self._barred_at = moment.number
         if moment.number <= self._barred_at:
@@ -314,6 +328,7 @@ class Agent:
             self._payers.pop(job_id, None)
             self._retired[job_id] = job.record
             self._ending.pop(job_id, None)
+            self._in_place.pop(job_id, None)
         except (NodeError, OSError) as error:
             _log.error("agent: a job can't be ended", job=job_id, error=str(error))
         finally:
@@ -361,7 +376,7 @@ class Agent:
         same = wanted.number == dispatch.revision and wanted.spec == dispatch.spec
         return job.wanted.state if same else None
 
-    async def _accept(self, dispatch: Dispatch, spec: Spec) -> State:
+    async def _accept(self, dispatch: Dispatch, spec: Spec, moment: Moment) -> State:
         others = {number: job.wanted.spec for number, job in self._jobs.items()}
         check_room(dispatch.job_id, spec, others, self._options.resources)
         self._check_secrets(dispatch.job_id, spec)
@@ -369,13 +384,21 @@ class Agent:
         if dispatch.job_id in self._enders:
             await self._enders[dispatch.job_id]  # it came back while it was being ended
         job = self._jobs.get(dispatch.job_id)
+        self._see_in_place(dispatch.job_id, moment.number)
         if job is not None and job.record.retired is None:
             async with job.lock:
+                job.record = replace(job.record, confirmed=moment.number)
                 await job.revise(revision)
             return job.wanted.state
         if job is not None:
             await job.end("placed anew")
-        record = JobRecord(dispatch.escrow, dispatch.job_id, (revision,), revision.number)
+        record = JobRecord(
+            dispatch.escrow,
+            dispatch.job_id,
+            (revision,),
+            revision.number,
+            confirmed=moment.number,
+        )
         self._parts.store.save(record)
         job = self._job(record)
         self._jobs[record.job_id] = job

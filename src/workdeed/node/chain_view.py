@@ -1,7 +1,8 @@
 """What the chain says, read so that one lying or lagging RPC can neither start nor stop anything.
 
 Every reading is taken from all RPCs, at one block that all of them hold, and counts only if at
-least `min_rpcs` answer and all answers are equal. An RPC whose head is too old does not count.
+least `min_rpcs` answer and all answers are equal. An RPC whose head is too old does not count, nor
+does a block that is too old by the timestamp that all agree on.
 """
 
 import asyncio
@@ -160,7 +161,7 @@ class ChainView:
             await client.close()
 
     async def moment(self) -> Moment:
-        """Return the latest block that all RPCs hold.
+        """Return the latest block that all RPCs hold; an earlier call may have found a later one.
 
         Raises:
             ChainUnsureError: if too few RPCs are up to date, or they disagree.
@@ -172,6 +173,7 @@ class ChainView:
         number, block_hash, timestamp = await self._agreed(
             lambda client: self._block(client, number), clients
         )
+        self._check_age(timestamp)
         fixed = await self._what_is_fixed(block_hash)
         return Moment(number, block_hash, timestamp, fixed.clock.at(timestamp))
 
@@ -268,6 +270,15 @@ class ChainView:
             self._fixed = _Fixed(WindowClock(genesis, window), desk)
         return self._fixed
 
+    def _check_age(self, timestamp: int) -> None:
+        """Refuse an old block: how old a head is was told by each RPC alone, true or not."""
+        age = int(self._now()) - timestamp
+        if age > self._stale_seconds:
+            raise ChainUnsureError(
+                f"rpc_urls: the latest block that all of them hold is {age} s old; "
+                "replace the one that is behind"
+            )
+
     async def _fresh_head(self, client: RpcClient) -> int:
         if client not in self._checked:
             chain_id = await client.chain_id()
@@ -275,9 +286,9 @@ class ChainView:
                 raise ChainError(f"rpc {client.origin}: it serves chain {chain_id}; use another")
             self._checked.add(client)
         head = await client.head()
-        age = self._now() - head.timestamp
+        age = int(self._now()) - head.timestamp
         if age > self._stale_seconds:
-            raise ChainError(f"rpc {client.origin}: its head is {age:.0f} s old; use another")
+            raise ChainError(f"rpc {client.origin}: its head is {age} s old; use another")
         return head.number
 
     async def _block(self, client: RpcClient, number: int) -> tuple[int, bytes, int]:

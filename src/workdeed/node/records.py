@@ -79,6 +79,7 @@ class JobRecord:
         serving: number of the revision that may run.
         retired: the last window that this node may have served it, None while it serves. A retired
             job is kept until no report holds anything for it any more.
+        confirmed: number of the block that last confirmed a dispatch; no earlier one can end it.
 
     """
 
@@ -87,6 +88,7 @@ class JobRecord:
     revisions: tuple[Revision, ...]
     serving: int
     retired: int | None = None
+    confirmed: int = 0
 
     @property
     def wanted(self) -> Revision:
@@ -139,6 +141,7 @@ def _encode(record: JobRecord) -> dict[str, Any]:
     return {
         "escrow": record.escrow,
         "job_id": record.job_id,
+        "confirmed": record.confirmed,
         "retired": record.retired,
         "serving": record.serving,
         "revisions": [
@@ -166,6 +169,8 @@ def _decode(value: Any, name: str) -> JobRecord:
             revisions=tuple(_revision(one) for one in value["revisions"]),
             serving=int(value["serving"]),
             retired=value["retired"],
+            # Records of earlier releases lack it.
+            confirmed=int(value.get("confirmed", 0)),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise StateError(f"state_dir: jobs/{name} is damaged; remove it") from error

@@ -172,11 +172,15 @@ class Chain:
 
 
 class FakeRpc:
-    """One JSON-RPC server in this process; `chain` may be swapped, `down` makes it fail."""
+    """One JSON-RPC server in this process; `chain` may be swapped, `down` makes it fail.
+
+    Where `latest` is a number, it says of that block that it is the latest, and of this moment.
+    """
 
     def __init__(self, chain: Chain) -> None:
         self.chain = chain
         self.down = False
+        self.latest: int | None = None
         self.chain_id = CHAIN_ID
         self.url = ""
         self._runner: web.AppRunner | None = None
@@ -207,6 +211,9 @@ class FakeRpc:
         method, params = request["method"], request["params"]
         if method == "eth_chainId":
             return base | {"result": hex(self.chain_id)}
+        if method == "eth_getBlockByNumber" and params[0] == "latest" and self.latest is not None:
+            lie = self.chain.block(self.latest) | {"timestamp": hex(self.chain.now)}
+            return base | {"result": lie}
         if method == "eth_getBlockByNumber":
             number = self.chain.number if params[0] == "latest" else int(params[0], 16)
             found = self.chain.block(number) if number <= self.chain.number else None

@@ -421,6 +421,31 @@ async def test_one_block_is_not_enough_to_stop_a_job(
     assert alive(workload["pid"])
 
 
+async def test_blocks_from_before_the_placement_end_no_job(
+    launch: Launch, data: bytes, placed: ChainJob, chain: Chain
+):
+    """An RPC that lags, or says so, makes all meet at blocks in which the job was not placed."""
+    client = await launch()
+    await client.dispatch(data)
+    workload = await client.reaches("running")
+    placed.first = 0
+    chain.number -= 50
+    for _ in range(3):
+        await client.rounds()
+        chain.number += 1
+    assert alive(workload["pid"])
+    await client.node.close()
+    client = await launch()  # it remembers the block that confirmed the dispatch
+    for _ in range(3):
+        await client.rounds()
+        chain.number += 1
+    assert alive(workload["pid"])
+    chain.number += 50
+    await client.rounds()
+    chain.go_on()
+    await client.gone()
+
+
 def unlink(chain: Chain) -> None:
     chain.linked = "0x" + "00" * 20
 
@@ -479,6 +504,25 @@ async def test_a_bar_that_is_gone_in_the_next_block_ends_nothing(
         chain.go_on()
         await client.rounds()
     assert (await client.reaches("running"))["pid"] == workload["pid"]
+
+
+async def test_blocks_from_before_the_link_end_nothing(
+    launch: Launch, data: bytes, placed: ChainJob, chain: Chain
+):
+    client = await launch()
+    await client.dispatch(data)
+    workload = await client.reaches("running")
+    unlink(chain)
+    chain.number -= 50
+    for _ in range(3):
+        await client.rounds()
+        chain.number += 1
+    assert alive(workload["pid"])
+    chain.number += 50
+    await client.rounds()
+    chain.go_on()
+    await client.reaches("pending")
+    assert not alive(workload["pid"])
 
 
 async def test_a_restarted_agent_ends_what_it_finds_running_without_a_license(

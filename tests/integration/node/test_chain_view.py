@@ -167,6 +167,26 @@ async def test_an_old_head_is_no_head(view_of: Open, rpcs: list[FakeRpc], chain:
     assert (await view_of(rpcs, stale_seconds=7200).moment()).number == chain.number
 
 
+async def test_an_rpc_that_calls_an_old_block_the_latest_rewinds_nobody(
+    view_of: Open, rpcs: list[FakeRpc], chain: Chain
+):
+    """What it says of `latest` is its word alone; of the block itself all give one timestamp."""
+    chain.number = 1_000
+    view = view_of(rpcs, stale_seconds=60)
+    assert (await view.moment()).number == chain.number
+    rpcs[1].latest = chain.number - 500
+    assert re.search(r"rpc_urls: the latest block .* is 50\d s old", await refused(view))
+    rpcs[1].latest = chain.number - 3  # as one that lags a little, which is no harm
+    assert (await view.moment()).number == chain.number - 3
+
+
+async def test_a_timestamp_beyond_all_numbers_is_a_disagreement_like_others(
+    view_of: Open, rpcs: list[FakeRpc], chain: Chain
+):
+    rpcs[1].chain = Chain(began=chain.began, age=-(10**400))
+    assert "disagree" in await refused(view_of(rpcs))
+
+
 async def test_all_silent_is_no_agreement(view_of: Open, rpcs: list[FakeRpc]):
     for one in rpcs:
         one.down = True
