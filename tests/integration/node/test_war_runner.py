@@ -179,6 +179,20 @@ async def test_what_goes_into_a_build_makes_another_build(
     assert len(builds(tmp_path)) == 2
 
 
+async def test_what_one_jobs_credentials_fetched_no_other_job_gets(
+    runner: WarRunner, repository: Repository, hello: str, dumb: str, tmp_path: Path
+):
+    git = {"url": dumb, "commit": hello}
+    private = git | {"credentials": {"username": "reader", "secret": "password"}}
+    for source, key in ((private, KEY), (private, OTHER), (git, OTHER), (git, KEY)):
+        wanted = spec(repository, hello, source={"git": source})
+        asked = order(wanted, key, password="hidden")
+        await runner.discard(key)
+        await runner.prepare(asked, hello)
+    # One for each job with credentials, and one for both without.
+    assert len(builds(tmp_path)) == 3
+
+
 async def test_old_builds_are_dropped(
     driver: ProcessDriver, tmp_path: Path, repository: Repository, hello: str
 ):

@@ -182,6 +182,8 @@ class WarRunner:
         source = _source(order.service)
         parts = {
             "source": [source.url, version, source.path or ""],
+            # Who brings no credentials must not get what those of another job fetched.
+            "private_to": f"{order.key.escrow}-{order.key.job_id}" if source.credentials else "",
             "build": [list(argv) for argv in order.service.build],
             "env": dict(order.build_env),
             # Inside a sandbox the tree lies at another path, which builds may write into files.
