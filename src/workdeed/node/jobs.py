@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import structlog
 
-from workdeed.intent import Recreate, Spec, parse_spec
+from workdeed.intent import Canary, Recreate, Rolling, Spec, parse_spec
 from workdeed.node.drivers.base import TaskKey
 from workdeed.node.errors import NodeError
 from workdeed.node.lifecycle import Cause
@@ -69,6 +69,7 @@ class Job:
         """To be held by whoever changes the job from outside: one thing is done at a time."""
         self._rollout: asyncio.Task[None] | None = None
         self._granted = asyncio.Event()
+        self._settled = asyncio.Event()
 
     @property
     def wanted(self) -> Pod:
@@ -83,7 +84,12 @@ class Job:
     def begin(self) -> None:
         """Start or adopt what the record holds."""
         self._forget_stops()
-        self.pods = [self._pod(one) for one in self.record.revisions]
+        self._take_up()
+
+    def _take_up(self) -> None:
+        """Keep what the record holds; pods that are there already stay."""
+        held = {pod.number: pod for pod in self.pods}
+        self.pods = [held.get(one.number) or self._pod(one) for one in self.record.revisions]
         if len(self.pods) == 1:
             self.wanted.turn.set()
         self._begin_pods()
@@ -100,29 +106,28 @@ class Job:
         """Take another revision; the last good one serves on until that one takes over.
 
         Raises:
-            DriverError: if one that is dropped can't be ended; nothing has changed then.
+            DriverError, OSError: if one that is dropped can't be ended, or the change not be
+                written; nothing has changed then.
 
         """
         await self._cancel_rollout()
         kept = self._last_good(revision.number)
+        revisions = (*((self.record.of(kept.number),) if kept is not None else ()), revision)
+        serving = kept.number if kept is not None else revision.number
         try:
             for pod in [one for one in self.pods if one is not kept]:
                 await pod.end(Cause.REPLACED, _REPLACED)
                 self.pods.remove(pod)
+            self._save(replace(self.record, revisions=revisions, serving=serving, retired=None))
         except (NodeError, OSError):
-            self._roll_out()
+            self._take_up()
             raise
-        revisions = (*((self.record.of(kept.number),) if kept is not None else ()), revision)
-        serving = kept.number if kept is not None else revision.number
-        self._save(replace(self.record, revisions=revisions, serving=serving, retired=None))
+        for event in (self._granted, self._settled):
+            event.clear()
         if kept is not None:
             kept.draining = False
-            kept.begin()
-        self.pods.append(self._pod(revision))
-        self._granted.clear()
-        self.serving.turn.set()
-        self.wanted.begin()
-        self._roll_out()
+            kept.turn.set()
+        self._take_up()
 
     async def end(self, reason: str) -> None:
         """End all revisions.
@@ -184,11 +189,13 @@ class Job:
         if len(self.pods) < 2 or self.record.wanted.failed:
             return
         await self._cancel_rollout()
-        await self._give_up(reason)
-        self._roll_out()
+        try:
+            self._write_off(reason)
+        finally:
+            self._roll_out()
 
     async def settle(self) -> bool:
-        """Drop the revision before the wanted one; return whether it is gone.
+        """Have the revision before the wanted one dropped; return whether that is decided.
 
         It stays while the wanted one does not serve, or was not well for long enough: until then
         it may be needed.
@@ -198,8 +205,10 @@ class Job:
         proven = self.wanted.well_seconds >= self._tools.settle_seconds
         if self.serving is not self.wanted or not proven:
             return False
-        await self._cancel_rollout()
-        await self._drop_old()
+        self._settled.set()
+        if self._rollout is not None:
+            # Most often it is gone at once; an engine that is down must keep nobody waiting.
+            await asyncio.wait([self._rollout], timeout=_AGAIN_SECONDS)
         return True
 
     # --- Rollout --------------------------------------------------------------------------------
@@ -220,6 +229,19 @@ class Job:
             self._rollout = asyncio.create_task(self._change())
 
     async def _change(self) -> None:
+        """Change over, from wherever the record says that it stands, until that is through."""
+        while True:
+            try:
+                await self._change_over()
+            except Exception:
+                # A full disk, say, passes; what is not written must not be done.
+                _log.exception("job: its change is held up", job=self.record.job_id)
+                self.pods[0].draining = False
+                await asyncio.sleep(_AGAIN_SECONDS)
+            else:
+                return
+
+    async def _change_over(self) -> None:
         """Let the wanted revision take over, and see that it gets well or is given up."""
         old, new = self.pods[0], self.wanted
         if self.record.wanted.failed:
@@ -233,7 +255,7 @@ class Job:
             if not isinstance(new.spec.rollout, Recreate):
                 await self._granted.wait()
                 await new.may_start(_nobody)
-            await self._drain(old, new.spec.rollout.drain_ms / 1000)
+            await self._drain(old, new)
             # Written first: a crash from here on resumes with the new revision.
             self._save(replace(self.record, serving=new.number))
         # Were the old one begun once more, by a command, it would wait.
@@ -241,37 +263,53 @@ class Job:
         await self._insist(lambda: old.halt(Cause.REPLACED, _REPLACED), "an old revision")
         old.draining = False
         new.turn.set()
-        reason = await self._until_well(new)
+        reason = await self._until_proven(new)
         if reason:
-            await self._give_up(reason)
-        elif isinstance(new.spec.rollout, Recreate):
-            await self._drop_old()
+            self._write_off(reason)
+            await self._go_back(reason)
+            return
+        if not isinstance(new.spec.rollout, Recreate):
+            await self._settled.wait()
+        await self._drop_old()
 
-    async def _drain(self, pod: Pod, seconds: float) -> None:
-        pod.draining = True
-        await asyncio.sleep(seconds)
+    async def _drain(self, old: Pod, new: Pod) -> None:
+        """Let callers leave the old revision; it serves on while the new one may not be started."""
+        while True:
+            old.draining = True
+            await asyncio.sleep(new.spec.rollout.drain_ms / 1000)
+            if new.may_start_now:
+                return
+            old.draining = False
+            await new.may_start(_nobody)
 
-    async def _until_well(self, pod: Pod) -> str:
-        """Wait until `pod` has been well for a while; return why it must be given up, else "".
+    async def _until_proven(self, pod: Pod) -> str:
+        """Wait until `pod` has proven itself; return why it must be given up, else "".
 
-        Time in which nothing may be started does not count: the one before could not start either.
+        That takes as long as its rollout policy waits for it, or until somebody settles it. One
+        that was well and falls ill again gets as long as the first time to be well, and the time to
+        prove it twice. Time in which it may not run does not count: the one before could not run
+        either.
         """
+        proof = max(self._tools.settle_seconds, _proof_seconds(pod.spec))
         allowed = pod.spec.rollout.deadline_ms / 1000
-        deadline = time.monotonic() + allowed
-        while pod.well_seconds < self._tools.settle_seconds:
-            if not self._tools.gate.is_open:
-                deadline = time.monotonic() + allowed
-            elif time.monotonic() > deadline and not pod.well:
+        began = time.monotonic()
+        deadline, was_well = began + allowed, False
+        while pod.well_seconds < proof and not self._settled.is_set():
+            now = time.monotonic()
+            if not self._tools.gate.is_open or pod.is_stopped:
+                began, deadline, was_well = now, now + allowed, False
+            elif pod.well and not was_well:
+                deadline, was_well = now + (now - began) + 2 * proof, True
+            elif now > deadline and not pod.well:
                 return f"it was not well in time: {pod.reason or pod.state}"
             await pod.wait_change(_LOOK_SECONDS)
         return ""
 
-    async def _give_up(self, reason: str) -> None:
-        """Go back to the revision before; written first, so that a crash resumes with that one."""
+    def _write_off(self, reason: str) -> None:
+        """Give the wanted revision up, in the record: a crash resumes with the one before."""
         _log.warning("job: a revision is given up", job=self.record.job_id, reason=reason)
         record = self.record.changing(self.wanted.number, failed=reason)
         self._save(replace(record, serving=self.pods[0].number))
-        await self._go_back(reason)
 
     async def _go_back(self, reason: str) -> None:
         old, new = self.pods[0], self.wanted
@@ -333,7 +371,13 @@ class Job:
                 name for name in revision.stopped if services[name].restart.policy != "always"
             )
             if stopped != revision.stopped:
-                self._save(self.record.changing(revision.number, stopped=stopped))
+                self.record = self.record.changing(revision.number, stopped=stopped)
+                try:
+                    self._tools.save(self.record)
+                except OSError as error:
+                    # They are forgotten again at the next start, and a full disk is no reason not
+                    # to start at all.
+                    _log.warning("job: stops stay noted", job=self.record.job_id, error=str(error))
 
     def _save(self, record: JobRecord) -> None:
         self._tools.save(record)
@@ -346,6 +390,17 @@ class Job:
     def allot(self, taken: Collection[int], preferred: int | None) -> int:
         """Return a free port that is not in `taken`: the `preferred` one if that is free."""
         return self._tools.allot(taken, preferred)
+
+
+def _proof_seconds(spec: Spec) -> float:
+    """Return for how long a new revision of `spec` must be well before others may follow it."""
+    match spec.rollout:
+        case Recreate():
+            return 0.0
+        case Canary() as canary:
+            return max(canary.settle_ms, canary.wait_ms) / 1000
+        case Rolling() as rolling:
+            return rolling.settle_ms / 1000
 
 
 def _nobody(reason: str) -> None:

@@ -201,6 +201,11 @@ class Pod:
             return
 
     @property
+    def is_stopped(self) -> bool:
+        """Whether its payer has stopped a service of it."""
+        return any(one.stopped for one in self.workloads.values())
+
+    @property
     def is_ready(self) -> bool:
         """Whether all services are made ready."""
         return all(one.ready.is_set() for one in self.workloads.values())
@@ -226,9 +231,14 @@ class Pod:
             self.well_since = time.monotonic()
         self._changes.set()
 
+    @property
+    def may_start_now(self) -> bool:
+        """Whether the chain can be read and wants this revision to be started."""
+        return self._gate.is_open and self.startable
+
     async def may_start(self, note: Callable[[str], None]) -> None:
         """Wait until the chain can be read and wants this revision to be started."""
-        while not (self._gate.is_open and self.startable):
+        while not self.may_start_now:
             note("a newer revision is due" if self._gate.is_open else self._gate.reason)
             await self._gate.passed()
             await asyncio.sleep(_LOOK_AGAIN_SECONDS)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from workdeed.intent import CommandCheck, DelayCheck, HttpCheck, TcpCheck
 from workdeed.node.drivers.base import Driver, Handle, Inspection, Phase, Task
-from workdeed.node.errors import DriverError, NodeError
+from workdeed.node.errors import DriverError, NodeError, SecretsError
 from workdeed.node.health import Health
 from workdeed.node.lifecycle import Cause, Event, State
 
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 LOOK_SECONDS = 2.0
 STARTING_SECONDS = 0.025, 0.2
 """The shortest and the longest pause between two looks at a task that starts."""
+
+MEASURE_SECONDS = 1.0
+"""The shortest pause between two measurements of a task that starts, which is looked at often."""
 
 _STARTING_SHARE = 0.2
 _HEALTH_STEP = "health"
@@ -66,7 +69,7 @@ class Watch:
         self._began = time.monotonic()
         self._well_since: float | None = None
         self._unwell_since = 0.0
-        self._measured = self._began
+        self._looked = self._began
         self._found = found
         self._check_task: Task | None = None
 
@@ -78,8 +81,8 @@ class Watch:
 
         """
         while True:
-            self._judge(await self._ask())
             try:
+                self._judge(await self._ask())
                 await self._measure()
                 self._look(await self._driver.wait(self._handle, self._pause()))
             except DriverError as error:
@@ -113,12 +116,20 @@ class Watch:
                 return await self._run(check)
 
     async def _run(self, check: CommandCheck) -> Health:
+        seconds = check.timeout_ms / 1000
         try:
             if self._check_task is None:
-                self._check_task = await self._workload.command(check.run, _HEALTH_STEP)
-            seconds = check.timeout_ms / 1000
+                async with asyncio.timeout(seconds):
+                    self._check_task = await self._workload.command(check.run, _HEALTH_STEP)
             ended = await self._driver.execute(self._handle, self._check_task, seconds)
+        except TimeoutError:
+            return Health(False, "its health check waits for what another service hands on")
+        except SecretsError as error:
+            # They were there when it was started: that they are not now says nothing of the task.
+            raise DriverError(str(error)) from error
         except NodeError as error:
+            # Raises where nobody can say anything of the task: that is no illness of it.
+            await self._driver.inspect(self._handle)
             return Health(False, f"its health check can't be run ({error})")
         if ended.phase is Phase.RUNNING:
             return Health(False, f"its health check does not end in {check.timeout_ms} ms")
@@ -168,16 +179,17 @@ class Watch:
             OverError: if it takes more.
 
         """
-        if self._workload.state is State.STARTING:
+        now = time.monotonic()
+        if self._workload.state is State.STARTING and now - self._looked < MEASURE_SECONDS:
             return
+        self._looked = now
         allowed = self._workload.resources.memory_mb
         used = await self._driver.memory_bytes(self._handle) // _MB
         if used > allowed:
             reason = f"it uses {used} MB of memory and may use {allowed}"
             raise OverError(Event.WITHDRAWN, Cause.MEMORY, reason)
-        now = time.monotonic()
-        if now - self._measured >= self._tools.pauses.disk:
-            self._measured = now
+        if now - self._workload.measured >= self._tools.pauses.disk:
+            self._workload.measured = now
             reason = await self._workload.disk_excess(self._driver, self._handle)
             if reason:
                 raise OverError(Event.WITHDRAWN, Cause.STORAGE, reason)

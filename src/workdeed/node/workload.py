@@ -147,6 +147,8 @@ class Workload:
         self.cause: Cause | None = None
         """Why it last ended, None while it never did."""
         self.restarts = 0
+        self.measured = time.monotonic()
+        """When its disk was last looked at, by the monotonic clock, in whichever life."""
         self.ready = asyncio.Event()
         """Set once it is made ready, or found running: all that is left is to start it."""
         self._tools = tools
@@ -210,7 +212,7 @@ class Workload:
 
     def begin(self) -> None:
         """Start to keep it running."""
-        if self._task is None:
+        if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._keep())
 
     async def leave(self) -> None:
@@ -280,11 +282,15 @@ class Workload:
         first, longest, reset = self._bounds()
         pause, failures = first, 0
         while True:
-            if self._memory.stopped:
-                await self._hold()
-            if self.state is not State.PENDING:
-                self._move(Event.RETRIED, self.reason)
-            await self._try_once()
+            try:
+                if self._memory.stopped:
+                    await self._hold()
+                self._begin_anew()
+                await self._try_once()
+            except Exception:
+                # Nobody else would start it again: a full disk, say, passes.
+                self._log.exception("workload: a try ended in a fault of the agent")
+                self.cause = Cause.UNSTARTED
             self._running = self.pid = None
             if self._launched is not None and time.monotonic() - self._launched > reset:
                 pause, failures = first, 0
@@ -299,6 +305,15 @@ class Workload:
             else:
                 await self._rest()
                 pause, failures = first, 0
+
+    def _begin_anew(self) -> None:
+        """Go back to the beginning; what runs in spite of that is found there."""
+        if self.state in (State.STOPPED, State.FAILED, State.LOST):
+            self._move(Event.RETRIED, self.reason)
+        elif self.state is not State.PENDING:
+            # Whoever watched it before was called off in the middle of a life, or of its end.
+            self._lifecycle = Lifecycle()
+            self._around.changed()
 
     def _bounds(self) -> tuple[float, float, float]:
         """Return the first and the longest pause, and the life after which it is the first again.
@@ -324,10 +339,13 @@ class Workload:
         while self._memory.stopped:
             try:
                 await self._stop(Cause.COMMAND, _BY_COMMAND)
-            except DriverError:
+            except (NodeError, OSError) as error:
+                self._log.warning("workload: it can't be stopped yet", error=str(error))
                 await asyncio.sleep(self._tools.pauses.first)
             else:
-                await self._rest()
+                # It may have been resumed while it was being ended.
+                if self._memory.stopped:
+                    await self._rest()
 
     async def _rest(self) -> None:
         """Wait, ended, until somebody wants it to go on."""
@@ -356,7 +374,7 @@ class Workload:
 
     async def _adopt(self) -> tuple[Driver, Handle] | None:
         """Find the process that an earlier run of the agent started."""
-        found = await self._find()
+        found = await self._find_patiently()
         if found is None:
             return None
         self.ready.set()
@@ -373,6 +391,15 @@ class Workload:
                 return driver, handle
         return None
 
+    async def _find_patiently(self) -> tuple[Driver, Handle] | None:
+        """Find out whether it runs; an engine that can't be asked for a while is no failed try."""
+        while True:
+            try:
+                return await self._find()
+            except DriverError as error:
+                self._lifecycle.note(str(error))
+                await asyncio.sleep(self._tools.pauses.first)
+
     async def _start(self) -> tuple[Driver, Handle]:
         note = self._lifecycle.note
         await self._around.may_start(note)
@@ -382,6 +409,8 @@ class Workload:
         await self._around.turn_of(self.service, note)
         await self._around.may_start(note)
         task = await self._task_of(plan)
+        # What another service hands on may have been waited for.
+        await self._around.may_start(note)
         handle = await plan.driver.start(task)
         self._found = False
         self._move(Event.LAUNCHED)
@@ -533,6 +562,8 @@ class Workload:
                 continue
             pause = seconds
             if self._newer:
+                # Where the new version may not be started, the old one is not to be ended either.
+                await self._around.may_start(_nobody)
                 raise OverError(Event.WITHDRAWN, Cause.VERSION, f"{self._newer[:12]} takes over")
 
     async def _look_for_newer(self) -> str:
@@ -572,9 +603,14 @@ class Workload:
         if self.cause in (Cause.VERSION, Cause.COMMAND, Cause.CHAIN, Cause.REPLACED, None):
             return
         if pin.good and pin.good != pin.version:
+            try:
+                self._memory.remember_pin(pin.giving_up(pin.version))
+            except OSError as error:
+                # It fails once more before it is given up.
+                self._log.warning("workload: a bad version can't be noted", error=str(error))
+                return
             self._log.warning("workload: back to the last good version", given_up=pin.version)
             self._lifecycle.note(f"{pin.version[:12]} was given up: {reason}")
-            self._memory.remember_pin(pin.giving_up(pin.version))
 
     async def _over(self, over: OverError) -> None:
         """Take down an end that the watch saw, or bring about one that it asks for."""
@@ -634,3 +670,8 @@ class Workload:
     def main_port(self) -> int | None:
         """Where it is reached at its main port, None without one."""
         return self.ports.get(MAIN)
+
+
+def _nobody(reason: str) -> None:
+    """Tell nobody what is waited for: the service that runs has a state of its own."""
+    del reason

@@ -54,6 +54,18 @@ def spec(**changes: Any) -> Spec:
     return load_spec(document | changes)
 
 
+def sibling(name: str, **changes: Any) -> dict[str, Any]:
+    made: dict[str, Any] = {
+        "name": name,
+        "runner": "war",
+        "source": {"git": {"url": "/srv/x.git", "commit": "0" * 40}},
+        "run": [name],
+        "restart": QUICK,
+        "resources": {"cpu_milli": 1, "memory_mb": 1, "storage_mb": 1},
+    }
+    return made | changes
+
+
 @dataclass
 class World:
     """A driver, a runner and a health probe in one, which do what a test tells them."""
@@ -68,6 +80,10 @@ class World:
     disk: int = 0
     stuck: bool = False
     silent: bool = False
+    slow: float = 0.0
+    """How many seconds a task takes to end."""
+    down: bool = False
+    """Whether the driver can't be asked anything."""
     unbuildable: set[int] = field(default_factory=set)
     unstartable: bool = False
     newest: str = "c0"
@@ -84,6 +100,7 @@ class World:
         return Fingerprint("fake", True, True)
 
     async def start(self, task: Task) -> Handle:
+        self._ask()
         if self.unstartable:
             raise DriverError("task: it can't be started")
         self.running[task.key.name] = task
@@ -91,10 +108,12 @@ class World:
         return self._handle(task.key)
 
     async def recover(self, key: TaskKey) -> Handle | None:
+        self._ask()
         known = key.name in self.running or key.name in self.ended
         return self._handle(key) if known else None
 
     async def inspect(self, handle: Handle) -> Inspection:
+        self._ask()
         if handle.key.name in self.running:
             return Inspection(Phase.RUNNING)
         return self.ended.pop(handle.key.name, Inspection(Phase.LOST))
@@ -125,13 +144,17 @@ class World:
         return self.disk if isinstance(key, Handle) else 0
 
     async def stop(self, handle: Handle, grace: float) -> Inspection:
+        self._ask()
         if self.stuck:
             raise DriverError("task: it can't be ended")
+        if self.slow:
+            await asyncio.sleep(self.slow)
         self.running.pop(handle.key.name, None)
         self.events.append(f"stop {_name(handle.key)}")
         return Inspection(Phase.EXITED, 0)
 
     async def destroy(self, key: TaskKey) -> None:
+        self._ask()
         self.running.pop(key.name, None)
 
     # --- a runner ---
@@ -168,6 +191,10 @@ class World:
             del self.running[name]
             if code is not None:
                 self.ended[name] = Inspection(Phase.EXITED, code)
+
+    def _ask(self) -> None:
+        if self.down:
+            raise DriverError("engine: it can't be reached")
 
     def _handle(self, key: TaskKey) -> Handle:
         return Handle(key, 4711, key.name)

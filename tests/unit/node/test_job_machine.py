@@ -5,6 +5,7 @@ deadlines pass in moments.
 """
 
 import asyncio
+import errno
 import selectors
 import tempfile
 from collections.abc import Callable, Iterator
@@ -107,6 +108,7 @@ class Play:
 
     def __init__(self, folder: Path) -> None:
         self.world = StrictWorld()
+        self.full = False
         self.gate = Gate()
         self.gate.open()
         self.saved: JobRecord = record_of(revision(0))
@@ -121,6 +123,8 @@ class Play:
         self.job.begin()
 
     def _save(self, record: JobRecord) -> None:
+        if self.full:
+            raise OSError(errno.ENOSPC, "no space left on device")
         self.saved = record
 
     async def die(self) -> None:
@@ -145,7 +149,9 @@ class Play:
         try:
             await getattr(self, name)(*arguments)
         except NodeError:
-            assert self.world.stuck  # nothing else is refused
+            assert self.world.stuck or self.world.down  # nothing else is refused
+        except OSError:
+            assert self.full
         await asyncio.sleep(0.05)
 
     async def word(self, what: str) -> None:
@@ -163,6 +169,12 @@ class Play:
 
     async def set(self, what: str, value: bool) -> None:
         setattr(self.world, what, value)
+
+    async def slow(self, seconds: float) -> None:
+        self.world.slow = seconds
+
+    async def disk(self, full: bool) -> None:
+        self.full = full
 
     async def chain(self, readable: bool) -> None:
         self.gate.open() if readable else self.gate.close("the RPCs disagree")
@@ -183,7 +195,7 @@ class Play:
     async def end_well(self) -> None:
         """Let everything be good from now on, and see the job run one revision."""
         world = self.world
-        world.stuck = world.silent = world.unstartable = False
+        world.stuck = world.silent = world.unstartable = world.down = self.full = False
         world.well, world.disk, world.memory = True, 0, 0
         world.unbuildable.clear()
         self.gate.open()
@@ -214,9 +226,13 @@ STEPS = st.one_of(
     st.tuples(st.just("word"), st.sampled_from(["take", "abandon", "settle"])),
     st.tuples(st.just("command"), st.sampled_from(["stop", "resume", "restart"])),
     st.tuples(
-        st.just("set"), st.sampled_from(["stuck", "silent", "unstartable", "well"]), st.booleans()
+        st.just("set"),
+        st.sampled_from(["stuck", "silent", "unstartable", "well", "down"]),
+        st.booleans(),
     ),
     st.tuples(st.just("chain"), st.booleans()),
+    st.tuples(st.just("slow"), st.sampled_from([0.0, 0.2, 5.0])),
+    st.tuples(st.just("disk"), st.booleans()),
     st.tuples(st.just("exit"), st.sampled_from([0, 1, None])),
     st.tuples(st.just("wait"), st.sampled_from([0.0, 0.3, 2.0, 30.0])),
     st.just(("die",)),

@@ -2,14 +2,12 @@
 
 import asyncio
 import errno
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from workdeed.intent import encode_spec
 from workdeed.node.drivers.base import (
     Handle,
     Inspection,
@@ -20,62 +18,18 @@ from workdeed.node.errors import DriverError
 from workdeed.node.jobs import Job, JobTools
 from workdeed.node.lifecycle import Cause, State
 from workdeed.node.pod import Gate, Pod
-from workdeed.node.records import JobRecord, Pin, Revision
+from workdeed.node.records import Pin
 
 from .job_support import (
     ESCROW,
     LICENSE,
     QUICK,
     World,
-    make_tools,
     record_of,
     revision,
-    spec,
+    sibling,
     until,
 )
-
-
-@pytest.fixture
-def world() -> World:
-    return World()
-
-
-@pytest.fixture
-def gate() -> Gate:
-    made = Gate()
-    made.open()
-    return made
-
-
-@pytest.fixture
-def tools(world: World, gate: Gate, tmp_path: Path) -> JobTools:
-    return make_tools(world, gate, tmp_path)
-
-
-@pytest.fixture
-async def launch(tools: JobTools) -> AsyncIterator[Callable[..., Job]]:
-    made: list[Job] = []
-
-    def create(record: JobRecord) -> Job:
-        job = Job(record, LICENSE, tools)
-        job.begin()
-        made.append(job)
-        return job
-
-    yield create
-    for job in made:
-        await job.leave()
-
-
-@pytest.fixture
-def make(launch: Callable[..., Job]) -> Callable[..., Pod]:
-    """Launch a job with one revision whose spec has these changes, and return its pod."""
-
-    def create(**changes: Any) -> Pod:
-        return launch(record_of(Revision(0, encode_spec(spec(**changes))))).wanted
-
-    return create
-
 
 Make = Callable[..., Pod]
 
@@ -409,18 +363,6 @@ async def test_too_much_storage_ends_it(make: Make, world: World):
 
 
 # --- Services of one job --------------------------------------------------------------------------
-
-
-def sibling(name: str, **changes: Any) -> dict[str, Any]:
-    made: dict[str, Any] = {
-        "name": name,
-        "runner": "war",
-        "source": {"git": {"url": "/srv/x.git", "commit": "0" * 40}},
-        "run": [name],
-        "restart": QUICK,
-        "resources": {"cpu_milli": 1, "memory_mb": 1, "storage_mb": 1},
-    }
-    return made | changes
 
 
 async def test_services_start_in_order_and_read_what_others_hand_on(
