@@ -28,6 +28,9 @@ from workdeed.intent.sources import Source
 MAIN = "main"
 """The name of a job's main service, and of a service's main port."""
 
+# Where the node shows a service what is for the two of them.
+_OF_THE_NODE = "/run/workdeed"
+
 _USER = r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,31}(?::[A-Za-z0-9_][A-Za-z0-9_.-]{0,31})?$"
 
 Megabytes = Annotated[int, Field(ge=1, le=1_073_741_824)]
@@ -220,7 +223,16 @@ class Service(Part):
 
     @model_validator(mode="after")
     def _check_volumes(self) -> Self:
-        _all_differ("volumes.path", [one.path for one in self.volumes])
+        paths = [one.path for one in self.volumes]
+        _all_differ("volumes.path", paths)
+        # Services share volumes: one could lead the way into its own to a place of the host, with
+        # a link, while the other starts.
+        for path in paths:
+            for other in (*paths, _OF_THE_NODE):
+                if path.startswith(f"{other}/"):
+                    raise ValueError(
+                        f"volumes.path: {path} lies inside of {other}; give it a place of its own"
+                    )
         kept = [one.name for one in self.volumes if not isinstance(one, FileVolume)]
         _all_differ("volumes.name", kept)
         return self

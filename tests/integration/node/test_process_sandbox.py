@@ -186,3 +186,73 @@ async def test_of_certificates_it_sees_what_is_public(tmp_path: Path, owner: str
     assert set(printed.split()) <= allowed | tls
     if outside_exists("/etc/ssl/certs"):
         assert "ssl/certs" in printed.split()
+
+
+def link_out(place: Path, outside: Path) -> None:
+    """Make a link that bubblewrap follows to `outside`, as it makes the place of a mount."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.symlink_to(f"/oldroot{outside}")
+
+
+@pytest.mark.parametrize("target", ["link/file", "link/made/file", "real/link/file", "link"])
+@pytest.mark.parametrize("folder", ["/app", "/home/workload", "/tmp", "/dev/shm"])
+async def test_a_volume_below_a_link_of_the_workload_makes_nothing_on_the_host(
+    tmp_path: Path, owner: str, folder: str, target: str
+):
+    kept = tmp_path / "state" / "tasks" / KEY.name
+    layers = {"/home/workload": kept / "home", "/tmp": kept / "tmp", "/dev/shm": kept / "shm"}
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    way = target.partition("link")[0] + "link"
+    aim = outside / "file" if target == "link" else outside
+    link_out(layers.get(folder, tmp_path / "app") / way, aim)
+    (volume := tmp_path / "volume").write_text("content")
+    bind = Bind(volume, f"{folder}/{target}", read_only=True)
+    expected = rf"^volumes: {bind.target} leads through a link; use a real folder$"
+    with pytest.raises(DriverError, match=expected):
+        await run(tmp_path, owner, "true", binds=(bind,))
+    assert not list(outside.iterdir())
+
+
+async def test_a_folder_that_is_shown_below_a_link_of_the_workload_makes_nothing_on_the_host(
+    tmp_path: Path, owner: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("workdeed.node.drivers.sandbox.TEMPORARY", str(tmp_path))
+    (shown := tmp_path / "shown" / "folder").mkdir(parents=True)
+    (outside := tmp_path / "outside").mkdir()
+    link_out(tmp_path / "state" / "tasks" / KEY.name / "tmp" / "shown", outside)
+    with pytest.raises(DriverError, match=rf"^read_only: {shown} leads through a link"):
+        await run(tmp_path, owner, "true", read_only=(shown,))
+    assert not list(outside.iterdir())
+
+
+async def test_no_volume_lies_inside_another_one(tmp_path: Path, owner: str):
+    (outside := tmp_path / "outside").mkdir()
+    (data := tmp_path / "data").mkdir()
+    link_out(data / "link", outside)
+    binds = (Bind(data, "/data"), Bind(data, "/data/link/made"))
+    with pytest.raises(DriverError, match=r"^volumes: /data/link/made lies inside of /data; give"):
+        await run(tmp_path, owner, "true", binds=binds)
+    assert not list(outside.iterdir())
+
+
+async def test_a_workload_can_not_replace_the_way_to_its_volumes(tmp_path: Path, owner: str):
+    first, second = tmp_path / "first", tmp_path / "second"
+    for volume in (first, second):
+        volume.write_text(f"{volume.name}\n")
+    binds = (
+        Bind(first, "/app/a/b/first", read_only=True),
+        Bind(second, "/app/a/second", read_only=True),
+        Bind(tmp_path, "/data"),
+    )
+    ways = "/app/a /app/a/b /app/a/b/first"
+    script = f"""
+    cat /app/a/b/first /app/a/second
+    for way in {ways}; do mv $way /app/z && echo moved; rm -rf $way && echo removed; done
+    ln -sfn /oldroot /app/a && test -L /app/a && echo replaced
+    touch /app/a/b/own && echo wrote
+    """
+    assert await run(tmp_path, owner, f"({script}) 2>/dev/null", binds=binds) == (
+        "first\nsecond\nwrote\n"
+    )
+    assert (tmp_path / "app" / "a" / "b" / "own").exists()

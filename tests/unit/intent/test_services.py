@@ -177,6 +177,16 @@ def fixed(**changes: Any) -> dict[str, Any]:
     return {"kind": "fixed", "name": "data", "path": "/data", "size_mb": 8} | changes
 
 
+def file(path: str) -> dict[str, Any]:
+    return {"kind": "file", "path": path, "content": ""}
+
+
+def test_volumes_lie_beside_each_other():
+    paths = ["/data", "/data-more", "/run/web", "/app/data/x"]
+    spec = load_spec(document(volumes=[file(path) for path in paths]))
+    assert [volume.path for volume in spec.volumes] == paths
+
+
 def test_volumes_are_told_apart_by_their_kind():
     volumes = [fixed(), {"kind": "file", "path": "/etc/web.conf", "content": "a=1\n"}]
     spec = load_spec(document(volumes=volumes))
@@ -194,6 +204,10 @@ def test_volumes_are_told_apart_by_their_kind():
         ([fixed(path="/a:b")], "volumes.0.path"),
         ([fixed(path="/")], "volumes.0.path"),
         ([{"name": "data", "path": "/data"}], "volumes.0: its kind"),
+        ([fixed(), fixed(name="more", path="/data/more")], "/data/more lies inside of /data;"),
+        ([fixed(path="/a/b"), file("/a")], "/a/b lies inside of /a;"),
+        ([fixed(), file("/data/x/y")], "/data/x/y lies inside of /data;"),
+        ([file("/run/workdeed/exports/x")], "lies inside of /run/workdeed;"),
     ],
 )
 def test_volumes_that_break_a_rule_are_refused(volumes: list[dict[str, Any]], reason: str):

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from workdeed.node.drivers.base import Bind
 from workdeed.node.drivers.devices import own_devices
+from workdeed.node.drivers.mount_points import MountPoints
 from workdeed.node.errors import DriverError
 from workdeed.node.files import private_directory, write_atomic
 
@@ -109,22 +110,25 @@ class Sandbox:
         """Return bwrap's options for one task.
 
         Raises:
-            DriverError: if one can't be told to bwrap as it is, or the task can't be given devices.
+            DriverError: if one can't be told to bwrap as it is, a link of the task's own leads to a
+                place where something is shown, or there can be no devices.
 
         """
+        _refuse_nul("volumes", [bind.target for bind in layout.binds])
         options = [*self._isolation(), *self._system(), *_device_options(layout.devices)]
-        for source, target in (
-            (layout.app, APP),
-            (layout.home, HOME),
-            (layout.temporary, TEMPORARY),
-            (layout.shared_memory, SHARED_MEMORY),
-        ):
-            options += ["--bind", str(source), target]
+        folders = {
+            APP: layout.app,
+            HOME: layout.home,
+            TEMPORARY: layout.temporary,
+            SHARED_MEMORY: layout.shared_memory,
+        }
+        for target, folder in folders.items():
+            options += ["--bind", str(folder), target]
+        points = MountPoints(folders)
         for path in layout.read_only:
-            options += ["--ro-bind", str(path), str(path)]
+            options += points.read_only(path)
         for bind in layout.binds:
-            how = "--ro-bind" if bind.read_only else "--bind"
-            options += [how, str(bind.source), bind.target]
+            options += points.volume(bind)
         options += ["--remount-ro", "/dev", "--remount-ro", "/"]
         variables = [part for name, value in env.items() for part in ("--setenv", name, value)]
         place = ["--chdir", f"{APP}/{subdirectory}" if subdirectory else APP]
