@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -66,6 +67,31 @@ class FakeReplica:
         await self.server.close()
 
 
+@dataclass
+class RawReplica:
+    """Keeps requests byte for byte, and answers each with `answer`."""
+
+    answer: bytes = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+    seen: list[tuple[str, bytes]] = field(default_factory=list)
+    heads: list[bytes] = field(default_factory=list)
+    port: int = 0
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Take one request after the other, as their lengths say."""
+        try:
+            while True:
+                head = await reader.readuntil(b"\r\n\r\n")
+                found = re.search(rb"(?i)\r\ncontent-length: *(\d+)", head)
+                body = await reader.readexactly(int(found[1]) if found else 0)
+                self.heads.append(head)
+                self.seen.append((head.split(b"\r\n")[0].decode(), body))
+                writer.write(self.answer)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
+            writer.close()
+
+
 class World:
     """Everything a test starts, ended with it."""
 
@@ -97,6 +123,15 @@ class World:
         if listed:
             self.keeper.targets.append(("127.0.0.1", fake.port))
         return fake
+
+    async def raw_replica(self, **content: Any) -> RawReplica:
+        """Start a replica that takes bytes as they come."""
+        made = RawReplica(**content)
+        server = await asyncio.start_server(made.serve, "127.0.0.1", 0)
+        self.stack.callback(server.close)
+        made.port = server.sockets[0].getsockname()[1]
+        self.keeper.targets.append(("127.0.0.1", made.port))
+        return made
 
     async def gateway(self, **changes: Any) -> Gateway:
         """Start a gateway; pauses are short."""

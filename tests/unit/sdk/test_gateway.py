@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import os
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -107,6 +108,44 @@ async def test_a_compressed_answer_stays_as_it_is(around: World) -> None:
     async with around.session.get(url(gateway)) as response:
         assert await response.read() == packed
         assert response.headers["Content-Encoding"] == "gzip"
+
+
+async def test_a_compressed_body_arrives_byte_for_byte_with_its_length(around: World) -> None:
+    replica = await around.raw_replica()
+    gateway = await around.gateway()
+    for packed in (gzip.compress(b"hello" * 100), gzip.compress(os.urandom(100_000))):
+        headers = {"Content-Encoding": "gzip"}
+        async with around.session.post(url(gateway), data=packed, headers=headers) as response:
+            assert await response.text() == "ok"
+        assert replica.seen.pop() == ("POST / HTTP/1.1", packed)
+        head = replica.heads.pop().lower()
+        assert head.count(b"content-length: %d\r\n" % len(packed)) == 1
+        assert b"content-encoding: gzip\r\n" in head
+
+
+async def test_a_body_that_unpacks_to_nothing_takes_nothing_of_the_next_request(
+    around: World,
+) -> None:
+    replica = await around.raw_replica()
+    gateway = await around.gateway()
+    nothing = gzip.compress(b"")
+    headers = {"Content-Encoding": "gzip"}
+    async with around.session.put(url(gateway, "/a"), data=nothing, headers=headers) as response:
+        assert await response.text() == "ok"
+    assert await get(around, gateway, "/of-another") == (200, "ok")
+    assert replica.seen == [("PUT /a HTTP/1.1", nothing), ("GET /of-another HTTP/1.1", b"")]
+
+
+async def test_an_upgrade_with_a_body_takes_nothing_of_the_next_request(around: World) -> None:
+    replica = await around.raw_replica()
+    gateway = await around.gateway()
+    head = "GET /a HTTP/1.1\r\nHost: x\r\nConnection: upgrade, close\r\nUpgrade: tcp\r\n"
+    reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+    writer.write(f"{head}Content-Length: 20\r\n\r\n{'x' * 20}".encode())
+    assert b" 200 " in await reader.readline()
+    writer.close()
+    assert await get(around, gateway, "/of-another") == (200, "ok")
+    assert [line for line, _ in replica.seen] == ["GET /a HTTP/1.1", "GET /of-another HTTP/1.1"]
 
 
 @pytest.mark.parametrize("status", [204, 304, 302, 404, 500])

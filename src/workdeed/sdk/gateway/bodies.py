@@ -84,6 +84,8 @@ class Body:
                 return await self._request.content.readany()
         except TimeoutError:
             raise RefusedError(408, "body: it did not come in time; send it again") from None
+        except web.RequestPayloadError as error:
+            raise RefusedError(400, "body: it is malformed; send it by its own length") from error
 
     def _too_large(self) -> RefusedError:
         return RefusedError(413, f"body: it exceeds {self._settings.max_body} bytes; send less")

@@ -47,6 +47,8 @@ class Gateway:
             self._proxy.handle,
             access_log=None,
             handler_cancellation=True,
+            # Bodies pass as they are: their length and encoding are told by headers that pass too.
+            auto_decompress=False,
             max_field_size=_HEADER_BYTES,
             max_line_size=_HEADER_BYTES,
         )

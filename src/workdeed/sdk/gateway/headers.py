@@ -63,10 +63,22 @@ def forwarded(
     return found
 
 
+def without_length(headers: "CIMultiDict[str]") -> "CIMultiDict[str]":
+    """Return the headers of a request whose length follows from what is sent.
+
+    A length that is not the body's would take what is missing from the next request.
+    """
+    return CIMultiDict(
+        (name, value) for name, value in headers.items() if name.lower() != "content-length"
+    )
+
+
 def without_handshake(headers: "CIMultiDict[str]") -> "CIMultiDict[str]":
     """Return the headers of a WebSocket's request without those that each end makes itself."""
     return CIMultiDict(
-        (name, value) for name, value in headers.items() if not name.lower().startswith(_HANDSHAKE)
+        (name, value)
+        for name, value in without_length(headers).items()
+        if not name.lower().startswith(_HANDSHAKE)
     )
 
 

@@ -14,7 +14,7 @@ from yarl import URL
 
 from workdeed.sdk.endpoints import KEEP_ALIVE_SECONDS, PublicResolver
 from workdeed.sdk.gateway.bodies import Body
-from workdeed.sdk.gateway.headers import forwarded, passed_on
+from workdeed.sdk.gateway.headers import forwarded, passed_on, without_length
 from workdeed.sdk.gateway.pool import Pool, Target
 from workdeed.sdk.gateway.replies import RefusedError, refusal
 from workdeed.sdk.gateway.settings import GatewaySettings
@@ -135,11 +135,12 @@ class Proxy:
         # A kept connection may have been closed at the other end meanwhile: what must not be done
         # twice goes over a new one, where a refusal comes before the request.
         fresh = request.method not in IDEMPOTENT or not body.is_kept
+        headers = self._headers(request)
         sending = self._session(fresh).request(
             request.method,
             _url(target, request),
             data=body.data(),
-            headers=self._headers(request),
+            headers=without_length(headers) if body.is_kept else headers,
             skip_auto_headers=_AUTOMATIC,
             allow_redirects=False,
         )
