@@ -17,6 +17,10 @@ class DriverError(NodeError):
     """A driver could not start, find or end a task."""
 
 
+class DriverDownError(DriverError):
+    """A driver can't be asked now: that says nothing of its tasks."""
+
+
 class SandboxMissingError(DriverError):
     """No sandbox is available and running without one is not allowed."""
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from workdeed.intent import CommandCheck, DelayCheck, HttpCheck, TcpCheck
 from workdeed.node.drivers.base import Driver, Handle, Inspection, Phase, Task
-from workdeed.node.errors import DriverError, NodeError, SecretsError
+from workdeed.node.errors import DriverDownError, DriverError, NodeError, SecretsError
 from workdeed.node.health import Health
 from workdeed.node.lifecycle import Cause, Event, State
 
@@ -126,10 +126,10 @@ class Watch:
             return Health(False, "its health check waits for what another service hands on")
         except SecretsError as error:
             # They were there when it was started: that they are not now says nothing of the task.
-            raise DriverError(str(error)) from error
+            raise DriverDownError(str(error)) from error
+        except DriverDownError:
+            raise
         except NodeError as error:
-            # Raises where nobody can say anything of the task: that is no illness of it.
-            await self._driver.inspect(self._handle)
             return Health(False, f"its health check can't be run ({error})")
         if ended.phase is Phase.RUNNING:
             return Health(False, f"its health check does not end in {check.timeout_ms} ms")

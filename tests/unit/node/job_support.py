@@ -19,7 +19,7 @@ from workdeed.node.drivers.base import (
     Task,
     TaskKey,
 )
-from workdeed.node.errors import DriverError, RunnerError
+from workdeed.node.errors import DriverDownError, DriverError, RunnerError
 from workdeed.node.health import Health
 from workdeed.node.jobs import JobTools
 from workdeed.node.pod import Gate
@@ -194,7 +194,7 @@ class World:
 
     def _ask(self) -> None:
         if self.down:
-            raise DriverError("engine: it can't be reached")
+            raise DriverDownError("engine: it can't be reached")
 
     def _handle(self, key: TaskKey) -> Handle:
         return Handle(key, 4711, key.name)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from workdeed.node.errors import DriverError
+from workdeed.node.errors import DriverDownError, DriverError
 from workdeed.node.jobs import Job, JobTools
 from workdeed.node.lifecycle import Cause, State
 from workdeed.node.pod import Gate, Pod
@@ -259,11 +259,11 @@ async def test_a_health_command_that_waits_for_a_value_blinds_nobody(make: Make,
 
 async def test_an_engine_that_is_away_is_no_failed_health_command(make: Make, world: World):
     async def execute(*_: object) -> Any:
-        raise DriverError("engine: it can't be reached")
+        raise DriverDownError("engine: it can't be reached")
 
     pod = make(health={"kind": "command", "run": ["check"], "interval_ms": 100})
     await reaches(pod, State.RUNNING)
-    world.down, world.execute = True, execute  # type: ignore[method-assign]
+    world.execute = execute  # type: ignore[method-assign]
     await until(lambda: "can't be reached" in pod.main.reason, "the note")
     await asyncio.sleep(0.3)
     assert (pod.state, world.events) == (State.RUNNING, ["start 0"])

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
-from workdeed.node.errors import DriverError
+from workdeed.node.errors import DriverDownError, DriverError
 from workdeed.node.files import write_atomic
 
 T = TypeVar("T")
@@ -30,7 +30,7 @@ _NOT_FOUND: Final = 404
 _LONG_CALLS: Final = 4
 
 
-class EngineDownError(DriverError):
+class EngineDownError(DriverDownError):
     """The engine can't be asked now: nothing is known of its containers."""
 
 
