@@ -15,6 +15,7 @@ from tests.podman import PASSWORD, READER, Podman, Registry
 from workdeed.intent import Spec, load_spec
 from workdeed.node.drivers.base import Limits, Phase, Task, TaskKey
 from workdeed.node.drivers.container import ContainerDriver
+from workdeed.node.drivers.image_records import ImageRecords
 from workdeed.node.errors import RunnerError
 from workdeed.node.runners.base import Order, Plan, RunnerContext, RunnerOptions
 from workdeed.node.runners.car import CarRunner
@@ -243,6 +244,65 @@ async def test_what_one_jobs_login_brought_no_other_job_gets_without(
             with pytest.raises(RunnerError):
                 await prepare(runner, thief)
     assert (await prepare(runner, order(wanted(), OTHER))).image.endswith(digest)
+
+
+async def test_what_one_runner_brought_by_a_login_the_other_gives_to_nobody_else(
+    make_runner: Callable[..., CarRunner], publish: MakeImage, wanted: Callable[..., Spec]
+):
+    digest = publish()
+    runner, other = make_runner("car"), make_runner("war/images")
+    await prepare(runner, order(wanted()))
+    for tag in (":v1", f"@{digest}"):
+        for pull in ("missing", "never"):
+            with pytest.raises(RunnerError):
+                await prepare(other, order(wanted(tag, login=False, pull=pull), OTHER))
+    assert (await prepare(other, order(wanted(), OTHER))).image.endswith(digest)
+
+
+async def test_what_one_runner_needs_the_other_keeps(
+    podman: Podman,
+    make_runner: Callable[..., CarRunner],
+    publish: MakeImage,
+    wanted: Callable[..., Spec],
+    name: str,
+):
+    publish()
+    runner, other = make_runner("car", keep_builds=0), make_runner("war/images", keep_builds=0)
+    await prepare(runner, order(wanted()))
+    await prepare(other, order(wanted(), OTHER))
+    await runner.discard(KEY)
+    for one in (runner, other):
+        await one.sweep([OTHER])
+    await runner.shrink()
+    assert there(podman, name)
+    await other.discard(OTHER)
+    assert not there(podman, name)
+
+
+async def test_what_an_older_agent_brought_stays_closed_and_is_cleaned_up(
+    podman: Podman,
+    make_runner: Callable[..., CarRunner],
+    driver: ContainerDriver,
+    publish: MakeImage,
+    wanted: Callable[..., Spec],
+    name: str,
+    tmp_path: Path,
+):
+    publish()
+    await prepare(make_runner(), order(wanted()))
+    # It kept the record of each runner in the runner's folder.
+    records = tmp_path / "driver" / "images.json"
+    old = tmp_path / "war" / "images" / "images.json"
+    old.parent.mkdir(parents=True)
+    records.rename(old)
+    driver.image_records = ImageRecords(records)
+    runner = make_runner("war/images", keep_builds=0)
+    with pytest.raises(RunnerError):
+        await prepare(make_runner("car"), order(wanted(login=False), OTHER))
+    await runner.sweep([KEY])
+    assert there(podman, name)
+    await runner.sweep([])
+    assert not there(podman, name)
 
 
 async def test_what_is_never_pulled_must_be_there(

@@ -1,12 +1,12 @@
-"""Which images are this runner's, and who needs them."""
+"""Which images are the runners', and who needs them."""
 
 from pathlib import Path
 
 import pytest
 
 from workdeed.node.drivers.container_images import Image
+from workdeed.node.drivers.image_records import ImageRecords
 from workdeed.node.errors import StateError
-from workdeed.node.runners.image_records import ImageRecords
 
 ONE = Image("sha256:1", ("r/a@sha256:1",), ("r/a:v1",), 10)
 
@@ -71,6 +71,39 @@ def test_a_login_opens_an_image_by_whatever_name(records: ImageRecords):
     assert records.may_use("second", "r/b@sha256:2", "other")
     records.add("public/a@sha256:1", ONE, "", None, 0)
     assert records.may_use("second", "r/a@sha256:1", ONE.id)
+
+
+def test_records_of_a_runner_of_its_own_are_taken_over_once(records: ImageRecords, tmp_path: Path):
+    old = tmp_path / "car" / "images.json"
+    old.parent.mkdir()
+    before = ImageRecords(old)
+    before.add("r/a@sha256:1", ONE, "r/a:v1", "first", 5.0)
+    before.add("r/b@sha256:2", Image("sha256:2", (), (), 1), "", "first", 1.0)
+    before.add("r/c@sha256:3", Image("sha256:3", (), (), 1), "", "first", 1.0)
+    before.use("workload", "r/b@sha256:2", 6.0)
+    before.begin("r/d:v1", None)
+    records.add("r/a@sha256:1", ONE, "r/a:v2", "second", 4.0)
+    records.add("r/c@sha256:3", Image("sha256:3", (), (), 1), "", None, 1.0)
+    records.take_over(old)
+    records.take_over(old)
+    assert not old.exists()
+    for known in (records, ImageRecords(tmp_path / "images.json")):
+        found = known.get("r/a@sha256:1")
+        assert found is not None
+        assert (found.tags, found.used) == ({"r/a:v1", "r/a:v2"}, 5.0)
+        assert found.jobs == {"first", "second"}
+        assert known.needed_ids() == {"sha256:2"}
+        assert known.pending == {"r/d:v1": ""}
+        assert not known.may_use("second", "r/b@sha256:2", "sha256:2")
+        assert known.may_use("anybody", "r/c@sha256:3", "sha256:3")
+
+
+def test_a_damaged_record_to_be_taken_over_says_so(records: ImageRecords, tmp_path: Path):
+    old = tmp_path / "old.json"
+    old.write_text("{")
+    with pytest.raises(StateError, match=r"old\.json is damaged"):
+        records.take_over(old)
+    assert old.exists()
 
 
 def test_a_damaged_file_says_so(tmp_path: Path):

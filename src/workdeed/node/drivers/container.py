@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 from typing import Annotated, Any, Final, TypeVar
+from weakref import WeakValueDictionary
 
 from pydantic import (
     AfterValidator,
@@ -53,6 +54,7 @@ from workdeed.node.drivers.container_logs import EarlierOutput, Piece
 from workdeed.node.drivers.container_networks import Networks
 from workdeed.node.drivers.container_oom import killed_for_memory
 from workdeed.node.drivers.container_spec import OWNER_LABEL, TASK_LABEL, container_name
+from workdeed.node.drivers.image_records import ImageRecords
 from workdeed.node.drivers.process_identity import ProcessIdentity
 from workdeed.node.errors import DriverError
 from workdeed.node.files import private_directory, tree_bytes, write_atomic
@@ -163,7 +165,12 @@ class ContainerDriver:
     own_network = True
 
     def __init__(self, context: DriverContext, options: ContainerOptions) -> None:
-        """Work for the owner that `context` names."""
+        """Work for the owner that `context` names.
+
+        Raises:
+            StateError: if the records of images are damaged.
+
+        """
         directory = private_directory(context.directory)
         self._owner = context.owner
         self._options = options
@@ -180,6 +187,10 @@ class ContainerDriver:
         self._processes: dict[str, ProcessIdentity] = {}
         self._facts: tuple[float, EngineFacts] | None = None
         self.images = ImageStore(self._engine)
+        # One for all runners: a job gets no image from one that another has to keep from it.
+        self.image_records = ImageRecords(directory / "images.json")
+        self.image_locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self.cleaning = asyncio.Lock()
 
     async def fingerprint(self) -> Fingerprint:
         """Tell whether an engine answers and what it can enforce; see `Driver`."""

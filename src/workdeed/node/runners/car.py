@@ -2,7 +2,7 @@
 
 A tag is resolved once for each revision; from then on only the digest counts, whatever becomes of
 the tag. An image that one job brought with its own login is given to another job only when that
-one's registry login brings it too.
+one's registry login brings it too, whichever runner it asks.
 """
 
 import asyncio
@@ -22,10 +22,10 @@ from workdeed.node.drivers.container_images import (
     Login,
     PullFailedError,
 )
+from workdeed.node.drivers.image_records import ImageRecords
 from workdeed.node.errors import DriverError, RunnerError
 from workdeed.node.files import private_directory, remove_tree
 from workdeed.node.runners.base import Order, Plan, RunnerContext
-from workdeed.node.runners.image_records import ImageRecords
 from workdeed.node.runners.image_reference import ImageReference, full_name, hex_of
 
 _MB: Final = 1_000_000
@@ -40,16 +40,15 @@ class CarRunner:
         """Work in the context's folder.
 
         Raises:
-            StateError: if its records are damaged.
+            StateError: if records that an older agent left there are damaged.
 
         """
         self._driver = context.drivers.get(NAME)
         self._options = context.options
         self._directory = private_directory(context.directory).resolve()
         self._trees = private_directory(self._directory / "trees")
-        self._records = ImageRecords(self._directory / "images.json")
-        self._locks: dict[str, asyncio.Lock] = {}
-        self._cleaning = asyncio.Lock()
+        if isinstance(self._driver, ContainerDriver):
+            self._driver.image_records.take_over(self._directory / "images.json")
         self._pauses = (_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS)
 
     async def problem(self) -> str:
@@ -134,6 +133,8 @@ class CarRunner:
     async def discard(self, key: TaskKey) -> None:
         """Remove the workload's folder, and images that nobody needs now; see `Runner`."""
         await self._drop_tree(key.name)
+        if not isinstance(self._driver, ContainerDriver):
+            return
         self._records.release(key.name)
         with contextlib.suppress(DriverError):
             # The next clean-up will find them as well.
@@ -145,7 +146,8 @@ class CarRunner:
         for folder in sorted(self._trees.iterdir()):
             if folder.name not in names:
                 await self._drop_tree(folder.name)
-        self._records.keep(names)
+        if isinstance(self._driver, ContainerDriver):
+            self._records.keep(names)
         if await self.problem():
             return
         with contextlib.suppress(DriverError):
@@ -154,7 +156,9 @@ class CarRunner:
             await self._clean(self._options.keep_builds)
 
     async def shrink(self) -> None:
-        """Remove all images of this runner that no workload needs; see `Shrinking`."""
+        """Remove all images of the runners that no workload needs; see `Shrinking`."""
+        if not isinstance(self._driver, ContainerDriver):
+            return
         with contextlib.suppress(DriverError):
             await self._clean(0)
 
@@ -171,8 +175,12 @@ class CarRunner:
     def _images(self) -> ImageStore:
         return self._container.images
 
+    @property
+    def _records(self) -> ImageRecords:
+        return self._container.image_records
+
     def _lock(self, name: str) -> asyncio.Lock:
-        return self._locks.setdefault(name, asyncio.Lock())
+        return self._container.image_locks.setdefault(name, asyncio.Lock())
 
     async def _present(
         self, order: Order, reference: ImageReference, version: str
@@ -308,13 +316,13 @@ class CarRunner:
             self._records.end(target)
 
     async def _clean(self, keep: int) -> None:
-        """Remove the images of this runner that no workload needs, but for the newest `keep`."""
-        async with self._cleaning:
+        """Remove the images of the runners that no workload needs, but for the newest `keep`."""
+        async with self._container.cleaning:
             for pinned, _ in list(self._records.idle())[keep:]:
                 await self._drop(pinned)
 
     async def _drop(self, pinned: str) -> None:
-        """Remove an image of this runner, unless it has become somebody else's too."""
+        """Remove an image of the runners, unless it has become somebody else's too."""
         known = self._records.get(pinned)
         if known is None:
             return

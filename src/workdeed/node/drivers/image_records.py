@@ -1,6 +1,7 @@
-"""Which images this runner has brought, for whom, and which workloads need them.
+"""Which images the runners have brought into an engine, for whom, and which workloads need them.
 
-Only what is recorded here is ever removed: all other images are somebody else's.
+All runners share one record, as they share the images. Only what is recorded here is ever removed:
+all other images are somebody else's.
 """
 
 from collections.abc import Collection, Iterator
@@ -15,7 +16,7 @@ from workdeed.node.files import read_json, write_json
 
 
 class Brought(BaseModel):
-    """An image that this runner has pulled.
+    """An image that a runner has pulled.
 
     Attributes:
         id: by which the engine has it.
@@ -52,10 +53,25 @@ class ImageRecords:
 
         """
         self._path = path
-        try:
-            self._state = _State.model_validate(read_json(path) or {})
-        except ValidationError as error:
-            raise StateError(f"state_dir: {path.name} is damaged; remove it") from error
+        self._state = _read(path)
+
+    def take_over(self, path: Path) -> None:
+        """Add what an agent that kept a record for each runner left in `path`, and remove that.
+
+        Raises:
+            StateError: if the file is damaged.
+
+        """
+        if not path.exists():
+            return
+        before, now = _read(path), self._state
+        for pinned, image in before.images.items():
+            known = now.images.get(pinned)
+            now.images[pinned] = image if known is None else _both(known, image)
+        now.workloads = before.workloads | now.workloads
+        now.pending = before.pending | now.pending
+        self._save()
+        path.unlink()
 
     def get(self, pinned: str) -> Brought | None:
         """Return what is known of an image that was brought, by `name@sha256:...`."""
@@ -135,7 +151,7 @@ class ImageRecords:
         yield from sorted(found, key=lambda one: one[1].used, reverse=True)
 
     def tags_of(self, image: str) -> set[str]:
-        """Return all tags that pulls of this runner gave the image of that id."""
+        """Return all tags that pulls of the runners gave the image of that id."""
         return {tag for one in self._state.images.values() if one.id == image for tag in one.tags}
 
     def needed_ids(self) -> set[str]:
@@ -150,3 +166,20 @@ class ImageRecords:
 
     def _save(self) -> None:
         write_json(self._path, self._state.model_dump(mode="json"))
+
+
+def _read(path: Path) -> _State:
+    try:
+        return _State.model_validate(read_json(path) or {})
+    except ValidationError as error:
+        raise StateError(f"state_dir: {path.name} is damaged; remove it") from error
+
+
+def _both(one: Brought, other: Brought) -> Brought:
+    free = one.jobs is None or other.jobs is None
+    return Brought(
+        id=one.id,
+        tags=one.tags | other.tags,
+        used=max(one.used, other.used),
+        jobs=None if free else {*(one.jobs or ()), *(other.jobs or ())},
+    )
