@@ -40,8 +40,10 @@ class FakeKeeper:
         self.asked += 1
         if self.down:
             return web.Response(status=503)
+        one = Endpoint(license_id=1, host="host", port=1, revision=0, version="")
+        # Not checked: a keeper may lie.
         endpoints = tuple(
-            Endpoint(license_id=number, host=host, port=port, revision=0, version="")
+            one.model_copy(update={"license_id": number, "host": host, "port": port})
             for number, (host, port) in enumerate(self.targets, 1)
         )
         body = EndpointList(job_id=JOB, replicas=len(endpoints), endpoints=endpoints)

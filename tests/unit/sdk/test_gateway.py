@@ -349,6 +349,18 @@ class TestFailures:
         assert status == 502
         assert "private" in sentence(body)
 
+    @pytest.mark.parametrize("allow_private", [False, True])
+    async def test_a_lying_keeper_leads_to_no_other_address(
+        self, around: World, allow_private: bool
+    ) -> None:
+        """What a host holds besides a name must not become a part of the address."""
+        replica = await around.raw_replica()
+        for host in (f"127.0.0.1:{replica.port}/x?", "u@127.0.0.1", "127.1"):
+            around.keeper.targets = [(host, replica.port)]
+            gateway = await around.gateway(allow_private=allow_private)
+            status, _ = await get(around, gateway)
+            assert (status, replica.seen) == (503, [])
+
 
 class TestKeepers:
     async def test_another_keeper_is_asked_when_one_fails(self, around: World) -> None:

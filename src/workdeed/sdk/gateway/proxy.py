@@ -136,15 +136,15 @@ class Proxy:
         # twice goes over a new one, where a refusal comes before the request.
         fresh = request.method not in IDEMPOTENT or not body.is_kept
         headers = self._headers(request)
-        sending = self._session(fresh).request(
-            request.method,
-            _url(target, request),
-            data=body.data(),
-            headers=without_length(headers) if body.is_kept else headers,
-            skip_auto_headers=_AUTOMATIC,
-            allow_redirects=False,
-        )
         try:
+            sending = self._session(fresh).request(
+                request.method,
+                _url(target, request),
+                data=body.data(),
+                headers=without_length(headers) if body.is_kept else headers,
+                skip_auto_headers=_AUTOMATIC,
+                allow_redirects=False,
+            )
             return await stack.enter_async_context(sending)
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             raise _UnsentError(_said(target, error)) from error
@@ -182,9 +182,9 @@ class Proxy:
 
     async def _socket(self, request: web.BaseRequest, target: Target) -> web.StreamResponse:
         headers = self._headers(request)
-        connecting = self.sockets.connect(self._session(True), _url(target, request), headers)
         try:
-            upstream = await connecting
+            url = _url(target, request)
+            upstream = await self.sockets.connect(self._session(True), url, headers)
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             raise _UnsentError(_said(target, error)) from error
         except aiohttp.WSServerHandshakeError as error:
@@ -193,7 +193,7 @@ class Proxy:
             raise _BrokenError(_said(target, error)) from error
         except TimeoutError as error:
             raise RefusedError(504, f"{target} did not answer in time") from error
-        except (aiohttp.ClientError, OSError) as error:
+        except (aiohttp.ClientError, OSError, ValueError) as error:
             raise _BrokenError(_said(target, error)) from error
         return await self.sockets.join(request, upstream)
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import structlog
 
 from workdeed.protocol.rollouts import Endpoint
-from workdeed.sdk.endpoints import Endpoints, Origin
+from workdeed.sdk.endpoints import Endpoints, Origin, parse_base
 from workdeed.sdk.errors import EndpointError
 from workdeed.sdk.gateway.pool import Pool, Target
 from workdeed.sdk.gateway.settings import GatewaySettings
@@ -86,10 +86,13 @@ class Watch:
             _log.info("gateway: a replica came", target=str(target))
 
     def _may_be_called(self, one: Endpoint) -> bool:
-        if self._settings.allow_private:
-            return True
+        """Tell whether it is a host and no more than that, and no private address."""
+        origin = Origin("http", one.host, one.port)
         try:
-            Origin("http", one.host, one.port).check_literal()
+            if parse_base(str(origin)) != origin:
+                return False
+            if not self._settings.allow_private:
+                origin.check_literal()
         except EndpointError:
             return False
         return True
