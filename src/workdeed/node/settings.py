@@ -8,7 +8,7 @@ names, one a line.
 
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -27,6 +27,7 @@ from workdeed.chain.rpc import origin_of
 from workdeed.node.chain_view import Contracts
 from workdeed.node.drivers.cgroups import Use
 from workdeed.node.drivers.process import DEFAULT_PATH
+from workdeed.node.drivers.sandbox import SHOWN
 from workdeed.node.errors import SettingsError
 from workdeed.node.runners.base import RunnerOptions
 from workdeed.protocol.errors import SignatureError
@@ -238,16 +239,36 @@ class NodeSettings(BaseSettings):
 
     @model_validator(mode="after")
     def _check_mounts(self) -> Self:
-        """Refuse to show workloads a folder that holds the agent's state or its key."""
-        private = [self.state_dir, self.key.keystore, self.key.private_key_file]
-        for mount in self.sandbox.read_only:
-            for path in private:
-                if path is not None and path.resolve().is_relative_to(mount.resolve()):
+        """Refuse to show workloads what is the agent's alone."""
+        for field, path in self._private():
+            place = path.resolve()
+            for mount in self.sandbox.read_only:
+                if place.is_relative_to(mount.resolve()):
                     raise ValueError(
                         f"sandbox.read_only: {mount} holds {path}, which workloads must not see; "
                         "name a narrower folder"
                     )
+            for folder in SHOWN:
+                if place.is_relative_to(folder.resolve()):
+                    raise ValueError(
+                        f"{field}: {path} lies in {folder}, which workloads see; move it elsewhere"
+                    )
         return self
+
+    def _private(self) -> Iterator[tuple[str, Path]]:
+        """Yield what no workload may see, after the field or variable that names it."""
+        yield "state_dir", self.state_dir
+        for field, path in (
+            ("key.keystore", self.key.keystore),
+            ("key.private_key_file", self.key.private_key_file),
+            ("git.ssh_key", self.git.ssh_key),
+        ):
+            if path is not None:
+                yield field, path
+        secrets = (self.key.passphrase_env, self.key.private_key_env)
+        for name in (*(f"{one}_FILE" for one in secrets if one is not None), _RPC_FILE):
+            if file := os.environ.get(name):
+                yield name, Path(file)
 
     def addresses(self) -> Contracts:
         """Return the contracts, from the deployment file if that is set.
@@ -275,17 +296,9 @@ class NodeSettings(BaseSettings):
 
     def runner_options(self) -> RunnerOptions:
         """Return what runners need of this."""
-        variables = (self.key.passphrase_env, self.key.private_key_env)
-        private = (
-            self.state_dir,
-            self.key.keystore,
-            self.key.private_key_file,
-            self.git.ssh_key,
-            *(os.environ.get(f"{name}_FILE") for name in variables if name is not None),
-        )
         return RunnerOptions(
             allow_private_endpoints=self.allow_private_endpoints,
-            private=tuple(Path(path) for path in private if path is not None),
+            private=tuple(path for _, path in self._private()),
             **self.git.model_dump(),
         )
 

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 import workdeed
+from workdeed.node.drivers.sandbox import SYSTEM
 from workdeed.node.errors import RunnerError
-from workdeed.node.runners.interpreter import SYSTEM, find_interpreter
+from workdeed.node.runners.interpreter import find_interpreter
 
 
 def test_all_is_shown_that_the_agents_own_python_imports_from():

@@ -155,6 +155,79 @@ def test_a_folder_shown_to_workloads_must_not_hold_state_or_key(
     assert load_settings(config, sandbox={"read_only": ["/opt"]}).sandbox.read_only
 
 
+KEYS = {"keystore": "/run/keys/node.json", "passphrase_env": "NODE_PASSPHRASE"}
+SSH = {"ssh_key": "/run/keys/ssh", "ssh_known_hosts": "/etc/known_hosts"}
+
+
+@pytest.mark.parametrize(
+    ("overrides", "variables", "path"),
+    [
+        ({"git": SSH}, {}, "/run/keys/ssh"),
+        ({"key": {"private_key_file": None, **KEYS}}, {}, "/run/keys/node.json"),
+        (
+            {"key": {"private_key_file": None, **KEYS, "keystore": "/run/node.json"}},
+            {"NODE_PASSPHRASE_FILE": "/run/keys/passphrase"},
+            "/run/keys/passphrase",
+        ),
+        (
+            {"key": {"private_key_file": None, "private_key_env": "NODE_KEY"}},
+            {"NODE_KEY_FILE": "/run/keys/clear"},
+            "/run/keys/clear",
+        ),
+    ],
+)
+def test_a_folder_shown_to_workloads_must_hold_no_secret_of_any_kind(
+    config: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    overrides: dict[str, Any],
+    variables: dict[str, str],
+    path: str,
+):
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    shown = {"read_only": ["/run/keys"]}
+    assert refused(config, sandbox=shown, **overrides) == (
+        f"sandbox.read_only: /run/keys holds {path}, which workloads must not see; name a "
+        "narrower folder"
+    )
+
+
+def test_a_folder_shown_to_workloads_must_not_hold_the_addresses_of_rpcs(
+    config: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    urls = tmp_path / "rpc" / "urls"
+    urls.parent.mkdir()
+    urls.write_text("http://a.example.org/secret\nhttp://b.example.org\n")
+    monkeypatch.setenv("WORKDEED_NODE__RPC_URLS_FILE", str(urls))
+    text = refused(config, sandbox={"read_only": [str(urls.parent)]})
+    assert text.startswith(f"sandbox.read_only: {urls.parent} holds {urls}, which")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "sentence"),
+    [
+        ({"state_dir": "/usr/local/state"}, "state_dir: /usr/local/state lies in /usr, which"),
+        ({"state_dir": "/usr/../lib/state"}, "state_dir: /usr/../lib/state lies in /"),
+        ({"key": {"private_key_file": "/usr/share/key"}}, "key.private_key_file: /usr/share/key"),
+        ({"git": {**SSH, "ssh_key": "/etc/ssl/certs/key"}}, "git.ssh_key: /etc/ssl/certs/key"),
+    ],
+)
+def test_nothing_private_lies_in_what_every_workload_sees(
+    config: Path, overrides: dict[str, Any], sentence: str
+):
+    assert refused(config, **overrides).startswith(sentence)
+
+
+def test_a_passphrase_that_every_workload_sees_is_refused(
+    config: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    (tmp_path / "link").symlink_to("/usr/share")
+    monkeypatch.setenv("NODE_PASSPHRASE_FILE", str(tmp_path / "link" / "passphrase"))
+    text = refused(config, key={"private_key_file": None, **KEYS})
+    assert text.startswith("NODE_PASSPHRASE_FILE: ")
+    assert text.endswith("lies in /usr, which workloads see; move it elsewhere")
+
+
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [("", "has no table [node]"), ("[node", "is no TOML"), (None, "can't be read")],

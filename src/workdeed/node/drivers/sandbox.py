@@ -11,6 +11,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from workdeed.node.drivers.base import Bind
 from workdeed.node.drivers.devices import own_devices
@@ -51,6 +52,12 @@ _ETC = (
     "ssl/certs",
     "ssl/openssl.cnf",
 )
+SYSTEM: Final = tuple(Path(one) for one in ("/usr", *_ROOT_LINKS))
+"""Folders of programs and libraries that every task sees."""
+
+SHOWN: Final = (*SYSTEM, *(Path("/etc", one) for one in _ETC))
+"""All that every task sees of the machine."""
+
 _PASSWD = f"workload:x:{USER}:{USER}::{HOME}:/bin/sh\nnobody:x:65534:65534::/:/bin/false\n"
 _GROUP = f"workload:x:{USER}:\nnogroup:x:65534:\n"
 

@@ -11,10 +11,8 @@ from pathlib import Path
 from typing import Any, Final
 
 import workdeed
+from workdeed.node.drivers.sandbox import SYSTEM
 from workdeed.node.errors import RunnerError
-
-SYSTEM: Final = tuple(Path(one) for one in ("/usr", "/bin", "/sbin", "/lib", "/lib64"))
-"""Folders that the process driver's sandbox shows to every task."""
 
 _SECONDS: Final = 30.0
 # Isolated, like the host of a plugin: what only the agent's variables or folder add is not there.
