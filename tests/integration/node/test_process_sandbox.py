@@ -11,6 +11,7 @@ from node_support import has_sandbox
 
 from workdeed.node.drivers.base import Bind, Limits, Task, TaskKey
 from workdeed.node.drivers.process import ProcessDriver
+from workdeed.node.drivers.sandbox import Sandbox
 from workdeed.node.errors import DriverError
 
 pytestmark = [
@@ -94,8 +95,23 @@ async def test_it_can_neither_signal_the_agent_nor_make_a_sandbox(tmp_path: Path
     printed = await run(tmp_path, owner, script)
     assert "reached" not in printed
     assert printed.splitlines()[-1] == "1000"
-    if "nested" in printed:
+    unheld = (await ProcessDriver(tmp_path / "state" / "tasks", owner).fingerprint()).unenforced
+    if "nested" in printed and "namespaces" not in unheld:
         pytest.fail("a nested user namespace could be made")
+
+
+async def test_a_bubblewrap_that_leaves_namespaces_open_is_told(
+    tmp_path: Path, owner: str, monkeypatch: pytest.MonkeyPatch
+):
+    driver = ProcessDriver(tmp_path / "state" / "tasks", owner)
+    sandbox = await driver._sandbox()
+    assert isinstance(sandbox, Sandbox)
+    for version, open_ in (((0, 7, 0), True), ((0, 8, 0), False)):
+        monkeypatch.setattr(sandbox, "version", version)
+        found = await driver.fingerprint()
+        assert found.available
+        assert ("namespaces" in found.unenforced) is open_
+        assert found.attributes["namespaces"].endswith("0.8 or later" if open_ else "made inside")
 
 
 async def test_secrets_in_the_environment_of_bubblewrap_itself_do_not_exist(

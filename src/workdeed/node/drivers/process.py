@@ -115,6 +115,7 @@ class ProcessDriver:
         attributes = described(groups, sandboxed=locked_in)
         if isinstance(sandbox, Sandbox):
             attributes["bubblewrap"] = ".".join(str(part) for part in sandbox.version)
+            attributes["namespaces"] = sandbox.namespaces
         unbounded = self._unbounded(groups)
         usable = (locked_in or self._allow_unsandboxed) and not unbounded
         reasons = [] if isinstance(sandbox, Sandbox) else [sandbox]

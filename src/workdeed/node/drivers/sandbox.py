@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from workdeed.node.drivers.base import Bind
+from workdeed.node.drivers.base import NOT_ENFORCED, Bind
 from workdeed.node.drivers.devices import own_devices
 from workdeed.node.drivers.mount_points import MountPoints
 from workdeed.node.errors import DriverError
@@ -109,6 +109,17 @@ class Sandbox:
         code, output = await _run([program, *options, "true"])
         return sandbox if code == 0 else f"bubblewrap can't make a sandbox here: {output}"
 
+    @property
+    def namespaces(self) -> str:
+        """Whether a task can make namespaces of its own, for people; see `Fingerprint`."""
+        if self._closes_namespaces:
+            return "none can be made inside"
+        return f"{NOT_ENFORCED}: tasks can make some, install bubblewrap 0.8 or later"
+
+    @property
+    def _closes_namespaces(self) -> bool:
+        return self.version >= (0, 8)
+
     def command(self, argv: Sequence[str], processes: int) -> list[str]:
         """Return the command line that runs `argv` inside; `--args` goes after its first word."""
         return [self._program, "--", *_process_limit(processes), *argv]
@@ -147,7 +158,7 @@ class Sandbox:
         options = ["--unshare-user", "--unshare-pid", "--unshare-ipc", "--unshare-uts"]
         options += ["--unshare-cgroup-try", "--die-with-parent", "--cap-drop", "ALL"]
         options += ["--uid", str(USER), "--gid", str(USER), "--hostname", "workload"]
-        if self.version >= (0, 8):
+        if self._closes_namespaces:
             options.append("--disable-userns")
         return options
 
