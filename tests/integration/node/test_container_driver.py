@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from node_support import eventually
 
 from tests.podman import Podman
 from workdeed.node.drivers.base import Bind, Limits, Phase, Published, TaskKey
-from workdeed.node.drivers.container import ContainerDriver
+from workdeed.node.drivers.container import Container, ContainerDriver
 from workdeed.node.drivers.container_spec import CAPABILITIES, container_name
 from workdeed.node.errors import DriverError
 
@@ -157,6 +158,27 @@ async def test_stop_ends_what_does_not_listen(podman: Podman, driver: ContainerD
     assert not inspection.out_of_memory
     assert time.monotonic() - began < 8
     assert await driver.stop(handle, 0.3) == inspection
+
+
+@pytest.mark.parametrize(("image", "code"), [("polite", 5), ("ill", 137)])
+async def test_an_image_whose_stop_signal_is_nonsense_is_ended_all_the_same(
+    podman: Podman,
+    driver: ContainerDriver,
+    app: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    image: str,
+    code: int,
+):
+    # Docker takes any word from an image; Podman reads it when the container is made.
+    parse = Container.parse
+    monkeypatch.setattr(
+        Container, "parse", lambda found: replace(parse(found), stop_signal="SIGNONSENSE")
+    )
+    handle = await driver.start(task(podman.image(image), app))
+    if image == "polite":
+        await printed(driver, handle, "up")
+    inspection = await driver.stop(handle, 2)
+    assert (inspection.phase, inspection.code) == (Phase.EXITED, code)
 
 
 async def test_a_signal_is_told_by_its_code(podman: Podman, driver: ContainerDriver, app: Path):

@@ -345,7 +345,7 @@ class ContainerDriver:
             found = await self._look(handle.reference)
             if found is not None and found.up:
                 if grace > 0:
-                    await self._signal(found, found.stop_signal)
+                    await self._ask_to_end(found)
                     inspection = await self.wait(handle, grace)
                     if inspection.phase is not Phase.RUNNING:
                         return inspection
@@ -509,6 +509,17 @@ class ContainerDriver:
             now = await self._look(found.id)
             if now is not None and now.up:
                 raise
+
+    async def _ask_to_end(self, found: Container) -> None:
+        """Send the signal that its image names, or SIGTERM where the engine knows no such signal.
+
+        A container that can't be asked is ended all the same, after its time.
+        """
+        try:
+            await self._signal(found, found.stop_signal)
+        except EngineRefusedError:
+            with contextlib.suppress(EngineRefusedError):
+                await self._signal(found, "SIGTERM")
 
     async def _kill(self, handle: Handle) -> None:
         found = await self._look(handle.reference)
