@@ -305,6 +305,21 @@ class TestFailures:
                 await response.read()
         assert asked == 1
 
+    async def test_a_broken_answer_of_the_only_one_ends_no_service(self, around: World) -> None:
+        breaks = True
+
+        async def once(request: web.Request) -> web.Response:
+            if breaks:
+                assert request.transport is not None
+                request.transport.abort()
+            return web.Response(text="here")
+
+        await around.replica(once)
+        gateway = await around.gateway(poll=30)
+        assert (await get(around, gateway))[0] == 502
+        breaks = False
+        assert await get(around, gateway) == (200, "here")
+
     async def test_one_that_failed_comes_back_with_the_next_list(self, around: World) -> None:
         healthy = False
 
@@ -606,6 +621,18 @@ class TestWebSockets:
         with pytest.raises(aiohttp.WSServerHandshakeError) as caught:
             await around.session.ws_connect(url(gateway))
         assert caught.value.status == 403
+
+    async def test_one_who_asks_for_a_socket_where_there_is_none_takes_nothing_from_others(
+        self, around: World
+    ) -> None:
+        await around.replica(saying("here"))
+        gateway = await around.gateway(poll=30)
+        for _ in range(2):
+            with pytest.raises(aiohttp.WSServerHandshakeError) as caught:
+                await around.session.ws_connect(url(gateway))
+            assert caught.value.status == 502
+            assert gateway._pool._out == {}
+        assert await get(around, gateway) == (200, "here")
 
     async def test_stopping_tells_those_that_are_open(self, around: World) -> None:
         await around.replica(self.serve)

@@ -50,8 +50,19 @@ def test_without_a_list_it_comes_back_after_a_while() -> None:
     pool = Pool("least")
     pool.update([A], 0.0)
     pool.failed(A, 10.0)
-    assert pool.choose(10.0 + OUT_SECONDS - 0.1) is None
-    assert pool.choose(10.0 + OUT_SECONDS) == A
+    pool.update([A, B], 0.0)
+    assert {pool.choose(10.0 + OUT_SECONDS - 0.1) for _ in range(3)} == {B}
+    assert {pool.choose(10.0 + OUT_SECONDS) for _ in range(3)} == {A, B}
+
+
+def test_where_all_failed_one_of_them_is_chosen() -> None:
+    pool = Pool("least")
+    pool.update([A, B], 0.0)
+    pool.failed(A, 10.0)
+    assert pool.choose(10.0, [B]) == A
+    pool.failed(B, 10.0)
+    assert {pool.choose(10.0) for _ in range(3)} == {A, B}
+    assert pool.choose(10.0, [A, B]) is None
 
 
 def test_targets_are_shown_as_in_an_address() -> None:

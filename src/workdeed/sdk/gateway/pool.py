@@ -9,7 +9,7 @@ from typing import Final
 from workdeed.sdk.gateway.settings import Balance
 
 OUT_SECONDS: Final = 5.0
-"""For how long a replica that failed is left out when no new list comes."""
+"""For how long a replica that failed gives way to others when no new list comes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +52,17 @@ class Pool:
         }
 
     def failed(self, target: Target, now: float) -> None:
-        """Leave a replica out until the next list."""
+        """Choose others, if there are any, until the next list."""
         self._out[target] = now
 
     def choose(self, now: float, tried: Collection[Target] = ()) -> Target | None:
-        """Return the replica for the next request, none of those `tried`; None if none is left."""
-        able = [one for one in self._targets if one not in tried and not self._is_out(one, now)]
+        """Return the replica for the next request, none of those `tried`; None if none is left.
+
+        One that failed is returned only where no other is left.
+        """
+        left = [one for one in self._targets if one not in tried]
+        # Where all failed none is left out: one broken answer must not end the service of all.
+        able = [one for one in left if not self._is_out(one, now)] or left
         if not able:
             return None
         self._turn += 1

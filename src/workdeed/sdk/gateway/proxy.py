@@ -188,9 +188,9 @@ class Proxy:
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             raise _UnsentError(_said(target, error)) from error
         except aiohttp.WSServerHandshakeError as error:
-            if error.status >= 300:
-                raise RefusedError(error.status, "the replica takes no WebSocket here") from error
-            raise _BrokenError(_said(target, error)) from error
+            # It answered, so it is not broken: nobody may take it away by asking for what it lacks.
+            status = error.status if error.status >= 300 else 502
+            raise RefusedError(status, "the replica takes no WebSocket here") from error
         except TimeoutError as error:
             raise RefusedError(504, f"{target} did not answer in time") from error
         except (aiohttp.ClientError, OSError, ValueError) as error:
