@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import structlog
 
 from workdeed.protocol.rollouts import Endpoint, EndpointList
 from workdeed.sdk.endpoints import Endpoints
@@ -74,3 +75,49 @@ async def test_private_addresses_are_called_where_they_may_be(bench: Bench) -> N
     assert bench.pool.targets == tuple(
         Target(host, 80) for host in ("127.0.0.1", "fe80::1", "fec0::1", "node")
     )
+
+
+async def test_a_keeper_that_reaches_no_node_is_not_believed_before_another_was_asked(
+    bench: Bench,
+) -> None:
+    bench.lists = {"a": listing(replicas=1), "b": listing("node")}
+    watch = bench.watch("a", "b")
+    await watch.look()
+    assert (bench.hosts, watch.trouble) == (["node"], "")
+    await watch.look()
+    assert (bench.hosts, bench.asked) == (["node"], ["a", "b", "b"])
+
+
+@pytest.mark.parametrize("second", [None, listing(replicas=1)])
+async def test_it_is_believed_where_no_other_tells_more(
+    bench: Bench, second: EndpointList | None
+) -> None:
+    bench.lists = {"a": listing("node")} | ({} if second is None else {"b": second})
+    watch = bench.watch("a", "b")
+    await watch.look()
+    bench.lists["a"] = listing(replicas=1)
+    await watch.look()
+    assert (bench.hosts, watch.trouble) == ([], "")
+    assert bench.asked == ["a", "a", "b"]
+
+
+async def test_a_job_without_replicas_has_none_whoever_is_asked(bench: Bench) -> None:
+    bench.lists = {"a": listing(), "b": listing("node")}
+    await bench.watch("a", "b").look()
+    assert (bench.hosts, bench.asked) == ([], ["a"])
+
+
+async def test_a_keeper_that_stays_down_is_told_of_once(bench: Bench) -> None:
+    bench.lists = {"a": listing(replicas=1)}
+    watch = bench.watch("a", "b")
+    with structlog.testing.capture_logs() as logs:
+        for _ in range(3):
+            await watch.look()
+        bench.lists["b"] = listing("node")
+        await watch.look()
+    told = [(one["event"], one["keeper"]) for one in logs if "keeper" in one]
+    assert told == [
+        ("gateway: a keeper tells the replicas", "a"),
+        ("gateway: a keeper tells no replicas", "b"),
+        ("gateway: a keeper tells the replicas", "b"),
+    ]

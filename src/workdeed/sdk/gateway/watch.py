@@ -39,6 +39,7 @@ class Watch:
         self._pool = pool
         self._now = now
         self._keepers = list(settings.keepers)
+        self._failing: dict[str, str] = {}
         self._listed_at: float | None = None
         self._trouble = "no keeper was asked yet"
 
@@ -60,25 +61,32 @@ class Watch:
             await asyncio.sleep(max(0.0, self._settings.poll - (self._now() - began)))
 
     async def look(self) -> None:
-        """Ask once: the keeper that answered last, or the next that does."""
+        """Ask once: the keeper that answered last, or the next that tells replicas.
+
+        A keeper whose own network is down reaches no node and tells none: others may reach them.
+        """
+        empty_at: float | None = None
         for keeper in list(self._keepers):
             began = self._now()
             try:
                 found = await get_endpoints(self._endpoints, [keeper], self._settings.job_id)
             except EndpointError as error:
-                self._fails(str(error))
-                # Whoever is asked next is asked first from now on.
-                self._keepers.append(self._keepers.pop(self._keepers.index(keeper)))
-                continue
-            self._take(found.endpoints, began)
-            return
+                self._fails(keeper, str(error))
+            else:
+                self._answers(keeper, len(found.endpoints))
+                if found.endpoints or not found.replicas:
+                    self._take(found.endpoints, began)
+                    return
+                empty_at = began if empty_at is None else empty_at
+            # Whoever is asked next is asked first from now on.
+            self._keepers.append(self._keepers.pop(self._keepers.index(keeper)))
+        if empty_at is not None:
+            self._take((), empty_at)
 
     def _take(self, found: tuple[Endpoint, ...], asked_at: float) -> None:
         targets = [Target(one.host, one.port) for one in found if self._may_be_called(one)]
         before = set(self._pool.targets)
         self._pool.update(targets, asked_at)
-        if self._listed_at is None or self._trouble:
-            _log.info("gateway: a keeper tells the replicas", replicas=len(targets))
         self._listed_at, self._trouble = asked_at, ""
         for target in before - set(targets):
             _log.info("gateway: a replica left", target=str(target))
@@ -97,7 +105,12 @@ class Watch:
             return False
         return True
 
-    def _fails(self, trouble: str) -> None:
-        if trouble != self._trouble:
-            _log.warning("gateway: a keeper tells no replicas", reason=trouble)
-        self._trouble = trouble
+    def _answers(self, keeper: str, replicas: int) -> None:
+        if self._listed_at is None or self._failing.pop(keeper, ""):
+            _log.info("gateway: a keeper tells the replicas", keeper=keeper, replicas=replicas)
+
+    def _fails(self, keeper: str, trouble: str) -> None:
+        # Not each time: where one is down and another tells none, both are asked again and again.
+        if trouble != self._failing.get(keeper):
+            _log.warning("gateway: a keeper tells no replicas", keeper=keeper, reason=trouble)
+        self._failing[keeper] = self._trouble = trouble
