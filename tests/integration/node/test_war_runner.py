@@ -14,6 +14,8 @@ from workdeed.intent import GitSource, Spec, SpecError, load_spec
 from workdeed.node.drivers.base import TaskKey
 from workdeed.node.drivers.process import ProcessDriver
 from workdeed.node.errors import RunnerError
+from workdeed.node.files import remove_tree
+from workdeed.node.runners import war
 from workdeed.node.runners.base import Order, Plan, RunnerContext, RunnerOptions
 from workdeed.node.runners.git import command, environment, open_remote
 from workdeed.node.runners.war import WarRunner
@@ -213,6 +215,31 @@ async def test_a_tree_larger_than_its_storage_is_refused(
     wanted = spec(repository, hello, resources=resources, build=[["sh", "-c", script]])
     with pytest.raises(RunnerError, match="ask for more storage"):
         await prepare(runner, wanted, KEY)
+
+
+async def test_a_build_that_lies_too_deep_is_refused(
+    runner: WarRunner, repository: Repository, hello: str, tmp_path: Path
+):
+    script = "import os\nfor _ in range(1500):\n os.mkdir('d')\n os.chdir('d')"
+    with pytest.raises(RunnerError, match=r"build: its tree takes .* over 128 levels deep"):
+        await prepare(runner, spec(repository, hello, build=[["python3", "-c", script]]), KEY)
+    await runner.sweep([])
+    assert builds(tmp_path) == []
+
+
+def test_a_build_of_an_earlier_agent_that_lies_too_deep_is_not_copied(tmp_path: Path):
+    (tmp_path / "build").mkdir()
+    descriptor = os.open(tmp_path / "build", os.O_RDONLY)
+    for _ in range(1_500):
+        os.mkdir("d", dir_fd=descriptor)
+        below = os.open("d", os.O_RDONLY, dir_fd=descriptor)
+        os.close(descriptor)
+        descriptor = below
+    os.close(descriptor)
+    with pytest.raises(RunnerError, match="too deep to be copied"):
+        war._copy(tmp_path / "build", tmp_path / "tree")
+    assert [one.name for one in tmp_path.iterdir()] == ["build"]
+    remove_tree(tmp_path / "build")
 
 
 async def test_a_folder_that_the_commit_lacks_or_that_leads_out_is_refused(

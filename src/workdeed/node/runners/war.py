@@ -20,7 +20,14 @@ from workdeed.intent import GitSource, Service
 from workdeed.node.drivers.base import Limits, Task, TaskKey
 from workdeed.node.drivers.sandbox import TEMPORARY
 from workdeed.node.errors import RunnerError
-from workdeed.node.files import private_directory, remove_tree, tree_bytes, write_atomic
+from workdeed.node.files import (
+    UNCOUNTABLE,
+    private_directory,
+    remove_tree,
+    told_in_mb,
+    tree_bytes,
+    write_atomic,
+)
 from workdeed.node.runners.base import Order, Plan, RunnerContext
 from workdeed.node.runners.car import CarRunner
 from workdeed.node.runners.git import command, environment, login, open_remote
@@ -33,6 +40,7 @@ _MB = 1_000_000
 _PARTIAL = ".partial"
 _AT = "@"
 _KEPT_TREES = 2
+_REASON_CHARS = 300
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 DEFAULT_POLL_MS: Final = 60_000
@@ -227,9 +235,12 @@ class WarRunner:
             raise RunnerError(f"source.git.path: the commit has no folder {path}; correct it")
         await self._build(order, partial, place)
         size = await asyncio.to_thread(tree_bytes, partial)
+        if size >= UNCOUNTABLE:
+            raise RunnerError(f"build: its tree takes {told_in_mb(size)}; make it flatter")
         if size > order.resources.storage_mb * _MB:
             raise RunnerError(
-                f"resources.storage_mb: the built tree has {size // _MB} MB; ask for more storage"
+                f"resources.storage_mb: the built tree takes {told_in_mb(size)}; "
+                "ask for more storage"
             )
         partial.replace(build)
 
@@ -297,8 +308,16 @@ def _copy(source: Path, target: Path) -> None:
     _remove(partial)
     try:
         shutil.copytree(source, partial, symlinks=True)
-    except (OSError, shutil.Error) as error:
-        raise RunnerError(f"build: its files can't be copied ({error})") from error
+    except RecursionError as error:
+        _remove(partial)
+        raise RunnerError(
+            "build: its folders lie too deep to be copied; make it flatter"
+        ) from error
+    except OSError as error:
+        _remove(partial)
+        # It may name each single file.
+        reason = str(error)[:_REASON_CHARS]
+        raise RunnerError(f"build: its files can't be copied ({reason})") from error
     partial.replace(target)
 
 
