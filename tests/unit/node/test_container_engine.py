@@ -1,6 +1,7 @@
 """Which engine is asked, and how its answers and its silence are told."""
 
 import asyncio
+import errno
 import json
 import socket
 import threading
@@ -12,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from workdeed.node.drivers import container
 from workdeed.node.drivers.base import DriverContext, Limits, Task, TaskKey
 from workdeed.node.drivers.container import ContainerDriver, container_driver
 from workdeed.node.drivers.container_engine import (
@@ -261,6 +263,25 @@ async def test_what_docker_is_told_of_output(engine: Engine, tmp_path: Path):
     }
     # The least share that engines take.
     assert config["CpuQuota"] == 1_000
+
+
+async def test_a_full_disk_is_not_taken_for_an_engine_that_is_down(
+    fake: FakeEngine, driver: ContainerDriver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    fake.answers["/networks"] = (200, b"[]")
+    fake.answers["/networks/create"] = (200, b'{"Id": "n"}')
+
+    def full(_path: Path, _data: bytes) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(container, "write_atomic", full)
+    with pytest.raises(DriverError, match=r"^task: .*No space left on device.*free some disk") as e:
+        await driver.start(Task(KEY, (), {}, tmp_path, Limits(64, 64), image=IMAGE))
+    assert not isinstance(e.value, EngineDownError)
+    connections = sum(path.endswith("/version") for path, _ in fake.asked)
+    assert (await driver.fingerprint()).available
+    assert sum(path.endswith("/version") for path, _ in fake.asked) == connections
+    await driver.close()
 
 
 async def test_docker_tells_the_digest_and_the_sizes_of_a_pull(fake: FakeEngine, engine: Engine):

@@ -387,11 +387,9 @@ class ContainerDriver:
         if reason := self._unfit(facts):
             raise DriverError(f"engine: {reason}")
         await self._networks.ensure(task.key)
+        await asyncio.to_thread(self._make_ready, task)
 
         def create(client: Any) -> str:
-            self._engine.remember()
-            write_atomic(self._mark(task.key), b"")
-            container_spec.open_folders(task)
             arguments = container_spec.arguments(
                 client,
                 task,
@@ -413,6 +411,23 @@ class ContainerDriver:
             raise DriverError(f"task: the container of {task.key.name} was removed; start it again")
         self._remember(found)
         return _handle(task.key, found)
+
+    def _make_ready(self, task: Task) -> None:
+        """Note that there may be a container of `task`, and open its folders to users inside.
+
+        Raises:
+            DriverError: if the disk is full or the like.
+
+        """
+        try:
+            self._engine.remember()
+            write_atomic(self._mark(task.key), b"")
+            container_spec.open_folders(task)
+        except OSError as error:
+            raise DriverError(
+                f"task: {task.key.name} can't be made ready on this node's disk ({error}); "
+                "free some disk and start it again"
+            ) from error
 
     async def _call(self, what: str, function: Callable[[Any], T]) -> T:
         return await self._engine.call(what, function)
