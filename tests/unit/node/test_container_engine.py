@@ -6,6 +6,7 @@ import json
 import socket
 import threading
 from collections.abc import Iterator
+from functools import partial
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from socketserver import ThreadingUnixStreamServer
@@ -263,6 +264,17 @@ async def test_what_docker_is_told_of_output(engine: Engine, tmp_path: Path):
     }
     # The least share that engines take.
     assert config["CpuQuota"] == 1_000
+
+
+async def test_docker_is_asked_for_no_less_memory_than_it_gives(engine: Engine, tmp_path: Path):
+    def ask(client: Any, memory_mb: int) -> Any:
+        task = Task(KEY, ("x",), {}, tmp_path, Limits(memory_mb, 64), image=IMAGE)
+        return arguments(client, task, "o", kind="docker", host="127.0.0.1", log_bytes=1)
+
+    for memory_mb, expected in ((1, 6 * 1024 * 1024), (6, 6 * 1024 * 1024), (7, 7_000_000)):
+        asked = await engine.call("asking", partial(ask, memory_mb=memory_mb))
+        config = asked["host_config"]
+        assert (config["Memory"], config["MemorySwap"]) == (expected, expected)
 
 
 async def test_a_full_disk_is_not_taken_for_an_engine_that_is_down(

@@ -24,6 +24,8 @@ _IMAGE = re.compile(r"(?:[^\s@]+@)?sha256:[0-9a-f]{64}")
 _MB: Final = 1_000_000
 _CPU_PERIOD_MICROSECONDS: Final = 100_000
 _LEAST_CPU_MILLI: Final = 10
+# Docker makes no container with less.
+_LEAST_MEMORY_BYTES: Final = 6 * 1024 * 1024
 # Podman leaves itself no more, and without CAP_SYS_RESOURCE nobody can raise it again.
 _MOST_PROCESSES: Final = 32_768
 _OPEN: Final = 0o777
@@ -170,7 +172,7 @@ def _log_config(kind: str, log_bytes: int) -> Any:
 
 
 def _limits(limits: Limits) -> dict[str, Any]:
-    memory = limits.memory_mb * _MB
+    memory = max(limits.memory_mb * _MB, _LEAST_MEMORY_BYTES)
     cpu_milli = max(limits.cpu_milli, _LEAST_CPU_MILLI)
     return {
         "mem_limit": memory,
