@@ -13,6 +13,7 @@ import structlog
 
 from workdeed.intent import Spec, SpecError, parse_spec
 from workdeed.node.admission import check_class, check_room
+from workdeed.node.beside import Beside
 from workdeed.node.chain_view import ChainView, Moment, PairView
 from workdeed.node.disk import Reserve
 from workdeed.node.drivers.base import Driver, TaskKey
@@ -20,7 +21,6 @@ from workdeed.node.errors import (
     BusyError,
     ChainUnsureError,
     DispatchRefusedError,
-    DriverError,
     NodeError,
     RequestRefusedError,
     RunnerError,
@@ -30,7 +30,8 @@ from workdeed.node.health import HealthProbe
 from workdeed.node.holds import Holds
 from workdeed.node.identity import NodeIdentity
 from workdeed.node.jobs import Job, JobTools
-from workdeed.node.lifecycle import State
+from workdeed.node.leftovers import Held, Leftovers, job_prefix
+from workdeed.node.lifecycle import Cause, State
 from workdeed.node.pod import Gate, Pod
 from workdeed.node.ports import PortAllocator
 from workdeed.node.proofs import Pair, ProofKeeper
@@ -98,6 +99,9 @@ class Agent:
         self._gate = Gate()
         self._jobs: dict[int, Job] = {}
         self._retired: dict[int, JobRecord] = {}
+        self._left_alone: list[JobRecord] = []
+        """Jobs that can't be looked after here; what they run and hold is not touched."""
+        self._leftovers = Leftovers(parts.drivers, parts.runners, parts.volumes, self._held)
         self._ending: dict[int, int] = {}
         self._in_place: dict[int, int] = {}
         """The highest block at which each job was seen to be served by this node."""
@@ -110,7 +114,7 @@ class Agent:
         self._lock = asyncio.Lock()
         self._enders: dict[int, asyncio.Task[None]] = {}
         self._suspenders: dict[int, asyncio.Task[None]] = {}
-        self._collector: asyncio.Task[None] | None = None
+        self._beside = Beside()
         self._dispatches = asyncio.Semaphore(_DISPATCHES_AT_ONCE)
         self._loop_task: asyncio.Task[None] | None = None
 
@@ -158,17 +162,16 @@ class Agent:
         """
         for record in self._parts.store.load():
             self._resume(record)
-        keep = [key for job in self._jobs.values() for key in self._keys(job.record)]
-        await self._sweep(keep)
-        for job in self._jobs.values():
-            job.begin()
+        await self._leftovers.sweep()
+        for job in self.jobs():
+            self._begin(job)
         self._loop_task = asyncio.create_task(self._loop())
 
     async def close(self, *, stop_workloads: bool) -> None:
         """End the agent; its workloads end with it or run on."""
-        for task in (self._loop_task, self._collector):
-            if task is not None:
-                await put_down(task)
+        if self._loop_task is not None:
+            await put_down(self._loop_task)
+        await self._beside.close()
         async with self._lock:
             await asyncio.gather(*self._enders.values(), *self._suspenders.values())
             jobs = list(self._jobs.values())
@@ -203,6 +206,7 @@ class Agent:
         paid = await self._parts.chain.class_size(moment, view.class_id)
         check_class(spec, view.class_id, paid)
         await self._parts.reserve.check()
+        await self._end_left_alone(dispatch.job_id, spec)
         self._payers[dispatch.job_id] = view.payer
         async with self._lock:
             known = self._standing(dispatch)
@@ -228,21 +232,35 @@ class Agent:
                     self._apply(self._jobs[job_id], pair, moment)
             self._hold_back(bar, moment)
         self._problem = bar or await self._own_problem()
-        if self._collector is None or self._collector.done():
-            self._collector = asyncio.create_task(self._collect_proofs(moment))
+        self._beside.begin("proofs", lambda: self._collect_proofs(moment))
 
     def _resume(self, record: JobRecord) -> None:
         """Take up a job of an earlier run; whatever is wrong with one, the others are served."""
-        if record.escrow != self._options.escrow:
+        ours = record.escrow == self._options.escrow
+        if record.retired is not None:
+            if ours:
+                self._retired[record.job_id] = record
+        elif not ours:
+            self._left_alone.append(record)
             _log.warning("agent: a job of another escrow is left alone", job=record.job_id)
-        elif record.retired is not None:
-            self._retired[record.job_id] = record
         else:
             try:
                 self._jobs[record.job_id] = self._job(record)
                 self._see_in_place(record.job_id, record.confirmed)
             except (SpecError, RunnerError) as error:
-                _log.error("agent: a job can't be resumed", job=record.job_id, error=str(error))
+                self._leave_alone(record, error)
+
+    def _begin(self, job: Job) -> None:
+        try:
+            job.begin()
+        except Exception as error:
+            del self._jobs[job.record.job_id]
+            self._leave_alone(job.record, error)
+
+    def _leave_alone(self, record: JobRecord, error: Exception) -> None:
+        self._left_alone.append(record)
+        text = str(error) or type(error).__name__
+        _log.error("agent: a job can't be resumed and is left alone", job=record.job_id, error=text)
 
     async def _loop(self) -> None:
         while True:
@@ -251,6 +269,7 @@ class Agent:
             except Exception:
                 _log.exception("agent: a round failed")
                 self._problem = "the last look at the chain failed; see the agent's log"
+            self._beside.begin("leftovers", self._leftovers.again)
             await asyncio.sleep(self._options.poll_seconds)
 
     async def _own_problem(self) -> str:
@@ -306,8 +325,8 @@ class Agent:
             async with job.lock:
                 if job.record.retired is None:
                     await job.suspend(reason)
-        except (NodeError, OSError) as error:
-            _log.error("agent: a job can't be ended", job=job.record.job_id, error=str(error))
+        except Exception as error:
+            _say_not_ended(job.record.job_id, error)
         finally:
             del self._suspenders[job.record.job_id]
 
@@ -320,8 +339,7 @@ class Agent:
             with contextlib.suppress(OSError):
                 self._parts.store.save(job.record)
             async with job.lock:
-                await job.end(reason)
-            await self._parts.volumes.discard_job(job.wanted.key)
+                await self._end(job, reason)
             self._parts.store.save(job.record)
             self._parts.holds.forget(job_id)
             del self._jobs[job_id]
@@ -329,10 +347,30 @@ class Agent:
             self._retired[job_id] = job.record
             self._ending.pop(job_id, None)
             self._in_place.pop(job_id, None)
-        except (NodeError, OSError) as error:
-            _log.error("agent: a job can't be ended", job=job_id, error=str(error))
+        except Exception as error:
+            _say_not_ended(job_id, error)
         finally:
             del self._enders[job_id]
+
+    async def _end(self, job: Job, reason: str) -> None:
+        """End what runs of a job, then remove what it left, now or later.
+
+        Raises:
+            DriverError: if something of it may still run.
+
+        """
+        await job.leave()
+        for pod in reversed(job.pods):
+            await pod.halt(Cause.CHAIN, reason)
+        try:
+            await job.end(reason)
+            await self._parts.volumes.discard_job(job.wanted.key)
+        except Exception as error:
+            # Nothing of it runs any more: what can't be removed must not keep its room booked.
+            text = str(error) or type(error).__name__
+            _log.error("agent: what a job left stays", job=job.record.job_id, error=text)
+            for workload in (one for pod in job.pods for one in pod.workloads.values()):
+                self._leftovers.add(workload.key, workload.service.runner)
 
     async def _collect_proofs(self, moment: Moment) -> None:
         """Keep this node's leaves of a new final report; forget jobs that have none left."""
@@ -400,6 +438,11 @@ class Agent:
             confirmed=moment.number,
         )
         self._parts.store.save(record)
+        self._left_alone = [
+            one
+            for one in self._left_alone
+            if (one.escrow, one.job_id) != (record.escrow, record.job_id)
+        ]
         job = self._job(record)
         self._jobs[record.job_id] = job
         self._ending.pop(record.job_id, None)
@@ -469,6 +512,18 @@ class Agent:
             raise RunnerError(f"runner: this node has {has}, not {name}; place the job elsewhere")
         return runner
 
+    def _held(self) -> Held:
+        """Return what belongs to the jobs of this node, those that are left alone among them."""
+        records = [*(job.record for job in self._jobs.values()), *self._left_alone]
+        keys: list[TaskKey] = []
+        prefixes = []
+        for record in records:
+            try:
+                keys += self._keys(record)
+            except SpecError:
+                prefixes.append(job_prefix(record.escrow, record.job_id))
+        return Held(tuple(keys), tuple(prefixes))
+
     def _keys(self, record: JobRecord) -> list[TaskKey]:
         license_id = self._parts.identity.license_id
         return [
@@ -477,16 +532,33 @@ class Agent:
             for service in parse_spec(one.spec).services
         ]
 
-    async def _sweep(self, keep: list[TaskKey]) -> None:
-        """End and remove what an earlier run left and no record names."""
-        names = {key.name for key in keep}
-        for driver in self._parts.drivers.values():
+    async def _end_left_alone(self, job_id: int, spec: Spec) -> None:
+        """End what a job runs that was left alone and is to be taken up anew, by another revision.
+
+        Raises:
+            DriverError: if it can't be ended.
+
+        """
+        license_id = self._parts.identity.license_id
+        for record in self._left_alone:
+            if (record.escrow, record.job_id) != (self._options.escrow, job_id):
+                continue
             try:
-                for key in await driver.sweep():
-                    if key.name not in names:
-                        await driver.destroy(key)
-            except DriverError as error:
-                _log.error("agent: leftovers can't be ended", driver=driver.name, error=str(error))
-        for runner in self._parts.runners.values():
-            await runner.sweep(keep)
-        await self._parts.volumes.sweep(keep)
+                keys = self._keys(record)
+            except SpecError:
+                # Those of the new spec are the best guess; the next start finds any others.
+                keys = [
+                    TaskKey(record.escrow, job_id, license_id, one.number, service)
+                    for one in record.revisions
+                    for service in spec.services
+                ]
+            for key in keys:
+                for driver in self._parts.drivers.values():
+                    await driver.destroy(key)
+
+
+def _say_not_ended(job_id: int, error: Exception) -> None:
+    """Log why a job still runs; what nobody reckoned with comes with where it happened."""
+    expected = isinstance(error, NodeError | OSError)
+    text = str(error) or type(error).__name__
+    _log.error("agent: a job can't be ended", job=job_id, error=text, exc_info=not expected)

@@ -7,12 +7,17 @@ from pathlib import Path
 from typing import Final
 
 import psutil
+import structlog
 
 from workdeed.node.errors import SettingsError
 from workdeed.node.files import tree_bytes
 from workdeed.protocol.messages import Resources
 
+_log = structlog.get_logger(__name__)
+
 _MB: Final = 1_000_000
+_DEEPEST: Final = 4
+"""How many folders below the state the trees of single workloads begin at the latest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +44,26 @@ class Machine:
             cpu_milli=1_000 * len(os.sched_getaffinity(0)),
             memory_mb=psutil.virtual_memory().total // _MB,
             free_mb=psutil.disk_usage(str(state)).free // _MB,
-            held_mb=tree_bytes(state) // _MB,
+            held_mb=_held_bytes(state, _DEEPEST) // _MB,
         )
+
+
+def _held_bytes(folder: Path, depth: int) -> int:
+    """Return what is below `folder`, but for single folders that can't be counted."""
+    try:
+        return tree_bytes(folder)
+    except (OSError, RecursionError) as error:
+        if depth == 0:
+            text = str(error) or type(error).__name__
+            _log.warning("node: a folder counts as empty", folder=str(folder), error=text)
+            return 0
+    try:
+        inside = [one for one in folder.iterdir() if not one.is_symlink()]
+        folders = [one for one in inside if one.is_dir()]
+        files = sum(one.lstat().st_size for one in inside if not one.is_dir())
+    except OSError:
+        return 0
+    return files + sum(_held_bytes(one, depth - 1) for one in folders)
 
 
 def check_offer(offer: Resources, machine: Machine, reserve_mb: int) -> None:

@@ -5,9 +5,11 @@ from pathlib import Path
 import pytest
 
 from workdeed.intent import Spec, load_spec
+from workdeed.node import capacity
 from workdeed.node.admission import check_class, check_room
 from workdeed.node.capacity import Machine, check_offer
 from workdeed.node.errors import DispatchRefusedError, SettingsError
+from workdeed.node.files import tree_bytes
 from workdeed.protocol.messages import Resources
 
 SIZES = ("cpu_milli", "memory_mb", "storage_mb")
@@ -86,3 +88,22 @@ def test_the_machine_is_seen_as_it_is(tmp_path: Path):
     assert found.cpu_milli % 1_000 == 0
     assert found.memory_mb > 100
     assert found.free_mb > 0
+
+
+@pytest.mark.parametrize("error", [OSError("File name too long"), RecursionError("too deep")])
+def test_a_tree_that_cannot_be_counted_counts_as_nothing_and_hides_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+):
+    trees = tmp_path / "runners" / "war" / "trees"
+    for name in ("good", "bad"):
+        (trees / name).mkdir(parents=True)
+        (trees / name / "file").write_bytes(bytes(2_000_000))
+    (tmp_path / "file").write_bytes(bytes(1_000_000))
+
+    def count(folder: Path) -> int:
+        if folder.name == "bad" or any(one.name == "bad" for one in folder.rglob("*")):
+            raise error
+        return tree_bytes(folder)
+
+    monkeypatch.setattr(capacity, "tree_bytes", count)
+    assert Machine.of(tmp_path).held_mb == 3
