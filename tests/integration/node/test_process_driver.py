@@ -340,6 +340,13 @@ async def test_destroy_forgets_all_but_the_directory(
     await driver.destroy(KEY)
 
 
+async def test_a_task_that_is_destroyed_leaves_no_lock(driver: ProcessDriver, app: Path):
+    await asyncio.gather(*(driver.start(task(app, "sleep 1000")) for _ in range(3)))
+    await driver.destroy(KEY)
+    await asyncio.sleep(0)
+    assert len(driver._locks) == 0
+
+
 async def test_a_start_that_was_given_up_can_be_stopped(
     driver: ProcessDriver, app: Path, owner: str
 ):

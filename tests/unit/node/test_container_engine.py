@@ -296,6 +296,24 @@ async def test_a_full_disk_is_not_taken_for_an_engine_that_is_down(
     await driver.close()
 
 
+async def test_a_lock_lasts_as_long_as_somebody_has_it(driver: ContainerDriver):
+    entered: list[int] = []
+
+    async def hold(number: int) -> None:
+        async with driver._lock(KEY), driver._networks.lock(KEY):
+            entered.append(number)
+            await asyncio.sleep(0)
+            assert entered[-1] == number
+
+    holders = [asyncio.create_task(hold(number)) for number in range(5)]
+    await asyncio.sleep(0)
+    assert len(driver._locks) == len(driver._networks._locks) == 1
+    await asyncio.gather(*holders)
+    assert entered == list(range(5))
+    assert len(driver._locks) == len(driver._networks._locks) == 0
+    await driver.close()
+
+
 async def test_docker_tells_the_digest_and_the_sizes_of_a_pull(fake: FakeEngine, engine: Engine):
     images = ImageStore(engine)
     digest = "sha256:" + "ab" * 32

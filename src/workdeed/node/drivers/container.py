@@ -183,7 +183,8 @@ class ContainerDriver:
         self._commands = Commands(self._engine)
         self._marks = private_directory(directory / "tasks")
         self._earlier = EarlierOutput(private_directory(directory / "output"), context.log_bytes)
-        self._locks: dict[str, asyncio.Lock] = {}
+        # Each for as long as somebody holds it or waits.
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._processes: dict[str, ProcessIdentity] = {}
         self._facts: tuple[float, EngineFacts] | None = None
         self.images = ImageStore(self._engine)

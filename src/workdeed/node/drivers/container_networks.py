@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 from typing import Any, Final
+from weakref import WeakValueDictionary
 
 from workdeed.node.drivers.base import TaskKey
 from workdeed.node.drivers.container_engine import PODMAN, Engine, EngineRefusedError
@@ -23,7 +24,8 @@ class Networks:
         """Make those of `owner` in `engine`."""
         self._engine = engine
         self._owner = owner
-        self._locks: dict[str, asyncio.Lock] = {}
+        # Each for as long as somebody holds it or waits.
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     def lock(self, key: TaskKey) -> asyncio.Lock:
         """Return what to hold while a container is put into the network of `key`, or taken out.

@@ -15,6 +15,7 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+from weakref import WeakValueDictionary
 
 import psutil
 
@@ -87,7 +88,8 @@ class ProcessDriver:
         self._read_only = read_only
         self._log_bytes = log_bytes
         self._use = cgroup
-        self._locks: dict[str, asyncio.Lock] = {}
+        # Each for as long as somebody holds it or waits.
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._children: dict[int, subprocess.Popen[bytes]] = {}
         self._found: Sandbox | str | None = None
         self._found_groups: ControlGroups | None = None
