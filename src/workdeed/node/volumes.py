@@ -15,7 +15,13 @@ from typing import Final
 
 from workdeed.intent import FileVolume, FixedVolume, Service
 from workdeed.node.drivers.base import Bind, TaskKey
-from workdeed.node.files import private_directory, remove_tree, tree_bytes, write_atomic
+from workdeed.node.files import (
+    private_directory,
+    remove_tree,
+    told_in_mb,
+    tree_bytes,
+    write_atomic,
+)
 
 EXPORTS: Final = "/run/workdeed/exports"
 """Where a service finds the folder inside into which it puts values for others."""
@@ -85,14 +91,19 @@ class Volumes:
         for volume in service.volumes:
             if isinstance(volume, FixedVolume):
                 folder = self._kept / _job(key) / volume.name
-                used = await asyncio.to_thread(tree_bytes, folder) // _MB
-                if used > volume.size_mb:
-                    return f"volume {volume.name} holds {used} MB and may hold {volume.size_mb}"
+                used = await asyncio.to_thread(tree_bytes, folder)
+                if used // _MB > volume.size_mb:
+                    held = told_in_mb(used)
+                    return f"volume {volume.name} holds {held} and may hold {volume.size_mb}"
         return ""
 
     async def kept_bytes(self, key: TaskKey) -> int:
         """Return what all volumes of the job hold."""
         return await asyncio.to_thread(tree_bytes, self._kept / _job(key))
+
+    async def task_bytes(self, key: TaskKey) -> int:
+        """Return what the folder holds in which a service hands values on."""
+        return await asyncio.to_thread(tree_bytes, self._exports / key.name)
 
     async def discard(self, key: TaskKey) -> None:
         """Remove what belongs to one service of one revision."""

@@ -19,6 +19,7 @@ from workdeed.node.drivers.base import (
     TaskKey,
 )
 from workdeed.node.errors import DriverError, NodeError
+from workdeed.node.files import told_in_mb
 from workdeed.node.health import HealthProbe
 from workdeed.node.lifecycle import Cause, Event, Lifecycle, State
 from workdeed.node.records import Pin
@@ -507,10 +508,11 @@ class Workload:
         """
         tools, allowed = self._tools, self.resources.storage_mb
         used = await driver.disk_bytes(handle) + await tools.runner.disk_bytes(self.key)
+        used += await tools.volumes.task_bytes(self.key)
         if self.key.service == MAIN:
             used += await tools.volumes.kept_bytes(self.key)
         if used // _MB > allowed:
-            return f"it takes {used // _MB} MB on disk and may take {allowed}"
+            return f"it takes {told_in_mb(used)} on disk and may take {allowed}"
         return await tools.volumes.excess(self.key, self.service)
 
     def _inside(self, driver: Driver) -> dict[str, int]:

@@ -111,6 +111,14 @@ def test_a_value_with_a_nul_is_no_value(volumes: Volumes) -> None:
     assert volumes.exported(KEY, "key") is None
 
 
+async def test_the_folder_of_values_is_measured(volumes: Volumes) -> None:
+    exports = places(volumes, KEY, service())[EXPORTS]
+    assert await volumes.task_bytes(KEY) == 0
+    (exports / "large").write_bytes(bytes(1_000_000))
+    assert 1_000_000 <= await volumes.task_bytes(KEY) < 1_010_000
+    assert await volumes.task_bytes(OTHER) == 0
+
+
 async def test_a_sweep_leaves_what_is_still_needed(volumes: Volumes) -> None:
     kept = places(volumes, KEY, service(NAMED, FILE))
     gone = places(volumes, OTHER, service(NAMED, FILE))

@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -359,6 +360,18 @@ async def test_too_much_storage_ends_it(make: Make, world: World):
     await until(lambda: "stop 0" in world.events, "the end")
     assert pod.main.cause is Cause.STORAGE
     world.disk = 0
+    await reaches(pod, State.RUNNING)
+
+
+async def test_what_a_service_hands_on_counts_as_its_storage(make: Make, world: World):
+    pod = make()
+    await reaches(pod, State.RUNNING)
+    (task,) = world.running.values()
+    large = task.binds[0].source / "large"
+    large.touch()
+    os.truncate(large, 65_000_000)
+    await until(lambda: "stop 0" in world.events, "the end")
+    assert pod.main.cause is Cause.STORAGE
     await reaches(pod, State.RUNNING)
 
 
