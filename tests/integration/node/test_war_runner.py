@@ -18,6 +18,7 @@ from workdeed.node.files import remove_tree
 from workdeed.node.runners import war
 from workdeed.node.runners.base import Order, Plan, RunnerContext, RunnerOptions
 from workdeed.node.runners.git import command, environment, open_remote
+from workdeed.node.runners.steps import LOOK_SECONDS
 from workdeed.node.runners.war import WarRunner
 
 KEY = TaskKey(ESCROW, 3, LICENSE_ID, 0)
@@ -29,10 +30,13 @@ def runner(driver: ProcessDriver, tmp_path: Path) -> WarRunner:
     return make_runner(driver, tmp_path)
 
 
-def make_runner(driver: ProcessDriver, tmp_path: Path, **options: Any) -> WarRunner:
+def make_runner(
+    driver: ProcessDriver, tmp_path: Path, *, look_seconds: float = LOOK_SECONDS, **options: Any
+) -> WarRunner:
     allowed = RunnerOptions(**({"allow_private_endpoints": True} | options))
     drivers = {"process": driver}
-    return WarRunner(RunnerContext(drivers, tmp_path / "state" / "runners" / "war", allowed))
+    context = RunnerContext(drivers, tmp_path / "state" / "runners" / "war", allowed)
+    return WarRunner(context, look_seconds=look_seconds)
 
 
 def spec(repository: Repository, commit: str, **changes: Any) -> Spec:
@@ -215,6 +219,19 @@ async def test_a_tree_larger_than_its_storage_is_refused(
     wanted = spec(repository, hello, resources=resources, build=[["sh", "-c", script]])
     with pytest.raises(RunnerError, match="ask for more storage"):
         await prepare(runner, wanted, KEY)
+
+
+async def test_a_build_that_takes_too_much_is_ended_while_it_runs(
+    driver: ProcessDriver, tmp_path: Path, repository: Repository, hello: str, owner: str
+):
+    runner = make_runner(driver, tmp_path, look_seconds=0.1)
+    resources = {"cpu_milli": 1_000, "memory_mb": 256, "storage_mb": 2}
+    for place in (".", "$TMPDIR", "$HOME"):
+        script = f"for i in 1 2 3; do head -c 1000000 /dev/zero > {place}/big$i; done; sleep 1000"
+        wanted = spec(repository, hello, resources=resources, build=[["sh", "-c", script]])
+        with pytest.raises(RunnerError, match="build command 1 of 1 took 3 MB on disk"):
+            await prepare(runner, wanted, KEY)
+    assert marked(owner) == []
 
 
 async def test_a_build_that_lies_too_deep_is_refused(

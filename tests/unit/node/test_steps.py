@@ -1,5 +1,6 @@
 """Commands that prepare a workload."""
 
+import asyncio
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,16 +21,18 @@ class Ends(World):
     how = Inspection(Phase.EXITED, 0)
 
     async def wait(self, handle: object, seconds: float) -> Inspection:
+        if self.how.phase is Phase.RUNNING:
+            await asyncio.sleep(seconds)
         return self.how
 
 
-async def _run(how: Inspection, tmp_path: Path) -> str:
+async def _run(how: Inspection, tmp_path: Path, disk: int = 0) -> str:
     world: Any = Ends()
-    world.how = how
+    world.how, world.disk = how, disk
     key = TaskKey(ESCROW, 3, 7, 0).at("git")
     task = Task(key=key, argv=("true",), env={}, directory=tmp_path, limits=Limits(1, 1))
     try:
-        return await run_step(world, task, 1, "git fetch")
+        return await run_step(world, task, 1, "git fetch", look_seconds=0.01)
     finally:
         assert world.running == {}
 
@@ -49,6 +52,14 @@ async def test_a_step_that_succeeds_gives_its_output(tmp_path: Path):
 async def test_a_step_that_fails_says_how(how: Inspection, told: str, tmp_path: Path):
     with pytest.raises(RunnerError, match=f"git fetch .*{told}"):
         await _run(how, tmp_path)
+
+
+@pytest.mark.parametrize("disk", [0, 600_000])
+async def test_a_step_that_takes_too_much_storage_is_ended(tmp_path: Path, disk: int):
+    (tmp_path / "large").write_bytes(bytes(1_100_000 - disk))
+    told = r"^resources.storage_mb: git fetch took 1 MB on disk and was ended; ask for more storage"
+    with pytest.raises(RunnerError, match=told):
+        await _run(Inspection(Phase.RUNNING), tmp_path, disk)
 
 
 async def test_a_step_that_no_disk_could_take_down_is_told_as_a_full_disk(

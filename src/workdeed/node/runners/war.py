@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from workdeed.intent import GitSource, Service
-from workdeed.node.drivers.base import Limits, Task, TaskKey
+from workdeed.node.drivers.base import Driver, Limits, Task, TaskKey
 from workdeed.node.drivers.sandbox import TEMPORARY
 from workdeed.node.errors import RunnerError
 from workdeed.node.files import (
@@ -28,11 +28,11 @@ from workdeed.node.files import (
     tree_bytes,
     write_atomic,
 )
+from workdeed.node.runners import steps
 from workdeed.node.runners.base import Order, Plan, RunnerContext
 from workdeed.node.runners.car import CarRunner
 from workdeed.node.runners.git import command, environment, login, open_remote
 from workdeed.node.runners.image_reference import ImageReference, hex_of
-from workdeed.node.runners.steps import run_step
 from workdeed.protocol.canonical import canonical_hash
 
 _FETCH_MEMORY_MB = 1_024
@@ -50,8 +50,9 @@ DEFAULT_POLL_MS: Final = 60_000
 class WarRunner:
     """See the module; a `Runner`."""
 
-    def __init__(self, context: RunnerContext) -> None:
-        """Work in the context's folder."""
+    def __init__(self, context: RunnerContext, *, look_seconds: float = steps.LOOK_SECONDS) -> None:
+        """Work in the context's folder; look that often at what a fetch or a build takes."""
+        self._look_seconds = look_seconds
         self._driver = context.drivers["process"]
         self._images = CarRunner(replace(context, directory=context.directory / "images"))
         self._options = context.options
@@ -222,7 +223,10 @@ class WarRunner:
             limits=Limits(_FETCH_MEMORY_MB, order.resources.storage_mb),
             mounts=remote.mounts if remote is not None else (),
         )
-        return await run_step(self._driver, task, self._options.fetch_seconds, what)
+        return await self._step(self._driver, task, self._options.fetch_seconds, what)
+
+    async def _step(self, driver: Driver, task: Task, seconds: float, what: str) -> str:
+        return await steps.run_step(driver, task, seconds, what, look_seconds=self._look_seconds)
 
     async def _make(self, order: Order, version: str, build: Path, place: Plan) -> None:
         partial = build.with_name(build.name + _PARTIAL)
@@ -285,7 +289,7 @@ class WarRunner:
                 user=place.user,
             )
             what = f"build command {number} of {len(commands)}"
-            await run_step(place.driver, task, self._options.build_seconds, what)
+            await self._step(place.driver, task, self._options.build_seconds, what)
 
     def _drop_old_builds(self, keep: int) -> None:
         finished = [one for one in self._builds.iterdir() if not one.name.endswith(_PARTIAL)]
