@@ -6,7 +6,7 @@ goes on and nothing is started.
 
 import asyncio
 import contextlib
-from collections.abc import Collection, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from dataclasses import dataclass, replace
 
 import structlog
@@ -48,6 +48,8 @@ from workdeed.protocol.messages import Dispatch, Resources
 _log = structlog.get_logger(__name__)
 
 _DISPATCHES_AT_ONCE = 4
+PATIENCE_SECONDS = 5.0
+"""How long one may wait for what else is done to a job."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +116,8 @@ class Agent:
         self._lock = asyncio.Lock()
         self._enders: dict[int, asyncio.Task[None]] = {}
         self._suspenders: dict[int, asyncio.Task[None]] = {}
+        self._revising: dict[int, Spec] = {}
+        """What jobs are to run next, while that is being taken up."""
         self._beside = Beside()
         self._dispatches = asyncio.Semaphore(_DISPATCHES_AT_ONCE)
         self._loop_task: asyncio.Task[None] | None = None
@@ -173,9 +177,13 @@ class Agent:
             await put_down(self._loop_task)
         await self._beside.close()
         async with self._lock:
-            await asyncio.gather(*self._enders.values(), *self._suspenders.values())
+            under_way = [*self._enders.values(), *self._suspenders.values()]
+            if under_way:
+                await asyncio.wait(under_way, timeout=PATIENCE_SECONDS)
+            for task in under_way:
+                await put_down(task)  # the next start goes on with it
             jobs = list(self._jobs.values())
-            ends = (job.end("the agent ends") if stop_workloads else job.leave() for job in jobs)
+            ends = (_end_with_agent(job, stop=stop_workloads) for job in jobs)
             for outcome in await asyncio.gather(*ends, return_exceptions=True):
                 if isinstance(outcome, BaseException):
                     _log.error("agent: a job can't be ended", error=str(outcome))
@@ -188,13 +196,40 @@ class Agent:
                 it.
             DiskFullError: if there is no room for it.
             ChainUnsureError: if the chain can't be read now.
-            BusyError: if too many dispatches are under way.
+            BusyError: if too many dispatches are under way, or something else is done to the job.
 
         """
         spec = self._read_spec(dispatch)
         known = self._standing(dispatch)
         if known is not None:
             return known
+        moment = await self._confirm(dispatch, spec)
+        await self._parts.reserve.check()
+        await self._end_left_alone(dispatch.job_id, spec)
+        if dispatch.job_id in self._enders:
+            # It came back while it was being ended.
+            await asyncio.wait([self._enders[dispatch.job_id]], timeout=PATIENCE_SECONDS)
+        async with self._lock:
+            known = self._standing(dispatch)
+            if known is not None:
+                return known
+            job = self._admit(dispatch, spec)
+            if job is None:
+                return self._take_up(dispatch, moment)
+            self._revising[dispatch.job_id] = spec
+        # Without the lock: what is dropped may take long to end, and the others must not wait.
+        try:
+            return await self._revise(job, dispatch, moment)
+        finally:
+            del self._revising[dispatch.job_id]
+
+    async def _confirm(self, dispatch: Dispatch, spec: Spec) -> Moment:
+        """Return a moment at which the chain wants this spec here, and it is paid for.
+
+        Raises:
+            DispatchRefusedError, ChainUnsureError, BusyError: as `dispatch` does.
+
+        """
         if self._dispatches.locked():
             raise BusyError("dispatch: too many at once; send it again in a moment")
         async with self._dispatches:
@@ -205,12 +240,8 @@ class Agent:
             raise DispatchRefusedError(refused[1], refused[0])
         paid = await self._parts.chain.class_size(moment, view.class_id)
         check_class(spec, view.class_id, paid)
-        await self._parts.reserve.check()
-        await self._end_left_alone(dispatch.job_id, spec)
         self._payers[dispatch.job_id] = view.payer
-        async with self._lock:
-            known = self._standing(dispatch)
-            return known if known is not None else await self._accept(dispatch, spec, moment)
+        return moment
 
     async def reconcile(self) -> None:
         """Look at the chain once and do what follows."""
@@ -339,6 +370,8 @@ class Agent:
             with contextlib.suppress(OSError):
                 self._parts.store.save(job.record)
             async with job.lock:
+                # Once more: a revision that was being taken up has taken it off.
+                job.record = replace(job.record, retired=last)
                 await self._end(job, reason)
             self._parts.store.save(job.record)
             self._parts.holds.forget(job_id)
@@ -414,28 +447,34 @@ class Agent:
         same = wanted.number == dispatch.revision and wanted.spec == dispatch.spec
         return job.wanted.state if same else None
 
-    async def _accept(self, dispatch: Dispatch, spec: Spec, moment: Moment) -> State:
-        others = {number: job.wanted.spec for number, job in self._jobs.items()}
-        check_room(dispatch.job_id, spec, others, self._options.resources)
-        self._check_secrets(dispatch.job_id, spec)
-        revision = Revision(dispatch.revision, dispatch.spec)
-        if dispatch.job_id in self._enders:
-            await self._enders[dispatch.job_id]  # it came back while it was being ended
-        job = self._jobs.get(dispatch.job_id)
-        self._see_in_place(dispatch.job_id, moment.number)
-        if job is not None and job.record.retired is None:
-            async with job.lock:
-                job.record = replace(job.record, confirmed=moment.number)
-                await job.revise(revision)
+    def _admit(self, dispatch: Dispatch, spec: Spec) -> Job | None:
+        """Return the job that a spec revises, None where it is a new one; refuse what can't be."""
+        job_id = dispatch.job_id
+        specs = {number: job.wanted.spec for number, job in self._jobs.items()} | self._revising
+        check_room(job_id, spec, specs, self._options.resources)
+        self._check_secrets(job_id, spec)
+        job = self._jobs.get(job_id)
+        ending = job_id in self._enders or (job is not None and job.record.retired is not None)
+        if ending or job_id in self._revising:
+            raise BusyError("job_id: it is being ended or revised here; send it again in a moment")
+        return job
+
+    async def _revise(self, job: Job, dispatch: Dispatch, moment: Moment) -> State:
+        """Take another revision of a job that is here."""
+        async with hold(job):
+            if job.record.retired is not None:
+                raise BusyError("job_id: it is being ended here; send it again in a moment")
+            self._see_in_place(dispatch.job_id, moment.number)
+            job.record = replace(job.record, confirmed=moment.number)
+            await job.revise(Revision(dispatch.revision, dispatch.spec))
             return job.wanted.state
-        if job is not None:
-            await job.end("placed anew")
+
+    def _take_up(self, dispatch: Dispatch, moment: Moment) -> State:
+        """Begin with a job."""
+        job_id, number = dispatch.job_id, dispatch.revision
+        revisions = (Revision(number, dispatch.spec),)
         record = JobRecord(
-            dispatch.escrow,
-            dispatch.job_id,
-            (revision,),
-            revision.number,
-            confirmed=moment.number,
+            dispatch.escrow, job_id, revisions, serving=number, confirmed=moment.number
         )
         self._parts.store.save(record)
         self._left_alone = [
@@ -443,10 +482,10 @@ class Agent:
             for one in self._left_alone
             if (one.escrow, one.job_id) != (record.escrow, record.job_id)
         ]
-        job = self._job(record)
-        self._jobs[record.job_id] = job
-        self._ending.pop(record.job_id, None)
-        self._retired.pop(record.job_id, None)
+        job = self._jobs[job_id] = self._job(record)
+        self._ending.pop(job_id, None)
+        self._retired.pop(job_id, None)
+        self._see_in_place(job_id, moment.number)
         job.begin()
         return job.wanted.state
 
@@ -555,6 +594,32 @@ class Agent:
             for key in keys:
                 for driver in self._parts.drivers.values():
                     await driver.destroy(key)
+
+
+@contextlib.asynccontextmanager
+async def hold(job: Job) -> AsyncIterator[None]:
+    """Hold the lock of a job, and give up soon: it may be held until an engine answers.
+
+    Raises:
+        BusyError: if something else is done to the job for long.
+
+    """
+    try:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            await job.lock.acquire()
+    except TimeoutError:
+        raise BusyError("job_id: something else is done to it; ask again in a moment") from None
+    try:
+        yield
+    finally:
+        job.lock.release()
+
+
+async def _end_with_agent(job: Job, *, stop: bool) -> None:
+    async with contextlib.AsyncExitStack() as held:
+        with contextlib.suppress(BusyError):
+            await held.enter_async_context(hold(job))
+        await (job.end("the agent ends") if stop else job.leave())
 
 
 def _say_not_ended(job_id: int, error: Exception) -> None:

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from workdeed.node.agent import Agent
+from workdeed.node.agent import Agent, hold
 from workdeed.node.errors import RequestRefusedError
 from workdeed.node.holds import Holds
 from workdeed.node.jobs import Job
@@ -52,10 +52,10 @@ class Controls:
         pod = _pod(job, request.revision)
         match request.action:
             case "take" | "abandon" | "settle":
-                async with job.lock:
+                async with hold(job):
                     await _roll(job, pod, request)
             case "stop" | "restart" | "resume":
-                async with job.lock:
+                async with hold(job):
                     _check_serves(job, pod)
                     workload = _workload(pod, request.service)
                     self._holds.note(request)
