@@ -391,7 +391,8 @@ class ProcessDriver:
             order["env"] = {**places, "PATH": self._path, **_host_paths(task), **own_mark}
             return order
         read_only = (*self._read_only, *task.mounts)
-        layout = Layout(task.directory, home, temporary, shared, read_only, task.binds)
+        devices = folder / "dev"
+        layout = Layout(task.directory, home, temporary, shared, devices, read_only, task.binds)
         places = {"HOME": HOME, "TMPDIR": TEMPORARY, "LANG": "C.UTF-8", "PATH": self._path}
         order["argv"] = sandbox.command(task.argv, task.limits.processes)
         order["sandbox"] = sandbox.arguments(layout, {**places, **task.env}, task.subdirectory)
