@@ -107,7 +107,6 @@ class Agent:
         self._ending: dict[int, int] = {}
         self._in_place: dict[int, int] = {}
         """The highest block at which each job was seen to be served by this node."""
-        self._payers: dict[int, str] = {}
         self._barred_at: int | None = None
         self._allowed_at = 0
         """The highest block at which nothing spoke against the license."""
@@ -203,7 +202,7 @@ class Agent:
         known = self._standing(dispatch)
         if known is not None:
             return known
-        moment = await self._confirm(dispatch, spec)
+        moment, payer = await self._confirm(dispatch, spec)
         await self._parts.reserve.check()
         await self._end_left_alone(dispatch.job_id, spec)
         if dispatch.job_id in self._enders:
@@ -213,18 +212,18 @@ class Agent:
             known = self._standing(dispatch)
             if known is not None:
                 return known
-            job = self._admit(dispatch, spec)
+            job = self._admit(dispatch, spec, payer)
             if job is None:
-                return self._take_up(dispatch, moment)
+                return self._take_up(dispatch, moment, payer)
             self._revising[dispatch.job_id] = spec
         # Without the lock: what is dropped may take long to end, and the others must not wait.
         try:
-            return await self._revise(job, dispatch, moment)
+            return await self._revise(job, dispatch, moment, payer)
         finally:
             del self._revising[dispatch.job_id]
 
-    async def _confirm(self, dispatch: Dispatch, spec: Spec) -> Moment:
-        """Return a moment at which the chain wants this spec here, and it is paid for.
+    async def _confirm(self, dispatch: Dispatch, spec: Spec) -> tuple[Moment, str]:
+        """Return a moment at which the chain wants this spec here, and who pays for it.
 
         Raises:
             DispatchRefusedError, ChainUnsureError, BusyError: as `dispatch` does.
@@ -240,8 +239,7 @@ class Agent:
             raise DispatchRefusedError(refused[1], refused[0])
         paid = await self._parts.chain.class_size(moment, view.class_id)
         check_class(spec, view.class_id, paid)
-        self._payers[dispatch.job_id] = view.payer
-        return moment
+        return moment, view.payer
 
     async def reconcile(self) -> None:
         """Look at the chain once and do what follows."""
@@ -259,7 +257,7 @@ class Agent:
         async with self._lock:
             for job_id, pair in zip(job_ids, views, strict=True):
                 if job_id in self._jobs:
-                    self._payers[job_id] = pair.payer
+                    self._note_payer(self._jobs[job_id], pair)
                     self._apply(self._jobs[job_id], pair, moment)
             self._hold_back(bar, moment)
         self._problem = bar or await self._own_problem()
@@ -327,6 +325,13 @@ class Agent:
             ender = asyncio.create_task(self._retire(job, last, verdict.reason))
             self._enders[record.job_id] = ender
 
+    def _note_payer(self, job: Job, view: PairView) -> None:
+        """Remember who pays: without the chain, what crashes needs its secrets all the same."""
+        if view.exists and view.payer != job.record.payer:
+            job.record = replace(job.record, payer=view.payer)
+            with contextlib.suppress(OSError):  # it is written with the next change
+                self._parts.store.save(job.record)
+
     def _see_in_place(self, job_id: int, number: int) -> None:
         self._in_place[job_id] = max(number, self._in_place.get(job_id, 0))
 
@@ -376,7 +381,6 @@ class Agent:
             self._parts.store.save(job.record)
             self._parts.holds.forget(job_id)
             del self._jobs[job_id]
-            self._payers.pop(job_id, None)
             self._retired[job_id] = job.record
             self._ending.pop(job_id, None)
             self._in_place.pop(job_id, None)
@@ -447,34 +451,42 @@ class Agent:
         same = wanted.number == dispatch.revision and wanted.spec == dispatch.spec
         return job.wanted.state if same else None
 
-    def _admit(self, dispatch: Dispatch, spec: Spec) -> Job | None:
+    def _admit(self, dispatch: Dispatch, spec: Spec, payer: str) -> Job | None:
         """Return the job that a spec revises, None where it is a new one; refuse what can't be."""
         job_id = dispatch.job_id
         specs = {number: job.wanted.spec for number, job in self._jobs.items()} | self._revising
         check_room(job_id, spec, specs, self._options.resources)
-        self._check_secrets(job_id, spec)
+        try:
+            self._parts.safe.open(spec, payer)
+        except SecretsError as error:  # it would never start
+            raise DispatchRefusedError(str(error), "spec.secrets") from error
         job = self._jobs.get(job_id)
         ending = job_id in self._enders or (job is not None and job.record.retired is not None)
         if ending or job_id in self._revising:
             raise BusyError("job_id: it is being ended or revised here; send it again in a moment")
         return job
 
-    async def _revise(self, job: Job, dispatch: Dispatch, moment: Moment) -> State:
+    async def _revise(self, job: Job, dispatch: Dispatch, moment: Moment, payer: str) -> State:
         """Take another revision of a job that is here."""
         async with hold(job):
             if job.record.retired is not None:
                 raise BusyError("job_id: it is being ended here; send it again in a moment")
             self._see_in_place(dispatch.job_id, moment.number)
-            job.record = replace(job.record, confirmed=moment.number)
+            job.record = replace(job.record, confirmed=moment.number, payer=payer)
             await job.revise(Revision(dispatch.revision, dispatch.spec))
             return job.wanted.state
 
-    def _take_up(self, dispatch: Dispatch, moment: Moment) -> State:
+    def _take_up(self, dispatch: Dispatch, moment: Moment, payer: str) -> State:
         """Begin with a job."""
         job_id, number = dispatch.job_id, dispatch.revision
         revisions = (Revision(number, dispatch.spec),)
         record = JobRecord(
-            dispatch.escrow, job_id, revisions, serving=number, confirmed=moment.number
+            dispatch.escrow,
+            job_id,
+            revisions,
+            serving=number,
+            confirmed=moment.number,
+            payer=payer,
         )
         self._parts.store.save(record)
         self._left_alone = [
@@ -489,20 +501,12 @@ class Agent:
         job.begin()
         return job.wanted.state
 
-    def _check_secrets(self, job_id: int, spec: Spec) -> None:
-        """Refuse a spec whose secrets this node can't open: it would never start."""
-        try:
-            self._open_secrets(job_id, spec)
-        except SecretsError as error:
-            raise DispatchRefusedError(str(error), "spec.secrets") from error
-
-    def _open_secrets(self, job_id: int, spec: Spec) -> Opened:
+    def _open_secrets(self, job: Job, spec: Spec) -> Opened:
         if spec.secrets is None:
             return NO_SECRETS
-        payer = self._payers.get(job_id)
-        if payer is None:
+        if not job.record.payer:
             raise SecretsError("secrets: the job's payer is not known yet; wait for the chain")
-        return self._parts.safe.open(spec, payer)
+        return self._parts.safe.open(spec, job.record.payer)
 
     def _job(self, record: JobRecord) -> Job:
         parts, options = self._parts, self._options
@@ -533,7 +537,7 @@ class Agent:
                 parts.volumes,
                 tools,
                 allot,
-                lambda spec: self._open_secrets(record.job_id, spec),
+                lambda spec: self._open_secrets(job, spec),
                 parts.store.save,
                 options.settle_seconds,
             ),

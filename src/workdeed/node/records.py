@@ -80,6 +80,7 @@ class JobRecord:
         retired: the last window that this node may have served it, None while it serves. A retired
             job is kept until no report holds anything for it any more.
         confirmed: number of the block that last confirmed a dispatch; no earlier one can end it.
+        payer: the job's payer on chain, to whom its secrets must be sealed; "" while not known.
 
     """
 
@@ -89,6 +90,7 @@ class JobRecord:
     serving: int
     retired: int | None = None
     confirmed: int = 0
+    payer: str = ""
 
     @property
     def wanted(self) -> Revision:
@@ -142,6 +144,7 @@ def _encode(record: JobRecord) -> dict[str, Any]:
         "escrow": record.escrow,
         "job_id": record.job_id,
         "confirmed": record.confirmed,
+        "payer": record.payer,
         "retired": record.retired,
         "serving": record.serving,
         "revisions": [
@@ -169,8 +172,9 @@ def _decode(value: Any, name: str) -> JobRecord:
             revisions=tuple(_revision(one) for one in value["revisions"]),
             serving=int(value["serving"]),
             retired=value["retired"],
-            # Records of earlier releases lack it.
+            # Records of earlier releases lack the two.
             confirmed=int(value.get("confirmed", 0)),
+            payer=str(value.get("payer", "")),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise StateError(f"state_dir: jobs/{name} is damaged; remove it") from error

@@ -20,6 +20,7 @@ from node_support import (
     Chain,
     ChainJob,
     Client,
+    FakeRpc,
     Launch,
     Repository,
     eventually,
@@ -176,3 +177,40 @@ async def test_a_box_out_of_another_spec_is_refused(
     assert (status, body["field"]) == (409, "spec.secrets")
     assert reason in body["error"]
     assert await client.workloads() == []
+
+
+async def test_an_agent_that_restarts_without_the_chain_opens_what_it_serves(
+    launch: Launch, repository: Repository, hello: str, chain: Chain, rpcs: list[FakeRpc]
+):
+    """Who pays is written down: the chain can't be asked, and the job is one that may run."""
+    data = sealed_spec(repository, hello)
+    place(chain, data)
+    first = await launch()
+    assert (await first.dispatch(data))[0] == 202
+    before = await first.reaches("running")
+    await first.node.close()
+    for rpc in rpcs:
+        rpc.down = True
+    second = await launch()
+    assert (await second.reaches("running"))["pid"] == before["pid"]
+    pod = second.node.agent.job(JOB).serving
+    assert pod.secrets()["greeting"] == VALUE
+
+
+async def test_who_pays_is_learned_for_a_job_of_an_earlier_release(
+    launch: Launch, repository: Repository, hello: str, chain: Chain, tmp_path: Path
+):
+    data = sealed_spec(repository, hello)
+    place(chain, data)
+    first = await launch()
+    assert (await first.dispatch(data))[0] == 202
+    await first.reaches("running")
+    await first.node.close()
+    (path,) = (tmp_path / "state" / "jobs").iterdir()
+    record = json.loads(path.read_text())
+    del record["payer"]
+    path.write_text(json.dumps(record))
+    second = await launch()
+    await second.rounds()
+    assert json.loads(path.read_text())["payer"] == OWNER.payer
+    assert second.node.agent.job(JOB).serving.secrets()["greeting"] == VALUE

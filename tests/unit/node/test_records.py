@@ -1,5 +1,6 @@
 """The memory of jobs."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +21,8 @@ RECORD = JobRecord(
         Revision(1, b"[]"),
     ),
     serving=1,
+    confirmed=77,
+    payer=to_checksum("0x" + "aa" * 20),
 )
 
 
@@ -32,6 +35,16 @@ def test_what_is_saved_is_loaded(tmp_path: Path):
     assert found[4].retired == 9
     assert found[3].wanted.number == 1
     assert found[3].wanted.spec_hash == keccak(b"[]")
+
+
+def test_a_record_of_an_earlier_release_is_loaded(tmp_path: Path):
+    store = JobStore(tmp_path / "jobs")
+    store.save(RECORD)
+    (path,) = (tmp_path / "jobs").iterdir()
+    written = json.loads(path.read_text())
+    del written["payer"], written["confirmed"]
+    path.write_text(json.dumps(written))
+    assert list(store.load()) == [replace(RECORD, payer="", confirmed=0)]
 
 
 def test_saving_replaces_and_removing_forgets(tmp_path: Path):
