@@ -19,6 +19,7 @@ from workdeed.node.drivers.cgroups import Use
 from workdeed.node.drivers.process import ProcessDriver
 from workdeed.node.drivers.process_identity import ProcessIdentity, boot_id
 from workdeed.node.errors import DriverError, SandboxMissingError
+from workdeed.node.files import tree_bytes
 
 KEY = TaskKey("0x" + "e5" * 20, 3, 7, 0)
 SHELL = "/bin/sh"
@@ -211,6 +212,22 @@ async def test_stats_count_all_processes(driver: ProcessDriver, app: Path):
     await driver.stop(handle, 0)
     assert (await driver.stats(handle)).processes == 0
     assert await driver.memory_bytes(handle) == 0
+
+
+async def test_deleted_files_that_a_task_holds_open_count_as_its_storage(
+    driver: ProcessDriver, app: Path
+):
+    script = """
+        head -c 3000000 /dev/zero > file; exec 3< file 4< file; rm file
+        head -c 2000000 /dev/zero > "$TMPDIR/file"; exec 5< "$TMPDIR/file"; rm "$TMPDIR/file"
+        sleep 1000 & echo held; wait
+    """
+    handle = await driver.start(task(app, script))
+    await printed(driver, "held")
+    assert tree_bytes(app) == 0
+    assert 5_000_000 <= await driver.disk_bytes(handle) < 5_200_000
+    await driver.stop(handle, 0)
+    assert await driver.disk_bytes(handle) < 200_000
 
 
 async def test_a_task_outlives_its_driver_and_is_found_again(

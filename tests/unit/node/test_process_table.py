@@ -74,6 +74,7 @@ async def test_descendants_count_at_any_depth_and_others_do_not(
         PID + 3: stat(1, 1_000),
     }
     assert await table.memory_bytes(PID) == 7 * PAGE
+    assert await table.descendants(PID) == [PID + 1, PID + 2]
     assert await table.memory_bytes(PID + 2) == 0
     assert await table.memory_bytes(PID + 9) == 0
 

@@ -33,6 +33,7 @@ from workdeed.node.drivers.base import (
     TaskKey,
 )
 from workdeed.node.drivers.cgroups import CONTROLLERS, ControlGroups, Use
+from workdeed.node.drivers.process_files import nameless_bytes
 from workdeed.node.drivers.process_identity import ProcessIdentity
 from workdeed.node.drivers.process_limits import cores, described, resource_limits, unheld
 from workdeed.node.drivers.process_marks import left_behind, mark, marked
@@ -229,8 +230,20 @@ class ProcessDriver:
         return "127.0.0.1"
 
     async def disk_bytes(self, handle: Handle) -> int:
-        """Return what home, temporary folders and log of the task hold; see `Driver`."""
-        return await asyncio.to_thread(tree_bytes, self._folder(handle.key))
+        """Return what home, temporary folders and log of the task hold; see `Driver`.
+
+        Files without a name count too, as long as one of its processes has them open.
+        """
+        folder, pids = self._folder(handle.key), []
+        identity = ProcessIdentity.parse(handle.reference)
+        if identity.alive():
+            pids = await self._table.descendants(identity.pid)
+
+        def measure() -> int:
+            device = self._directory.stat().st_dev
+            return tree_bytes(folder) + nameless_bytes(pids, device)
+
+        return await asyncio.to_thread(measure)
 
     async def close(self) -> None:
         """Remove the folder of control groups if no task is left; see `Driver`."""

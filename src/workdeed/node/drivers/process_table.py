@@ -27,7 +27,7 @@ class _Reading:
 
 
 class ProcessTable:
-    """Tells of memory by the tree of processes.
+    """Tells of processes and their memory by the tree of processes.
 
     Args:
         max_age: seconds for which one reading serves.
@@ -47,6 +47,14 @@ class ProcessTable:
 
         Pages that several of them hold count once for each.
         """
+        return sum((await self._below(root)).values())
+
+    async def descendants(self, root: int) -> list[int]:
+        """Return the numbers of all descendants of the process `root`."""
+        return list(await self._below(root))
+
+    async def _below(self, root: int) -> Mapping[int, int]:
+        """Return the memory of each descendant by its number."""
         children = await self._read()
         found: dict[int, int] = {}
         queue = [root]
@@ -56,7 +64,7 @@ class ProcessTable:
                 if pid not in found:
                     found[pid] = memory
                     queue.append(pid)
-        return sum(found.values())
+        return found
 
     async def _read(self) -> Mapping[int, list[tuple[int, int]]]:
         """Return number and memory of all processes by their parent."""
