@@ -190,7 +190,8 @@ async def test_the_group_ends_with_the_task(
         await driver.wait(handle, 30)
     assert groups.names() == set()
     await driver.destroy(KEY)
-    assert not any(groups.folders(name) for name in ("", KEY.name))
+    # Nor is the folder left in which the groups of all tasks are.
+    assert not any((one.place / groups._folder).exists() for one in groups._hierarchies)
 
 
 async def test_what_hides_its_mark_is_ended_too_when_its_supervisor_is_gone(
