@@ -217,6 +217,19 @@ class Pod:
 
     # --- Surroundings of its services ------------------------------------------------------------
 
+    @property
+    def volumes_mb(self) -> int:
+        """What the job's volumes may hold in all: as much as the main service may."""
+        return self.spec.resources_of(MAIN).storage_mb
+
+    def counts_volumes(self, service: str) -> bool:
+        """Tell whether a service counts the volumes: main, or the first that runs while it doesn't.
+
+        A main service that has ended for good would leave them to its siblings, uncounted.
+        """
+        running = [name for name, one in self.workloads.items() if one.running is not None]
+        return service == (MAIN if MAIN in running else next(iter(running), ""))
+
     def secrets(self) -> Opened:
         """Return the opened secrets; raises `SecretsError`."""
         if self._opened is None:

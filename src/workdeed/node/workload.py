@@ -106,6 +106,13 @@ class Surroundings(Neighbours, Protocol):
 
     facts: NodeFacts
 
+    @property
+    def volumes_mb(self) -> int:
+        """What the job's volumes may hold in all."""
+
+    def counts_volumes(self, service: str) -> bool:
+        """Tell whether it is for this service to look at what the job's volumes hold."""
+
     def secrets(self) -> Opened:
         """Return all opened secrets of the job.
 
@@ -504,13 +511,18 @@ class Workload:
     async def disk_excess(self, driver: Driver, handle: Handle) -> str:
         """Return by how much it exceeds its storage, "" if it does not.
 
-        What the job's volumes hold counts as the main service's.
+        What the job's volumes hold counts as the main service's; while that one does not run,
+        another looks at them in its place.
         """
         tools, allowed = self._tools, self.resources.storage_mb
         used = await driver.disk_bytes(handle) + await tools.runner.disk_bytes(self.key)
         used += await tools.volumes.task_bytes(self.key)
-        if self.key.service == MAIN:
-            used += await tools.volumes.kept_bytes(self.key)
+        if self._around.counts_volumes(self.key.service):
+            kept = await tools.volumes.kept_bytes(self.key)
+            if kept // _MB > self._around.volumes_mb:
+                room = self._around.volumes_mb
+                return f"the job's volumes hold {told_in_mb(kept)} and may hold {room}"
+            used += kept if self.key.service == MAIN else 0
         if used // _MB > allowed:
             return f"it takes {told_in_mb(used)} on disk and may take {allowed}"
         return await tools.volumes.excess(self.key, self.service)

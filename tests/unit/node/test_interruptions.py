@@ -286,6 +286,21 @@ async def test_short_lives_are_measured_together(
     assert job.wanted.main.cause in (Cause.STORAGE, Cause.GONE)
 
 
+async def test_volumes_are_counted_while_the_main_service_does_not_run(make: Make, world: World):
+    volumes = [{"kind": "named", "name": "data", "path": "/data"}]
+    pod = make(volumes=volumes, siblings=[sibling("db")], restart={"policy": "never"})
+    await reaches(pod, State.RUNNING)
+    (folder,) = [
+        bind.source for bind in world.running[pod.key.name].binds if bind.target == "/data"
+    ]
+    del world.running[pod.key.name]
+    await until(lambda: pod.main.running is None, "the end of the main service")
+    with (folder / "large").open("wb") as file:
+        file.truncate(70_000_000)
+    await until(lambda: "stop 0.db" in world.events, "the end of its sibling")
+    assert "the job's volumes hold 70 MB" in pod.workloads["db"].reason
+
+
 async def test_what_takes_too_much_while_it_starts_is_ended(make: Make, world: World):
     world.well, world.memory = False, 500_000_000
     make(health={"start_period_ms": 3_600_000})
