@@ -1,6 +1,7 @@
 """The Worker App Runner with real repositories, real git and real builds."""
 
 import asyncio
+import errno
 import os
 import socket
 from collections.abc import AsyncIterator
@@ -504,6 +505,53 @@ async def test_redirects_are_not_followed(runner: WarRunner, repository: Reposit
     await server.cleanup()
     assert asked
     assert not any(path.startswith("/elsewhere") for path in asked)
+
+
+def versions(tmp_path: Path, folder: str = "trees") -> list[str]:
+    found = (tmp_path / "state/runners/war" / folder).iterdir()
+    return sorted(one.name.partition("@")[2] for one in found)
+
+
+async def test_a_workload_that_sets_its_folders_time_back_keeps_its_tree(
+    runner: WarRunner, repository: Repository, hello: str, tmp_path: Path
+):
+    commits = [hello, repository.commit({"a": "a"}), repository.commit({"b": "b"})]
+    for commit in commits[:2]:
+        await prepare(runner, spec(repository, commit), KEY)
+    running = (await prepare(runner, spec(repository, commits[1]), KEY)).directory
+    os.utime(running, (0, 0))
+    await prepare(runner, spec(repository, commits[2]), KEY)
+    assert versions(tmp_path) == versions(tmp_path, "uses") == sorted(commits[1:])
+    await runner.discard(KEY)
+    assert versions(tmp_path) == versions(tmp_path, "uses") == []
+
+
+async def test_trees_of_an_earlier_agent_are_found_kept_and_removed(
+    runner: WarRunner, repository: Repository, hello: str, tmp_path: Path
+):
+    """It took down no times of use; what runs on across the update must keep its tree."""
+    commits = [hello, repository.commit({"a": "a"}), repository.commit({"b": "b"})]
+    for commit in commits[:2]:
+        running = (await prepare(runner, spec(repository, commit), KEY)).directory
+    for note in (tmp_path / "state/runners/war/uses").iterdir():
+        note.unlink()
+    os.utime(running, (0, 0))
+    await prepare(runner, spec(repository, commits[2]), KEY)
+    assert versions(tmp_path) == sorted(commits[1:])
+    await runner.sweep([])
+    assert versions(tmp_path) == versions(tmp_path, "uses") == []
+
+
+async def test_a_full_disk_keeps_no_workload_from_the_tree_that_is_there(
+    runner: WarRunner, repository: Repository, hello: str, monkeypatch: pytest.MonkeyPatch
+):
+    def full(path: Path) -> None:
+        raise OSError(errno.ENOSPC, "no space left")
+
+    wanted = spec(repository, hello)
+    first = await prepare(runner, wanted, KEY)
+    monkeypatch.setattr(Path, "touch", full)
+    assert await prepare(runner, wanted, KEY) == first
 
 
 async def test_sweep_keeps_only_the_trees_it_is_told(

@@ -8,6 +8,7 @@ container of it; else in a sandbox of the process driver. Git itself runs in tha
 """
 
 import asyncio
+import contextlib
 import os
 import re
 import shutil
@@ -59,6 +60,7 @@ class WarRunner:
         self._directory = private_directory(context.directory).resolve()
         self._builds = private_directory(self._directory / "builds")
         self._trees = private_directory(self._directory / "trees")
+        self._uses = private_directory(self._directory / "uses")
         self._trust = self._directory / "gitconfig"
         write_atomic(self._trust, b"[safe]\n\tdirectory = *\n")
         self._locks: dict[str, asyncio.Lock] = {}
@@ -122,7 +124,7 @@ class WarRunner:
                 os.utime(build)
                 await asyncio.to_thread(_copy, build, tree)
             await asyncio.to_thread(self._drop_old_builds, self._options.keep_builds)
-        os.utime(tree)
+        self._note_use(tree)
         await asyncio.to_thread(self._drop_old_trees, order.key)
         return replace(
             place,
@@ -140,6 +142,8 @@ class WarRunner:
         """Remove the workload's trees; see `Runner`."""
         for tree in self._trees_of(key):
             await asyncio.to_thread(_remove, tree)
+        for note in self._uses.glob(f"{key.name}{_AT}*"):
+            note.unlink(missing_ok=True)
         await self._images.discard(key)
 
     async def sweep(self, keep: Collection[TaskKey]) -> None:
@@ -151,6 +155,9 @@ class WarRunner:
         for folder in self._builds.iterdir():
             if folder.name.endswith(_PARTIAL):
                 await asyncio.to_thread(_remove, folder)
+        for note in self._uses.iterdir():
+            if not (self._trees / note.name).exists():
+                note.unlink(missing_ok=True)
         await self._images.sweep(keep)
 
     async def shrink(self) -> None:
@@ -181,9 +188,27 @@ class WarRunner:
     def _drop_old_trees(self, key: TaskKey) -> None:
         """Keep the newest version of a workload and the one before it, which is gone back to."""
         trees = [one for one in self._trees_of(key) if not one.name.endswith(_PARTIAL)]
-        trees.sort(key=lambda one: one.stat().st_mtime, reverse=True)
+        trees.sort(key=self._used, reverse=True)
         for tree in trees[_KEPT_TREES:]:
             _remove(tree)
+            (self._uses / tree.name).unlink(missing_ok=True)
+
+    def _note_use(self, tree: Path) -> None:
+        """Take down that `tree` is used now, where its workload can't write."""
+        # A full disk is no reason not to start what is there.
+        with contextlib.suppress(OSError):
+            (self._uses / tree.name).touch()
+
+    def _used(self, tree: Path) -> float:
+        """Return when `tree` was used last.
+
+        Where nobody took that down, as agents of before did not, it is when the tree itself changed
+        last: unlike its other times, no workload sets that back.
+        """
+        try:
+            return (self._uses / tree.name).stat().st_mtime
+        except FileNotFoundError:
+            return tree.stat().st_ctime
 
     async def _digest(self, order: Order, version: str, place: Plan) -> str:
         """Return the name of the build: a hash over all that goes into it."""
