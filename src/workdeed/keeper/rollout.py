@@ -24,6 +24,9 @@ RUNNING: Final = "running"
 
 _TOLD: Final = re.compile(r"license \d+: ")
 
+NODES_PROVE_MS: Final = 2_000
+"""For how long nodes want a new revision to be well at least, unless they are set otherwise."""
+
 _BEGUN: Final = ("starting", "running", "unhealthy", "stopping")
 
 Action = Literal["take", "abandon", "settle"]
@@ -54,6 +57,11 @@ class Replica:
     def has_way_back(self) -> bool:
         """Whether it keeps an older revision, or may keep one."""
         return bool(self.unreachable) or self.older is not None
+
+    @property
+    def is_absent(self) -> bool:
+        """Whether the older revision is there and the new one is not: nothing is to be given up."""
+        return self.current is None and self.older is not None
 
     @property
     def failed(self) -> str:
@@ -222,6 +230,8 @@ class _Turns:
         self._rollout = rollout
         self._replicas = replicas
         self._settle = rollout.settle_ms
+        wait = rollout.wait_ms if isinstance(rollout, Canary) else 0
+        self._proof = max(rollout.settle_ms, wait, NODES_PROVE_MS)
         self._down = {one.license_id for one in replicas if not one.is_available(rollout.settle_ms)}
 
     def decision(self) -> Decision:
@@ -233,10 +243,20 @@ class _Turns:
         waiting = next((one for one in replicas if not one.is_through(self._settle)), None)
         if not any(one.has_way_back for one in replicas):
             return _without_older(replicas, waiting)
-        if waiting is None:
-            steps = (Step(one.license_id, "settle") for one in replicas if one.older)
-            return Decision("settling", "", tuple(steps))
-        return self._forth(waiting)
+        return self._settling() if waiting is None else self._forth(waiting)
+
+    def _settling(self) -> Decision:
+        """Drop the older revision once no node would give the new one up by itself any more.
+
+        Or one could go back alone, where the others have nothing left to go back to.
+        """
+        older = [one for one in self._replicas if one.older is not None]
+        for one in older:
+            if not one.is_through(self._proof):
+                left = self._left(one, self._proof)
+                reason = f"license {one.license_id} has to stay well for {left} more"
+                return Decision("settling", reason)
+        return Decision("settling", "", tuple(Step(one.license_id, "settle") for one in older))
 
     # --- Forth ----------------------------------------------------------------------------------
 
@@ -268,9 +288,8 @@ class _Turns:
             names = ", ".join(str(one) for one in sorted(self._down))
             return f"at most {self._rollout.max_unavailable} may be unavailable, and {names} are"
         if waiting.is_through(self._settle) and isinstance(self._rollout, Canary):
-            work = waiting.current
-            left = self._rollout.wait_ms - (work.well_ms if work is not None else 0)
-            return f"the canaries have to stay well for {left / 1_000:.0f} s more"
+            left = self._left(waiting, self._rollout.wait_ms)
+            return f"the canaries have to stay well for {left} more"
         return _obstacle(waiting, self._settle)
 
     # --- Back -----------------------------------------------------------------------------------
@@ -280,17 +299,30 @@ class _Turns:
         going = [
             one
             for one in reversed(self._replicas)
-            if one.has_way_back and not one.is_back(self._settle)
+            if one.has_way_back and not one.is_absent and not one.is_back(self._settle)
         ]
         # Their service does not change: they only have to know that their turn never comes.
         untouched = [one for one in going if self._waits(one)]
         able = [one for one in self._front(going) if one.has_taken]
-        if untouched:
+        if untouched or self._may_begin_unseen():
             # Until all know, somebody with an older look might still let one of them begin.
             able = [one for one in able if not one.answers_callers]
         chosen = (*untouched, *self._within_budget(able))
         steps = tuple(Step(one.license_id, "abandon", reason) for one in chosen)
         return Decision("reverting" if going else "reverted", reason, steps)
+
+    def _may_begin_unseen(self) -> bool:
+        """Tell whether a node that gets the revision just now may be let begin by an older look.
+
+        It can't be told before it has it. No look is older than the failure any more once whoever
+        failed has served the older revision for as long as it has to settle, or was replaced.
+        """
+        if not any(one.is_absent for one in self._replicas):
+            return False
+        first = [one for one in self._replicas if one.failed and not _TOLD.match(one.failed)]
+        if first:
+            return not any(one.is_back(self._settle) for one in first)
+        return any(one.unreachable for one in self._replicas)
 
     @staticmethod
     def _waits(one: Replica) -> bool:
@@ -298,6 +330,12 @@ class _Turns:
         return one.current is not None and not one.has_taken and not one.failed
 
     # --- Both -----------------------------------------------------------------------------------
+
+    @staticmethod
+    def _left(one: Replica, proof_ms: int) -> str:
+        """Return for how long a replica still has to be well."""
+        well = one.current.well_ms if one.current is not None else 0
+        return f"{(proof_ms - well) / 1_000:.0f} s"
 
     def _front(self, replicas: Iterable[Replica]) -> Sequence[Replica]:
         """Return those whose turn it is: of a replica without a way back nothing is to be taken."""

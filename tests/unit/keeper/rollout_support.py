@@ -19,9 +19,12 @@ class SimReplica:
     """Moves from the old revision to the new one, or back.
 
     Attributes:
-        stage: `building`, `ready`, `draining`, `starting`, `new`, `returning` or `old`.
+        stage: `absent`, `building`, `ready`, `draining`, `starting`, `new`, `returning` or `old`.
         left: ticks until the next stage.
+        never: whether the node takes no dispatch, so that `absent` lasts.
         drain, start, deadline: ticks.
+        proof: ticks for which the new revision has to be well, or it is given up.
+        patience: ticks for which it may be ill again until then.
         is_bad: whether the new revision never gets well here.
         ill: whether what runs is not well, by a fault of the node.
         cut_off: whether the node answers nobody.
@@ -37,6 +40,9 @@ class SimReplica:
     start: int = 1
     deadline: int = 4
     settle: int = 2
+    proof: int = 2
+    patience: int = 0
+    never: bool = False
     is_bad: bool = False
     ill: bool = False
     cut_off: bool = False
@@ -50,15 +56,24 @@ class SimReplica:
     def tick(self) -> None:
         """Let a second pass."""
         self.left -= 1
-        if self.stage == "building" and self.left <= 0:
+        if self.stage == "absent":
+            self._receive()
+        elif self.stage == "building" and self.left <= 0:
             self.stage = "ready"
         elif self.stage == "draining" and self.left <= 0:
             self.stage, self.left, self.well = "starting", self.deadline, 0
         elif self.stage == "starting":
             self._start()
+        elif self.stage == "new" and self.ill and self.longest < self.proof:
+            self._suffer()
         elif self.stage == "returning" and self.left <= 0:
             self.stage = "old"
         self._age()
+
+    def _receive(self) -> None:
+        """Take the dispatch, if it ever does; it may be built before anybody looks."""
+        if self.left <= 0 and not self.never:
+            self.stage = "ready"
 
     def _start(self) -> None:
         lasted = self.deadline - self.left
@@ -66,6 +81,13 @@ class SimReplica:
             self.stage, self.well = "new", 0
         elif self.left <= 0:
             self._give_up("it was not well in time")
+
+    def _suffer(self) -> None:
+        """Bear with a new revision that falls ill before it has proven itself, for a while."""
+        self.well = 0
+        self.patience -= 1
+        if self.patience < 0:
+            self._give_up("it fell ill again")
 
     def _age(self) -> None:
         running = self.stage not in ("starting", "returning")
@@ -81,10 +103,15 @@ class SimReplica:
         if action == "take" and self.stage == "ready":
             self.in_way = self.well > 0
             self.stage, self.left = "draining", self.drain
-        elif action == "abandon" and not self.failed and not self.settled:
+        elif action == "abandon" and self.can_abandon:
             self._give_up(argument)
-        elif action == "settle" and self.stage == "new":
-            self.settled = True
+        elif action == "settle" and self.stage == "new" and self.well >= self.settle:
+            self.settled, self.proof = True, 0
+
+    @property
+    def can_abandon(self) -> bool:
+        """Whether it has the new revision and something to go back to."""
+        return not (self.failed or self.settled or self.stage == "absent")
 
     def _give_up(self, reason: str) -> None:
         self.failed = reason
@@ -97,8 +124,9 @@ class SimReplica:
 
     def works(self) -> list[WorkloadStatus]:
         """Return what the node's status says of the job."""
-        found = [] if self.settled else [self._old()]
-        return [*found, self._new()]
+        old = [] if self.settled else [self._old()]
+        new = [] if self.stage == "absent" else [self._new()]
+        return [*old, *new]
 
     def look(self) -> Replica:
         """Return what a keeper sees."""

@@ -63,6 +63,11 @@ def away(license_id: int) -> Replica:
     return Replica(license_id, unreachable="no answer in time")
 
 
+def absent(license_id: int) -> Replica:
+    """A replica whose node refuses the dispatch."""
+    return Replica(license_id, None, status(OLD, well=100))
+
+
 def alone(license_id: int, **current: Any) -> Replica:
     """A replica that has no older revision."""
     return Replica(license_id, status(NEW, **{"well": 100, **current}))
@@ -125,6 +130,25 @@ class TestForth:
         assert decide(rolling(), [through(1), away(2)]).steps == ()
         assert decide(rolling(), [alone(1), alone(2)]) == Decision("steady")
 
+    @pytest.mark.parametrize(
+        ("policy", "well", "left"),
+        [
+            (Rolling(policy="rolling", settle_ms=500), 1, 1),
+            (Rolling(policy="rolling", settle_ms=9_000), 9, 0),
+            (canary(1_000), 4, 1),
+            (canary(1_000), 5, 0),
+        ],
+    )
+    def test_none_is_settled_while_a_node_may_still_give_up_by_itself(
+        self, policy: Rolling | Canary, well: int, left: int
+    ) -> None:
+        """It would go back alone: the others had nothing left to go back to."""
+        decision = decide(policy, [through(1), through(2, well=well), alone(3, well=9)])
+        assert decision.phase == "settling"
+        if left:
+            assert decision.reason == f"license 2 has to stay well for {left} s more"
+        assert bool(decision.steps) == (not left)
+
     def test_without_anything_older_nothing_is_rolled_out(self) -> None:
         decision = decide(rolling(), [alone(1, state="pending", well=0, reason="fetching")])
         assert decision == Decision("starting", "license 1 is building (fetching)")
@@ -165,6 +189,24 @@ class TestBack:
         replicas[3] = gave_up(4, well=0)
         assert [one.license_id for one in decide(rolling(2), replicas).steps] == [3]
 
+    @pytest.mark.parametrize("policy", [rolling(2), canary(1_000, most=2)])
+    def test_one_that_falls_ill_after_it_was_through_brings_all_back(
+        self, policy: Rolling | Canary
+    ) -> None:
+        """Nodes watch a new revision until it has proven itself, and give it up themselves."""
+        ill = Replica(1, status(NEW, "unhealthy"), status(OLD, "stopped", draining=True))
+        waits = decide(policy, [ill, through(2), ready(3)])
+        assert waits.phase in ("rolling", "canary")
+        assert "license 1" in waits.reason or waits.steps
+        decision = decide(policy, [gave_up(1, well=0), through(2), ready(3)])
+        reason = "license 1: it crashed"
+        assert decision == Decision("reverting", reason, (Step(3, "abandon", reason),))
+        told = gave_up(3, reason=reason)
+        assert decide(policy, [gave_up(1, well=0), through(2), told]).steps == (
+            Step(2, "abandon", reason),
+        )
+        assert decide(policy, [gave_up(1), gave_up(2, reason=reason), told]).phase == "reverted"
+
     def test_those_under_way_go_back_at_once(self) -> None:
         replicas = [on_its_way(1), gave_up(2, well=0), gave_up(3)]
         assert [one.license_id for one in decide(rolling(2), replicas).steps] == [1]
@@ -178,6 +220,37 @@ class TestBack:
         decision = decide(rolling(), [gave_up(1, reason="it crashed"), gave_up(2), alone(3)])
         assert decision == Decision("reverted", "license 1: it crashed")
         assert decide(rolling(), [gave_up(1), away(2)]).phase == "reverting"
+
+    def test_one_that_never_got_the_revision_keeps_nobody_from_going_back(self) -> None:
+        """It has nothing to give up, and stood in front for ever."""
+        decision = decide(rolling(), [through(1), gave_up(2), absent(3)])
+        assert decision.steps == (Step(1, "abandon", "license 2: it crashed"),)
+        assert decide(rolling(), [gave_up(1), gave_up(2), absent(3)]).phase == "reverted"
+
+    def test_one_that_gets_the_revision_after_a_failure_is_told(self) -> None:
+        decision = decide(rolling(), [gave_up(1), gave_up(2), ready(3)])
+        assert decision.phase == "reverting"
+        assert decision.steps == (Step(3, "abandon", "license 1: it crashed"),)
+
+    @pytest.mark.parametrize(
+        "news",
+        [
+            [gave_up(2, well=1), gave_up(4, reason="license 2: it crashed")],
+            [away(2), gave_up(4, reason="license 2: it crashed")],
+        ],
+    )
+    def test_those_that_serve_wait_while_one_without_the_revision_may_begin(
+        self, news: list[Replica]
+    ) -> None:
+        """It may have it by now, and begin by a look that is older than the failure."""
+        decision = decide(rolling(3), [through(1), absent(3), *news])
+        assert (decision.phase, decision.steps) == ("reverting", ())
+
+    def test_a_failure_whose_replica_left_long_ago_is_no_news(self) -> None:
+        told = gave_up(4, reason="license 2: it crashed")
+        assert decide(rolling(3), [through(1), absent(3), told]).steps == (
+            Step(1, "abandon", "license 2: it crashed"),
+        )
 
     def test_the_reason_stays_that_of_the_one_that_failed(self) -> None:
         told = gave_up(1, reason="license 2: it crashed")
@@ -218,6 +291,11 @@ STALE = 1
 """Ticks for which a keeper goes by an old look."""
 
 
+def late(how: str) -> dict[str, Any]:
+    """Return what makes a simulated replica get the revision `late` or `never`."""
+    return {"stage": "absent", "never": how == "never"} if how else {}
+
+
 NODES = st.sets(st.integers(1, 7))
 
 
@@ -238,7 +316,9 @@ class Rollouts(RuleBasedStateMachine):
                 left=data.draw(st.integers(0, 3)),
                 drain=data.draw(st.integers(0, 2)),
                 start=data.draw(st.integers(1, 3)),
+                patience=data.draw(st.integers(0, 2)),
                 is_bad=one in bad,
+                **late(data.draw(st.sampled_from(["", "", "", "late", "never"]))),
             )
             for one in range(1, count + 1)
         ]
@@ -247,6 +327,8 @@ class Rollouts(RuleBasedStateMachine):
     def prepare(self, nodes: list[SimReplica], policy: Rolling | Canary) -> None:
         self.policy = policy
         self.now = 0
+        for one in nodes:
+            one.proof = 3 if isinstance(policy, Canary) else 2
         self.nodes = {one.license_id: one for one in nodes}
         self.looks: list[dict[int, tuple[int, Replica]]] = [{}, {}]
 
@@ -317,26 +399,42 @@ class Rollouts(RuleBasedStateMachine):
             assert not any(one.failed for one in self.nodes.values())
 
     def teardown(self) -> None:
-        """Once all faults are over, all nodes end up with the same revision."""
+        """Once all faults are over, all nodes that get the revision end up with the same one.
+
+        Or it waits for one that does not get it, and says so.
+        """
         if not hasattr(self, "nodes"):
             return
         for node in self.nodes.values():
             node.cut_off = node.ill = False
         for _ in range(40 * len(self.nodes)):
-            phases = {self.act(keeper).phase for keeper in (0, 1)}
+            decisions = [self.act(keeper) for keeper in (0, 1)]
             self.no_more_are_taken_down_than_may_be()
             self.time_passes(1)
+            phases = {one.phase for one in decisions}
             if phases <= {"steady", "reverted"}:
                 break
-        nodes = self.nodes.values()
+        nodes = [one for one in self.nodes.values() if not one.never]
         if any(one.failed for one in nodes):
             assert phases == {"reverted"}
-            assert all(one.stage == "old" and one.failed for one in nodes)
+            assert all(one.stage in ("old", "absent") for one in nodes)
+            assert all(one.failed for one in nodes if one.stage == "old")
+        elif len(nodes) < len(self.nodes):
+            self.waits_for_one_that_never_gets_it(decisions)
         else:
             assert phases == {"steady"}
             assert all(one.stage == "new" and one.settled for one in nodes)
-        if any(one.is_bad for one in nodes):
-            assert phases == {"reverted"}
+            assert not any(one.is_bad for one in nodes)
+
+    def waits_for_one_that_never_gets_it(self, decisions: list[Decision]) -> None:
+        """All that could still follow are behind as many of these as may be under way."""
+        waiting = [one for _, one in sorted(self.nodes.items()) if one.stage != "new"]
+        assert waiting[0].never
+        reason = f"license {waiting[0].license_id} is absent"
+        assert {one.reason for one in decisions} == {reason}
+        share = sorted(self.nodes)[: canaries(self.policy, len(self.nodes))]
+        first = [one for one in waiting if one.license_id in share]
+        assert all(one.never for one in (first or waiting)[: self.policy.max_unavailable])
 
 
 def gamble(seed: int) -> None:
@@ -353,7 +451,9 @@ def gamble(seed: int) -> None:
                 left=chance.randint(0, 12),
                 drain=chance.randint(0, 2),
                 start=chance.randint(1, 3),
+                patience=chance.randint(0, 2),
                 is_bad=chance.random() < 0.1,
+                **late(chance.choice(["", "", "", "", "late", "never"])),
             )
             for one in range(1, count + 1)
         ],
