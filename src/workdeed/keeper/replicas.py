@@ -9,7 +9,6 @@ from workdeed.intent import MAIN, Spec
 from workdeed.keeper.peers import AddressBook
 from workdeed.keeper.rollout import (
     Decision,
-    NewerRevisionError,
     Replica,
     decide,
     is_serving,
@@ -101,11 +100,7 @@ def decision_of(job: JobState, spec: Spec | None, seen: Sequence[Seen]) -> Decis
     """Return where the rollout of a job's current revision stands, and its next steps."""
     if spec is None:
         return Decision("starting", f"the spec of revision {job.revision} is not here yet")
-    try:
-        replicas = [_replica(job, one) for one in seen]
-    except NewerRevisionError as error:
-        return Decision("starting", str(error))
-    return decide(spec.rollout, replicas)
+    return decide(spec.rollout, [_replica(job, one) for one in seen])
 
 
 def _replica(job: JobState, seen: Seen) -> Replica:
@@ -130,14 +125,9 @@ def progress_of(
 
 
 def _progress(job: JobState, seen: Seen, settle_ms: int) -> ReplicaProgress:
-    known = tuple(one for one in seen.works if one.revision <= job.revision)
-    replica = (
-        Replica(seen.license_id, unreachable=seen.unreachable)
-        if seen.unreachable
-        else replica_of(seen.license_id, job.revision, known)
-    )
+    replica = _replica(job, seen)
     serving, current = replica.serving, replica.current
-    reason = seen.unreachable or replica.failed or (current.reason if current else "")
+    reason = replica.unreachable or replica.failed or (current.reason if current else "")
     return ReplicaProgress(
         license_id=seen.license_id,
         state=replica.state(settle_ms),

@@ -39,7 +39,7 @@ class Replica:
     Attributes:
         current: the revision that stands on chain, None if the node does not have it.
         older: the one that the node keeps to go back to, None without one.
-        unreachable: why the node could not be asked, "" if it could.
+        unreachable: why nothing is known of it, "" if its node said what can be so.
 
     """
 
@@ -157,22 +157,19 @@ def is_serving(work: WorkloadStatus) -> bool:
 def replica_of(license_id: int, revision: int, works: Iterable[WorkloadStatus]) -> Replica:
     """Return the replica whose node says `works` of the job, while `revision` stands on chain.
 
-    Raises:
-        NewerRevisionError: if the node has a later revision already.
-
+    One that claims a later revision counts as unreachable. If it lies, it holds up no more than if
+    it were away. If this keeper is behind, others move only replicas that have the later one, and
+    all of these count as unavailable here: what is begun here is within what is left.
     """
     found = {one.revision: one for one in works}
-    if max(found, default=0) > revision:
-        raise NewerRevisionError(license_id)
+    newest = max(found, default=0)
+    if newest > revision:
+        reason = (
+            f"it claims revision {newest}, and this keeper has read no later one than {revision}"
+        )
+        return Replica(license_id, unreachable=reason)
     older = max((number for number in found if number < revision), default=-1)
     return Replica(license_id, found.get(revision), found.get(older))
-
-
-class NewerRevisionError(Exception):
-    """A node knows of a revision that this keeper has not read yet."""
-
-    def __init__(self, license_id: int) -> None:
-        super().__init__(f"license {license_id} has a later revision, which was not read here yet")
 
 
 def decide(rollout: Rollout, replicas: Sequence[Replica]) -> Decision:

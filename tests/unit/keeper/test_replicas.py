@@ -106,13 +106,19 @@ def test_progress_tells_of_every_replica(revised: Chain) -> None:
     ]
 
 
-def test_a_node_that_is_ahead_of_this_keeper_stops_it(revised: Chain) -> None:
+def test_a_node_that_claims_an_unread_revision_stops_no_other(revised: Chain) -> None:
     job = revised.books.jobs[1]
-    seen = [Seen(1, "http://node1", (well(0), status(1, "pending", ready=True), well(2)))]
-    decision = decision_of(job, spec(), seen)
-    assert (decision.steps, decision.phase) == ((), "starting")
-    assert "license 1 has a later revision" in decision.reason
-    assert progress_of(job, spec(), seen, decision).replicas[0].revision == 0
+    works = (well(0), status(1, "pending", ready=True))
+    liar = (*works, well(10**9))
+    seen = [Seen(1, "http://node1", works), Seen(2, "http://node2", liar)]
+    two = spec(rollout={"policy": "rolling", "max_unavailable": 2})
+    decision = decision_of(job, two, seen)
+    assert [(one.license_id, one.action) for one in decision.steps] == [(1, "take")]
+    told = progress_of(job, two, seen, decision).replicas[1]
+    assert (told.state, told.revision) == ("unreachable", None)
+    assert told.reason == (
+        "it claims revision 1000000000, and this keeper has read no later one than 1"
+    )
 
 
 def test_without_the_spec_nothing_is_decided(revised: Chain) -> None:

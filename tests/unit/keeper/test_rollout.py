@@ -16,7 +16,6 @@ from workdeed.intent import Canary, Recreate, Rolling
 from workdeed.intent.pacing import canaries
 from workdeed.keeper.rollout import (
     Decision,
-    NewerRevisionError,
     Replica,
     Step,
     decide,
@@ -279,9 +278,17 @@ class TestRecreate:
         )
 
 
-def test_an_unread_revision_on_a_node_is_told_apart() -> None:
-    with pytest.raises(NewerRevisionError, match="license 7 has a later revision"):
-        replica_of(7, NEW, [status(NEW), status(NEW + 1)])
+def test_one_that_claims_a_revision_that_nobody_read_counts_as_unreachable() -> None:
+    """It stopped the whole rollout, whatever it claimed."""
+    liar = replica_of(7, NEW, [status(NEW), status(10**9)])
+    assert liar.unreachable.startswith("it claims revision 1000000000, ")
+    assert taken(decide(rolling(2), [ready(1), ready(2), liar])) == [1]
+    decision = decide(rolling(), [through(1), liar])
+    assert decision.phase == "rolling"
+    assert "license 7 is unreachable (it claims revision" in decision.reason
+
+
+def test_the_newest_revision_below_that_on_chain_is_the_older_one() -> None:
     found = replica_of(7, NEW, [status(NEW), status(OLD - 1), status(OLD)])
     assert (found.current, found.older) == (status(NEW), status(OLD))
     assert replica_of(7, NEW, []) == Replica(7)
