@@ -13,6 +13,8 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Final
 
+import structlog
+
 from workdeed.intent import FileVolume, FixedVolume, Service
 from workdeed.node.drivers.base import Bind, TaskKey
 from workdeed.node.files import (
@@ -22,6 +24,8 @@ from workdeed.node.files import (
     tree_bytes,
     write_atomic,
 )
+
+_log = structlog.get_logger(__name__)
 
 EXPORTS: Final = "/run/workdeed/exports"
 """Where a service finds the folder inside into which it puts values for others."""
@@ -83,8 +87,8 @@ class Volumes:
         return None
 
     def forget_exports(self, key: TaskKey) -> None:
-        """Drop what an earlier life of the service handed on."""
-        _remove(self._exports / key.name)
+        """Drop what an earlier life of the service handed on, as far as it can be removed."""
+        _try_to_remove(self._exports / key.name)
 
     async def excess(self, key: TaskKey, service: Service) -> str:
         """Return which fixed volume of `service` holds more than it may, "" if none does."""
@@ -115,22 +119,33 @@ class Volumes:
         await asyncio.to_thread(_remove, self._kept / _job(key))
 
     async def sweep(self, keep: Collection[TaskKey]) -> None:
-        """Remove all but what belongs to `keep`."""
+        """Remove all but what belongs to `keep`, as far as it can be removed."""
         tasks, jobs = {key.name for key in keep}, {_job(key) for key in keep}
         for folder, names in ((self._files, tasks), (self._exports, tasks), (self._kept, jobs)):
             for path in folder.iterdir():
                 if path.name not in names:
-                    await asyncio.to_thread(_remove, path)
+                    await asyncio.to_thread(_try_to_remove, path)
 
     @staticmethod
     def _open_folder(path: Path) -> Path:
         path.mkdir(exist_ok=True)
-        path.chmod(_OPEN)
+        found = path.stat()
+        # An image may have taken it for one of its users: then it is not the agent's to open.
+        if found.st_uid == os.geteuid() and stat.S_IMODE(found.st_mode) & _OPEN != _OPEN:
+            path.chmod(_OPEN)
         return path
 
 
 def _job(key: TaskKey) -> str:
     return f"{key.escrow.lower().removeprefix('0x')}-{key.job_id}"
+
+
+def _try_to_remove(path: Path) -> None:
+    """Remove a folder or say why it stays, as what a container's users wrote may."""
+    try:
+        _remove(path)
+    except OSError as error:
+        _log.warning("volumes: a folder can't be removed", path=str(path), error=str(error))
 
 
 def _remove(path: Path) -> None:

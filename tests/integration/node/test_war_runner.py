@@ -565,6 +565,31 @@ async def test_sweep_keeps_only_the_trees_it_is_told(
     assert not dropped.directory.exists()
 
 
+async def test_what_can_not_be_removed_stops_no_sweep_and_no_start(
+    runner: WarRunner,
+    repository: Repository,
+    hello: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    commits = [hello, *(repository.commit({name: name}) for name in "abc")]
+    for commit in commits[:3]:
+        await prepare(runner, spec(repository, commit), KEY)
+    dropped = [await prepare(runner, spec(repository, hello), OTHER)]
+    remove = war.remove_tree
+
+    def refusing(path: Path) -> None:
+        if commits[1] in path.name:
+            raise PermissionError(errno.EPERM, "not permitted")
+        remove(path)
+
+    monkeypatch.setattr(war, "remove_tree", refusing)
+    await prepare(runner, spec(repository, commits[3]), KEY)
+    await runner.sweep([])
+    assert not any(plan.directory.exists() for plan in dropped)
+    assert versions(tmp_path) == [f"{commits[1]}.partial"]
+
+
 async def test_a_spec_without_a_git_source_is_refused(runner: WarRunner):
     document = spec_document(Path("/nowhere"), "ab" * 20) | {"source": {}}
     with pytest.raises(RunnerError, match=r"source\.git"):

@@ -1,7 +1,9 @@
 """Files and folders of services beside their trees."""
 
+import asyncio
 import os
 import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from workdeed.node.drivers.base import TaskKey
 from workdeed.node.volumes import EXPORTS, MAX_VALUE_BYTES, Volumes
 
 NOBODY = 65_534
+OF_AN_IMAGE = 65_533
 KEY = TaskKey("0x" + "e5" * 20, 3, 7, 0)
 LATER = TaskKey("0x" + "e5" * 20, 3, 7, 1)
 OTHER = TaskKey("0x" + "e5" * 20, 4, 7, 0)
@@ -117,6 +120,68 @@ async def test_the_folder_of_values_is_measured(volumes: Volumes) -> None:
     (exports / "large").write_bytes(bytes(1_000_000))
     assert 1_000_000 <= await volumes.task_bytes(KEY) < 1_010_000
     assert await volumes.task_bytes(OTHER) == 0
+
+
+makes_folders_of_others = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+
+
+def as_another(folder: Path, what: Callable[[], None]) -> None:
+    """Do `what` as a user who owns all in `folder` that is not somebody else's, not as root."""
+    for path in (folder, *folder.rglob("*")):
+        if path.stat().st_uid == 0:
+            os.chown(path, NOBODY, NOBODY)
+    os.seteuid(NOBODY)
+    try:
+        what()
+    finally:
+        os.seteuid(0)
+
+
+@pytest.fixture
+def shared() -> Iterator[Path]:
+    """A folder that every user gets to."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
+
+
+@makes_folders_of_others
+def test_a_folder_that_an_image_took_for_its_own_is_left_to_it(shared: Path) -> None:
+    volumes = Volumes(shared)
+    taken, own = (
+        places(volumes, KEY, service(NAMED, FIXED))[where] for where in ("/data", "/cache")
+    )
+    os.chown(taken, OF_AN_IMAGE, OF_AN_IMAGE)
+    taken.chmod(0o700)
+    own.chmod(0o700)
+
+    def start_again() -> None:
+        places(volumes, KEY, service(NAMED, FIXED))
+
+    as_another(shared, start_again)
+    assert taken.stat().st_mode & 0o777 == 0o700
+    assert own.stat().st_mode & 0o777 == 0o777
+
+
+@makes_folders_of_others
+def test_a_folder_of_another_user_keeps_no_sweep_and_no_start_from_going_on(shared: Path) -> None:
+    volumes = Volumes(shared)
+    for key in (KEY, LATER, OTHER):
+        (places(volumes, key, service(NAMED))[EXPORTS] / "value").touch()
+    taken = places(volumes, KEY, service())[EXPORTS] / "taken"
+    taken.mkdir(mode=0o700)
+    (taken / "file").touch()
+    os.chown(taken, OF_AN_IMAGE, OF_AN_IMAGE)
+
+    def go_on() -> None:
+        volumes.forget_exports(KEY)
+        assert volumes.exported(KEY, "value") is None
+        asyncio.run(volumes.sweep([]))
+
+    as_another(shared, go_on)
+    left = [path.relative_to(shared) for path in shared.rglob("*") if path.is_file()]
+    assert left == [taken.relative_to(shared) / "file"]
+    assert list((shared / "kept").iterdir()) == list((shared / "files").iterdir()) == []
 
 
 async def test_a_sweep_leaves_what_is_still_needed(volumes: Volumes) -> None:

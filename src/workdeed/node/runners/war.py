@@ -17,6 +17,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+import structlog
+
 from workdeed.intent import GitSource, Service
 from workdeed.node.drivers.base import Driver, Limits, Task, TaskKey
 from workdeed.node.drivers.sandbox import TEMPORARY
@@ -35,6 +37,8 @@ from workdeed.node.runners.car import CarRunner
 from workdeed.node.runners.git import command, environment, login, open_remote
 from workdeed.node.runners.image_reference import ImageReference, hex_of
 from workdeed.protocol.canonical import canonical_hash
+
+_log = structlog.get_logger(__name__)
 
 _FETCH_MEMORY_MB = 1_024
 _MB = 1_000_000
@@ -151,10 +155,10 @@ class WarRunner:
         names = {key.name for key in keep}
         for folder in self._trees.iterdir():
             if folder.name.partition(_AT)[0] not in names or folder.name.endswith(_PARTIAL):
-                await asyncio.to_thread(_remove, folder)
+                await asyncio.to_thread(_try_to_remove, folder)
         for folder in self._builds.iterdir():
             if folder.name.endswith(_PARTIAL):
-                await asyncio.to_thread(_remove, folder)
+                await asyncio.to_thread(_try_to_remove, folder)
         for note in self._uses.iterdir():
             if not (self._trees / note.name).exists():
                 note.unlink(missing_ok=True)
@@ -190,7 +194,7 @@ class WarRunner:
         trees = [one for one in self._trees_of(key) if not one.name.endswith(_PARTIAL)]
         trees.sort(key=self._used, reverse=True)
         for tree in trees[_KEPT_TREES:]:
-            _remove(tree)
+            _try_to_remove(tree)
             (self._uses / tree.name).unlink(missing_ok=True)
 
     def _note_use(self, tree: Path) -> None:
@@ -322,7 +326,7 @@ class WarRunner:
         for build in finished[keep:]:
             lock = self._locks.get(build.name)
             if lock is None or not lock.locked():
-                _remove(build)
+                _try_to_remove(build)
 
 
 def _source(service: Service) -> GitSource:
@@ -348,6 +352,14 @@ def _copy(source: Path, target: Path) -> None:
         reason = str(error)[:_REASON_CHARS]
         raise RunnerError(f"build: its files can't be copied ({reason})") from error
     partial.replace(target)
+
+
+def _try_to_remove(path: Path) -> None:
+    """Remove a folder or say why it stays, as what a container's users wrote may; all else goes."""
+    try:
+        _remove(path)
+    except OSError as error:
+        _log.warning("war: a folder can't be removed", path=str(path), error=str(error))
 
 
 def _remove(path: Path) -> None:
