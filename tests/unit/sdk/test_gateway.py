@@ -473,6 +473,37 @@ class TestLimits:
         await asyncio.sleep(0.1)
         assert await get(around, gateway) == (200, "here")
 
+    async def test_a_client_that_does_not_take_its_answer_is_cut_off(self, around: World) -> None:
+        await around.replica(saying("x" * 30_000_000))
+        gateway = await around.gateway(download=0.3)
+        reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port, limit=1)
+        writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert b" 200 " in await reader.read(16)
+        assert not gateway._proxy.idle.is_set()
+        await asyncio.wait_for(gateway._proxy.idle.wait(), 3)
+        assert gateway._requests.connections == []
+        writer.close()
+
+    async def test_a_slow_client_gets_all_of_its_answer(self, around: World) -> None:
+        await around.replica(saying("x" * 30_000_000))
+        gateway = await around.gateway(download=0.3)
+        async with around.session.get(url(gateway)) as response:
+            size = 0
+            while chunk := await response.content.read(1_000_000):
+                size += len(chunk)
+                await asyncio.sleep(0.02)
+        assert size == 30_000_000
+
+    async def test_a_client_that_sends_no_whole_head_is_not_waited_for(self, around: World) -> None:
+        await around.replica(saying("here"))
+        gateway = await around.gateway(idle=0.3)
+        for begin in (b"", b"GET / HTTP/1.1\r\nHost:", b"GET / HTTP/1.1\r\nHost: x\r\n\r\nGET"):
+            reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+            writer.write(begin)
+            answer = await asyncio.wait_for(reader.read(), 3)
+            assert answer.endswith(b"here" if b"\r\n\r\n" in begin else b"")
+            writer.close()
+
     async def test_it_is_no_forward_proxy(self, around: World) -> None:
         await around.replica(saying("here"))
         gateway = await around.gateway()
@@ -481,7 +512,7 @@ class TestLimits:
         assert b" 400 " in await reader.readline()
         writer.close()
 
-    @pytest.mark.parametrize("name", ["poll", "attempts", "max_body"])
+    @pytest.mark.parametrize("name", ["poll", "idle", "attempts", "max_body"])
     def test_settings_that_make_no_sense_are_refused(self, name: str) -> None:
         with pytest.raises(SdkError, match=f"{name}: it must be above 0"):
             GatewaySettings(1, ("http://keeper",), **{name: 0})
@@ -633,6 +664,33 @@ class TestWebSockets:
             assert caught.value.status == 502
             assert gateway._pool._out == {}
         assert await get(around, gateway) == (200, "here")
+
+    async def test_an_end_that_gives_no_sign_of_life_ends_both(self, around: World) -> None:
+        ended: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+
+        async def serve(request: web.Request) -> web.WebSocketResponse:
+            socket = web.WebSocketResponse()
+            await socket.prepare(request)
+            message = await socket.receive()
+            ended.set_result(message.type)
+            return socket
+
+        await around.replica(serve)
+        gateway = await around.gateway(heartbeat=0.2)
+        async with around.session.ws_connect(url(gateway), autoping=False) as socket:
+            # Nothing is read, so no ping is answered.
+            assert await asyncio.wait_for(ended, 3) is WSMsgType.CLOSE
+            await asyncio.wait_for(gateway._proxy.idle.wait(), 3)
+        assert socket.closed
+
+    async def test_ends_that_answer_stay_open(self, around: World) -> None:
+        await around.replica(self.serve)
+        gateway = await around.gateway(heartbeat=0.2)
+        async with around.session.ws_connect(url(gateway)) as socket:
+            with pytest.raises(asyncio.TimeoutError):
+                await asyncio.wait_for(socket.receive(), 1)
+            await socket.send_str("hello")
+            assert await socket.receive_str(timeout=2) == "/ hello"
 
     async def test_stopping_tells_those_that_are_open(self, around: World) -> None:
         await around.replica(self.serve)

@@ -10,6 +10,7 @@ from aiohttp import web
 from workdeed.protocol.messages import ErrorBody
 from workdeed.sdk.endpoints import Endpoints, parse_base
 from workdeed.sdk.errors import SdkError
+from workdeed.sdk.gateway.clients import ClientConnection
 from workdeed.sdk.gateway.pool import Pool
 from workdeed.sdk.gateway.proxy import Proxy
 from workdeed.sdk.gateway.settings import GatewaySettings
@@ -43,15 +44,7 @@ class Gateway:
         )
         self._watch = Watch(settings, self._endpoints, self._pool)
         self._proxy = Proxy(settings, self._pool, lambda: self._watch.trouble)
-        self._requests = web.Server(
-            self._proxy.handle,
-            access_log=None,
-            handler_cancellation=True,
-            # Bodies pass as they are: their length and encoding are told by headers that pass too.
-            auto_decompress=False,
-            max_field_size=_HEADER_BYTES,
-            max_line_size=_HEADER_BYTES,
-        )
+        self._requests = web.Server(self._proxy.handle, handler_cancellation=True)
         self._listening: asyncio.Server | None = None
         self._watching: asyncio.Task[None] | None = None
 
@@ -119,7 +112,17 @@ class Gateway:
     def _connection(self) -> asyncio.Protocol:
         if len(self._requests.connections) >= self._settings.max_connections:
             return _Full()
-        return self._requests()
+        return ClientConnection(
+            self._requests,
+            self._settings.download,
+            # aiohttp counts it until the whole head of a request is here, slow ones too.
+            keepalive_timeout=self._settings.idle,
+            access_log=None,
+            # Bodies pass as they are: their length and encoding are told by headers that pass too.
+            auto_decompress=False,
+            max_field_size=_HEADER_BYTES,
+            max_line_size=_HEADER_BYTES,
+        )
 
 
 class _Full(asyncio.Protocol):

@@ -26,6 +26,9 @@ class GatewaySettings:
         connect: until a replica has taken a connection.
         answer: until a replica begins to answer, and between two parts of its answer.
         upload: between two parts of a request's body.
+        download: until a client has taken what waits to be sent to it, 64 KiB or a little more.
+        idle: until a client has sent the head of its first request, or of the next one.
+        heartbeat: between two looks whether both ends of a WebSocket are still there.
         grace: for requests under way when the gateway is stopped.
         attempts: replicas that one request is tried on.
         max_body: of a request.
@@ -48,6 +51,9 @@ class GatewaySettings:
     connect: float = 2.0
     answer: float = 60.0
     upload: float = 30.0
+    download: float = 60.0
+    idle: float = 75.0
+    heartbeat: float = 60.0
     grace: float = 10.0
     attempts: int = 3
     max_body: int = 64 * MIB
@@ -59,7 +65,16 @@ class GatewaySettings:
     def __post_init__(self) -> None:
         if not self.keepers:
             raise SdkError("keepers: none is named; name one that serves the job's network")
-        times = ("poll", "stale", "connect", "answer", "upload")
+        times = (
+            "poll",
+            "stale",
+            "connect",
+            "answer",
+            "upload",
+            "download",
+            "idle",
+            "heartbeat",
+        )
         counts = ("attempts", "max_body", "max_message", "max_requests", "max_connections")
         for name in (*times, *counts):
             if getattr(self, name) <= 0:

@@ -22,12 +22,13 @@ class Sockets:
     """The WebSockets that are open.
 
     Args:
-        settings: how large a message may be.
+        settings: how large a message may be, and how often both ends are asked for a sign of life.
 
     """
 
     def __init__(self, settings: GatewaySettings) -> None:
         self._max_message = settings.max_message
+        self._heartbeat = settings.heartbeat
         self._open: set[web.WebSocketResponse] = set()
 
     @staticmethod
@@ -46,6 +47,7 @@ class Sockets:
             protocols=[one.strip() for one in offered.split(",") if one.strip()],
             autoclose=False,
             autoping=False,
+            heartbeat=self._heartbeat,
             max_msg_size=self._max_message,
         )
 
@@ -57,6 +59,7 @@ class Sockets:
             protocols=(upstream.protocol,) if upstream.protocol else (),
             autoclose=False,
             autoping=False,
+            heartbeat=self._heartbeat,
             compress=False,
             max_msg_size=self._max_message,
             timeout=_CLOSE_SECONDS,
