@@ -197,6 +197,36 @@ async def test_bodies_stream_both_ways(around: World) -> None:
         assert await response.content.read() == b"two"
 
 
+@pytest.mark.parametrize("size", [5, 100_000])
+async def test_a_client_that_waits_for_a_word_sends_its_body_after_it(
+    around: World, size: int
+) -> None:
+    replica = await around.raw_replica()
+    gateway = await around.gateway()
+    reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+    head = f"POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: {size}\r\n\r\n"
+    writer.write(head.encode())
+    assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+    writer.write(b"x" * size)
+    assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200 ")
+    assert await reader.readexactly(2) == b"ok"
+    assert replica.seen == [("POST / HTTP/1.1", b"x" * size)]
+    writer.close()
+
+
+@pytest.mark.parametrize(("version", "size"), [("1.0", 5), ("1.1", 2_000)])
+async def test_no_word_goes_to_who_does_not_know_it_or_is_refused(
+    around: World, version: str, size: int
+) -> None:
+    await around.raw_replica()
+    gateway = await around.gateway(max_body=1_000)
+    reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+    head = f"PUT / HTTP/{version}\r\nExpect: 100-continue\r\nContent-Length: {size}\r\n\r\n"
+    writer.write(head.encode() + b"x" * size)
+    assert b" 100 " not in await reader.readline()
+    writer.close()
+
+
 async def test_a_large_body_goes_through_whole(around: World) -> None:
     async def handler(request: web.Request) -> web.Response:
         size = 0

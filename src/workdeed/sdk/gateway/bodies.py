@@ -4,13 +4,16 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Final
 
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 
 from workdeed.sdk.gateway.replies import RefusedError
 from workdeed.sdk.gateway.settings import GatewaySettings
 
 KEPT_BYTES: Final = 64 * 1024
 """Bodies up to this size, if the client tells it, are read before anything is sent."""
+
+
+_GO_ON: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 class Body:
@@ -27,6 +30,7 @@ class Body:
         self._settings = settings
         self._kept: bytes | None = None
         self._begun = False
+        self._is_awaited = _awaits_word(request)
         self.refused: RefusedError | None = None
         """Why it was cut off, None if it was not."""
 
@@ -61,6 +65,10 @@ class Body:
             return self._kept or None
         return self._pass()
 
+    def answered(self) -> None:
+        """Take note that an answer has begun: the client needs no word to go on any more."""
+        self._is_awaited = False
+
     async def _pass(self) -> AsyncIterator[bytes]:
         self._begun = True
         try:
@@ -72,11 +80,20 @@ class Body:
 
     async def _read(self) -> AsyncIterator[bytes]:
         size = 0
+        await self._call_for()
         while chunk := await self._part():
             size += len(chunk)
             if size > self._settings.max_body:
                 raise self._too_large()
             yield chunk
+
+    async def _call_for(self) -> None:
+        """Tell a client that waits for it that its body is wanted."""
+        if self._is_awaited:
+            self._is_awaited = False
+            await self._request.writer.write(_GO_ON)
+            # What is counted from here on is the answer.
+            self._request.writer.output_size = 0
 
     async def _part(self) -> bytes:
         try:
@@ -89,3 +106,9 @@ class Body:
 
     def _too_large(self) -> RefusedError:
         return RefusedError(413, f"body: it exceeds {self._settings.max_body} bytes; send less")
+
+
+def _awaits_word(request: web.BaseRequest) -> bool:
+    # RFC 9110, 10.1.1: not to clients of HTTP/1.0, which do not know it.
+    expected = request.headers.get("Expect", "").strip().lower()
+    return expected == "100-continue" and request.version >= HttpVersion11

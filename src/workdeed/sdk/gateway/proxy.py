@@ -122,6 +122,7 @@ class Proxy:
             return await self._socket(request, target)
         async with contextlib.AsyncExitStack() as stack:
             answer = await self._send(request, body, target, stack)
+            body.answered()
             return await self._pass_back(request, answer, target)
 
     async def _send(
