@@ -115,6 +115,8 @@ class Agent:
         self._lock = asyncio.Lock()
         self._enders: dict[int, asyncio.Task[None]] = {}
         self._suspenders: dict[int, asyncio.Task[None]] = {}
+        self._unsuspended: set[int] = set()
+        """Jobs of which something may still run though a bar ought to have ended it."""
         self._revising: dict[int, Spec] = {}
         """What jobs are to run next, while that is being taken up."""
         self._beside = Beside()
@@ -339,6 +341,7 @@ class Agent:
         """Let jobs start, or none while there is a `bar`; what runs ends once that is certain."""
         if not bar:
             self._barred_at = None
+            self._unsuspended.clear()
             self._allowed_at = max(moment.number, self._allowed_at)
             # Only now: what the chain no longer wants must not start in between.
             self._gate.open()
@@ -351,20 +354,25 @@ class Agent:
         if moment.number <= self._barred_at:
             return  # what one block says may be gone with it
         for job_id, job in self._jobs.items():
-            if job.runs and job_id not in self._suspenders and job_id not in self._enders:
+            runs = job.runs or job_id in self._unsuspended
+            if runs and job_id not in self._suspenders and job_id not in self._enders:
                 self._suspenders[job_id] = asyncio.create_task(self._suspend(job, bar))
 
     async def _suspend(self, job: Job, reason: str) -> None:
         """End what runs of a job that stays; if that fails, the next round tries again."""
-        _log.warning("agent: a job is suspended", job=job.record.job_id, reason=reason)
+        job_id = job.record.job_id
+        _log.warning("agent: a job is suspended", job=job_id, reason=reason)
+        # The job itself knows of nothing that runs once it has stopped watching.
+        self._unsuspended.add(job_id)
         try:
             async with job.lock:
                 if job.record.retired is None:
                     await job.suspend(reason)
+            self._unsuspended.discard(job_id)
         except Exception as error:
-            _say_not_ended(job.record.job_id, error)
+            _say_not_ended(job_id, error)
         finally:
-            del self._suspenders[job.record.job_id]
+            del self._suspenders[job_id]
 
     async def _retire(self, job: Job, last: int, reason: str) -> None:
         """End a job for good; if that fails, the next round tries again."""

@@ -108,3 +108,37 @@ async def test_a_job_that_cannot_be_ended_holds_up_nothing_else(
     monkeypatch.setattr(ProcessDriver, "stop", stop)
     await launch()  # it was written down that the job is over
     await eventually(lambda: not alive(workload["pid"]), "the end of the job")
+
+
+async def test_what_a_bar_could_not_end_at_first_is_ended_later(
+    launch: Launch,
+    chain: Chain,
+    repository: Repository,
+    hello: str,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    """With one try of its own, a service rests after that, and nobody watches its process."""
+    restart = {"policy": "on-failure", "first_ms": 100, "longest_ms": 100, "tries": 1}
+    data = spec_bytes(repository, hello, restart=restart)
+    chain.jobs[JOB] = ChainJob(spec_hash(data))
+    client = await launch()
+    assert (await client.dispatch(data))[0] == 202
+    workload = await client.reaches("running")
+    chain.standing = 1
+    with monkeypatch.context() as down:
+
+        async def fail(*_: Any) -> None:
+            raise OSError("Too many open files")
+
+        for name in ("stop", "recover"):
+            down.setattr(ProcessDriver, name, fail)
+        await client.rounds()
+        chain.go_on()
+        await client.reaches("failed")
+        await client.rounds(3)
+        assert not client.node.agent.job(JOB).runs
+        assert alive(workload["pid"])
+    await eventually(lambda: not alive(workload["pid"]), "the end of the job")
+    chain.standing = 0
+    chain.go_on()
+    await client.reaches("running")
