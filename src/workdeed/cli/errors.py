@@ -4,6 +4,8 @@ import os
 
 import click
 
+from workdeed.cli.logtext import visible
+
 UNEXPECTED = 70
 """Exit code of a failure that nobody thought of (EX_SOFTWARE of sysexits.h)."""
 
@@ -15,7 +17,8 @@ class Failure(click.ClickException):
     """A command cannot do what it was asked to do; `message` is one sentence with the remedy."""
 
     def __init__(self, message: str, exit_code: int = 1) -> None:
-        super().__init__(message)
+        # Often the word of a node or keeper: it must do nothing to a terminal.
+        super().__init__(visible(_one_line(message)))
         self.exit_code = exit_code
 
 
@@ -26,10 +29,10 @@ def as_failure(error: Exception) -> click.ClickException:
     it is raised again as it is if `WORKDEED_TRACE` is set.
     """
     if isinstance(error, _own_errors()):
-        return Failure(_one_line(str(error)))
+        return Failure(str(error))
     if os.environ.get(TRACE):
         raise error
-    text = f"unexpected {type(error).__name__}: {_one_line(str(error))}"
+    text = f"unexpected {type(error).__name__}: {error}"
     return Failure(f"{text}; set {TRACE}=1 to see where", UNEXPECTED)
 
 

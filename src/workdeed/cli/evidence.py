@@ -9,7 +9,7 @@ import click
 
 from workdeed.cli.errors import Failure
 from workdeed.cli.network import Key, Network, key_options, network_options, with_client
-from workdeed.cli.output import emit_table
+from workdeed.cli.output import emit_table, note
 
 if TYPE_CHECKING:
     from workdeed.sdk.client import Client
@@ -45,7 +45,7 @@ def evidence(
         reader = EvidenceReader(client.session)
         shown, troubles = await reader.read(signer, job_id, license_id, window)
         for trouble in troubles:
-            click.echo(f"not shown: {trouble}", err=True)
+            note(f"not shown: {trouble}")
         if not shown:
             raise Failure("no oracle showed what it has; see above why")
         _tell(shown, f"license {license_id} in job {job_id}, window {window}", job_id)

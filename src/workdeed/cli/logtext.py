@@ -1,4 +1,4 @@
-"""What workloads print, made fit for a terminal: no control character of theirs reaches it."""
+"""What others say, made fit for a terminal: no control character of theirs reaches it."""
 
 import codecs
 import unicodedata
@@ -49,6 +49,11 @@ def visible(text: str) -> str:
     if text.isascii() and text.isprintable():
         return text
     return "".join(_character(one) for one in text)
+
+
+def plain(text: str) -> str:
+    """Return `text` as one line and one cell: ends of lines and tabs are escapes as well."""
+    return visible(text).replace("\n", "\\x0a").replace("\t", "\\x09")
 
 
 def _character(one: str) -> str:

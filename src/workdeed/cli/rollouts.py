@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from workdeed.cli.errors import Failure
+from workdeed.cli.logtext import plain
 from workdeed.cli.network import Network, json_option, network_options, run_async, with_client
-from workdeed.cli.output import emit_json, emit_table, note
+from workdeed.cli.output import emit_json, emit_table, framed, note
 
 if TYPE_CHECKING:
     from rich.table import Table
+    from structlog.typing import EventDict
 
     from workdeed.protocol.rollouts import RolloutProgress
     from workdeed.sdk.client import Client
@@ -52,7 +54,7 @@ def rollout(job_id: int, wait: bool, as_json: bool, network: Network) -> None:
         if as_json:
             emit_json(found.model_dump(mode="json", by_alias=True))
         elif not is_live:
-            click.echo(_headline(found))
+            click.echo(plain(_headline(found)))
             emit_table("", _COLUMNS, _rows(found))
         if wait and found.phase == "reverted":
             raise Failure(f"job {job_id}: revision {found.revision} was given up ({found.reason})")
@@ -99,6 +101,10 @@ async def _show_live(following: _Following) -> "RolloutProgress":
         return await following.to_the_end(lambda one: live.update(_table(one), refresh=True))
 
 
+def _table(found: "RolloutProgress") -> "Table":
+    return framed(_headline(found), _COLUMNS, _rows(found))
+
+
 def _teller(*, silent: bool) -> "Callable[[RolloutProgress], None]":
     """Return what notes each look that says something new."""
     before = ""
@@ -130,17 +136,6 @@ def _rows(found: "RolloutProgress") -> list[tuple[object, ...]]:
         )
         for one in found.replicas
     ]
-
-
-def _table(found: "RolloutProgress") -> "Table":
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(*_COLUMNS, title=Text(_headline(found)), title_justify="left")
-    for row in _rows(found):
-        # Reasons come from nodes: they are text, whatever marks they hold.
-        table.add_row(*(Text(str(cell)) for cell in row))
-    return table
 
 
 @click.command()
@@ -223,7 +218,10 @@ async def _serve(settings: "GatewaySettings") -> None:
 
     from workdeed.sdk.gateway import Gateway
 
-    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    structlog.configure(
+        processors=[_plain_fields, *structlog.get_config()["processors"]],
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -238,6 +236,13 @@ async def _serve(settings: "GatewaySettings") -> None:
     finally:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.remove_signal_handler(number)
+
+
+def _plain_fields(_: object, __: str, fields: "EventDict") -> "EventDict":
+    """Make what keepers and replicas say fit for a terminal."""
+    return {
+        name: plain(value) if isinstance(value, str) else value for name, value in fields.items()
+    }
 
 
 def _address(text: str) -> tuple[str, int]:

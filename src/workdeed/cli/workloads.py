@@ -250,8 +250,6 @@ async def each(items: "list[T]", work: "Callable[[T], Awaitable[None]]") -> None
 
 
 def _show_inspections(found: "dict[int, InspectionReply]", as_json: bool) -> None:
-    from workdeed.cli.logtext import visible
-
     if as_json:
         emit_json(
             [
@@ -272,7 +270,7 @@ def _show_inspections(found: "dict[int, InspectionReply]", as_json: bool) -> Non
             f"{reply.disk_bytes / _MB:.1f}",
             reply.processes,
             " ".join(f"{one.name}:{one.port}" for one in reply.ports) or "-",
-            visible(reply.reason) or "-",
+            reply.reason or "-",
         )
         for license_id, reply in sorted(found.items())
     ]

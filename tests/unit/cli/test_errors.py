@@ -12,9 +12,10 @@ from click.testing import Result
 
 from workdeed.chain.bindings.suite import Suite
 from workdeed.chain.deployment import REQUIRED, DeployedContract, Deployment, save_deployment
-from workdeed.cli.errors import TRACE, UNEXPECTED
+from workdeed.cli.errors import TRACE, UNEXPECTED, Failure
 from workdeed.protocol.hashing import keccak
 from workdeed.protocol.signing import to_checksum
+from workdeed.sdk.errors import SdkError
 
 KEY = "0x" + keccak(b"key").hex()
 SPEC = {
@@ -206,6 +207,18 @@ def test_check_names_a_missing_deployment(folder: Path) -> None:
     result = run("check", "--config", str(path))
     assert "1 of 1 checks failed" in sentence(result)
     assert "MEND\tdeployment\t" in result.stdout
+
+
+def test_what_others_say_does_nothing_to_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object) -> None:
+        raise SdkError("http://node: \x1b]0;title\x07\nno\u202e")
+
+    def failed(*_: object) -> None:
+        raise Failure("http://node: \x1b]0;title\x07\nno\u202e")
+
+    for one in (refused, failed):
+        monkeypatch.setattr("workdeed.cli.jobs.with_client", one)
+        assert sentence(run("status")) == r"Error: http://node: \x1b]0;title\x07 no\u202e"
 
 
 def test_a_fault_of_our_own_is_told_as_such(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -46,6 +46,28 @@ def test_a_rollout_is_told_in_a_line_and_a_row_for_each_replica() -> None:
     assert _headline(bare) == "job 7 revision 2 starting"
 
 
+def test_what_nodes_say_does_nothing_to_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    from rich.console import Console
+
+    from workdeed.cli.rollouts import _plain_fields, _teller
+
+    reason = "\x1b[2J\x07"
+    one = FOUND.replicas[0].model_copy(update={"reason": reason})
+    found = FOUND.model_copy(update={"reason": reason, "replicas": (one,)})
+    console = Console(width=100)
+    with console.capture() as capture:
+        console.print(_table(found))
+    _teller(silent=False)(found)
+    for text in (capture.get(), capsys.readouterr().err):
+        assert r"\x1b[2J\x07" in text
+        assert reason not in text
+        assert "\x07" not in text
+    assert _plain_fields(None, "info", {"reason": reason, "replicas": 1}) == {
+        "reason": r"\x1b[2J\x07",
+        "replicas": 1,
+    }
+
+
 def test_what_nodes_say_is_no_markup() -> None:
     from rich.console import Console
 
