@@ -39,7 +39,7 @@ class Replica:
     """One service of a job on one node.
 
     Attributes:
-        endpoint: where the node answers.
+        endpoint: where the node answers, "" if it announces nothing; then it can't be asked.
         revision: which revision is meant.
         service: which of its services.
 
@@ -89,7 +89,7 @@ class NodeRequests:
             revision: by default the one that stands on chain.
 
         Raises:
-            SdkError: if none is in place, or one announces no endpoint.
+            SdkError: if none is in place.
 
         """
         ids = licenses or tuple(sorted(await placed_licenses(self._session, view.job_id, view.job)))
@@ -98,9 +98,6 @@ class NodeRequests:
         number = view.job.revision if revision is None else revision
         contract = self._session.suite.licenses
         endpoints = await self._session.read_all([contract.endpoint_of(one) for one in ids])
-        for license_id, endpoint in zip(ids, endpoints, strict=True):
-            if not endpoint:
-                raise SdkError(f"license {license_id}: it announces no endpoint; ask its operator")
         return [
             Replica(view.job_id, license_id, endpoint, number, service)
             for license_id, endpoint in zip(ids, endpoints, strict=True)
@@ -187,6 +184,10 @@ class NodeRequests:
             ) from error
 
     async def _ask(self, replica: Replica, action: Action, argument: str = "") -> bytes:
+        if not replica.endpoint:
+            raise EndpointError(
+                f"license {replica.license_id}: it announces no endpoint; ask its operator"
+            )
         session = self._session
         # Two within a millisecond must ascend as well.
         self._last = max(int(self._now() * _MILLISECONDS), self._last + 1)

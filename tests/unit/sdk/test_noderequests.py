@@ -214,9 +214,17 @@ class TestReplicas:
         )
         assert found == Replica(3, 8, "http://node8", 0, "cache")
 
-    async def test_none_in_place_and_none_to_be_reached(self, bench: Bench) -> None:
+    async def test_none_in_place(self, bench: Bench) -> None:
         with pytest.raises(SdkError, match="no license is in place"):
             await bench.open().replicas(self.view)
-        bench.placed = [7]
-        with pytest.raises(SdkError, match="license 7: it announces no endpoint"):
-            await bench.open().replicas(self.view)
+
+    async def test_one_without_an_endpoint_keeps_nobody_from_asking_the_others(
+        self, bench: Bench
+    ) -> None:
+        bench.placed, bench.announced = [7, 9], {7: REPLICA.endpoint}
+        requests = bench.open()
+        reached, silent = await requests.replicas(self.view)
+        with pytest.raises(EndpointError, match="license 9: it announces no endpoint; ask its op"):
+            await requests.stop(silent)
+        await requests.stop(reached)
+        assert [one.license_id for one in bench.endpoints.asked] == [7]
