@@ -84,13 +84,28 @@ class _Following:
         return await get_rollout(session.endpoints, await session.keeper_addresses(), self._job_id)
 
     async def to_the_end(self, tell: "Callable[[RolloutProgress], Any]") -> "RolloutProgress":
-        """Look until it is over, and `tell` each look."""
+        """Look until it is over, and `tell` each look.
+
+        Raises:
+            Failure: if the job is over before.
+
+        """
         while True:
             found = await self.look()
             tell(found)
             if found.phase in OVER and found.revision >= self._revision:
                 return found
+            if not found.replicas:
+                await self._check_job()
             await asyncio.sleep(LOOK_SECONDS)
+
+    async def _check_job(self) -> None:
+        """See that a job without replicas can still get some."""
+        state = (await self._client.job(self._job_id)).state
+        if state in ("ended", "closed"):
+            raise Failure(
+                f"job {self._job_id}: it is {state}, and so is its rollout; open another job"
+            )
 
 
 async def _show_live(following: _Following) -> "RolloutProgress":

@@ -7,6 +7,9 @@ import signal
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
 
 import aiohttp
 import pytest
@@ -14,6 +17,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from cli_support import run
 
+from workdeed.cli import rollouts as module
 from workdeed.cli.errors import Failure
 from workdeed.cli.rollouts import _address, _headline, _rows, _table
 from workdeed.protocol.rollouts import (
@@ -44,6 +48,39 @@ def test_a_rollout_is_told_in_a_line_and_a_row_for_each_replica() -> None:
     ]
     bare = FOUND.model_copy(update={"policy": "", "reason": "", "phase": "starting"})
     assert _headline(bare) == "job 7 revision 2 starting"
+
+
+@dataclass
+class FakeClient:
+    """A job in one state after the other, of which the last one stays."""
+
+    states: list[str]
+    asked: int = 0
+
+    async def job(self, job_id: int) -> Any:
+        assert job_id == 7
+        self.asked += 1
+        return SimpleNamespace(state=self.states[min(self.asked, len(self.states)) - 1])
+
+
+@pytest.mark.parametrize("state", ["ended", "closed"])
+async def test_a_rollout_of_a_job_that_is_over_is_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch, state: str
+) -> None:
+    monkeypatch.setattr(module, "LOOK_SECONDS", 0.001)
+    bare = FOUND.model_copy(update={"phase": "starting", "replicas": ()})
+    looks = iter([FOUND, bare, bare])
+    client: Any = FakeClient(["running", state])
+    following = module._Following(client, 7, 2)
+
+    async def look() -> RolloutProgress:
+        return next(looks)
+
+    monkeypatch.setattr(following, "look", look)
+    told: list[RolloutProgress] = []
+    with pytest.raises(Failure, match=f"job 7: it is {state}, and so is its rollout"):
+        await following.to_the_end(told.append)
+    assert (told, client.asked) == ([FOUND, bare, bare], 2)
 
 
 def test_what_nodes_say_does_nothing_to_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
