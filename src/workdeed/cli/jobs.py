@@ -188,6 +188,8 @@ def update(
     sealed anew, for the nodes in place and for spares.
     """
     spec = _load_spec(spec_file)
+    if spares is not None and not secrets:
+        raise Failure("--spares: nothing is sealed anew without --secret; name all secrets by it")
     values = read_values(secrets)
 
     async def work(client: "Client") -> None:

@@ -68,7 +68,8 @@ class SpareWatch:
                 self._once.trouble(
                     _name(job.job_id),
                     f"its secrets are sealed for {found} eligible licenses beside those in place, "
-                    f"fewer than {self._least}; its payer seals anew by `workdeed update`",
+                    f"fewer than {self._least}; its payer seals anew by "
+                    "`workdeed update` with --secret",
                 )
         for job_id in self._short - short:
             self._once.fine(_name(job_id))

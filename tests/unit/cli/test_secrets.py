@@ -44,6 +44,12 @@ def test_a_value_on_the_command_line_is_refused_and_not_repeated(
     assert "s3cret" not in result.output + result.stderr
 
 
+def test_spares_without_secrets_to_seal_are_refused(spec: str) -> None:
+    result = run("update", "1", spec, "--spares", "3")
+    assert result.exit_code == 1
+    assert "--spares: nothing is sealed anew without --secret" in result.stderr
+
+
 @pytest.mark.parametrize("given", ["=@file", "token=@", ""])
 def test_half_an_option_is_refused(spec: str, given: str) -> None:
     result = run("deploy", spec, "--windows", "5", "--secret", given)

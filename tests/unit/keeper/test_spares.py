@@ -103,6 +103,7 @@ async def test_a_job_without_one_is_told_of_until_it_is_sealed_anew(
     (told,) = [line for line in log_lines if line["event"] == "trouble"]
     assert told["where"] == "spares of job 1"
     assert "sealed for 0 eligible licenses" in told["reason"]
+    assert told["reason"].endswith("seals anew by `workdeed update` with --secret")
     bench.seal(1, 2, 3)
     assert await bench.short() == 0
     assert log_lines[-1]["event"] == "trouble_over"
