@@ -120,10 +120,10 @@ def logs(target: Target, follow: bool) -> None:
 
     async def show(requests: "NodeRequests", replicas: "list[Replica]") -> None:
         tails = [_Tail(requests, one, prefixed=len(replicas) > 1) for one in replicas]
-        await each(tails, lambda tail: tail.drain())
         while follow:
-            await asyncio.sleep(POLL_SECONDS)
             await asyncio.gather(*(tail.poll() for tail in tails))
+            await asyncio.sleep(POLL_SECONDS)
+        await each(tails, lambda tail: tail.drain())
         for tail in tails:
             tail.end()
 
