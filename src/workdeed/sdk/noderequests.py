@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from pydantic import ValidationError
+
 from workdeed.chain.keys import Signer
 from workdeed.chain.rpc import origin_of
 from workdeed.protocol.canonical import canonical_bytes
@@ -191,22 +193,30 @@ class NodeRequests:
         session = self._session
         # Two within a millisecond must ascend as well.
         self._last = max(int(self._now() * _MILLISECONDS), self._last + 1)
-        request = NodeRequest(
-            escrow=session.suite.escrow.address,
-            job_id=replica.job_id,
-            license_id=replica.license_id,
-            revision=replica.revision,
-            action=action,
-            service=replica.service,
-            argument=argument,
-            asked_at=self._last,
-            account=self._signer.address,
-        )
+        try:
+            request = NodeRequest(
+                escrow=session.suite.escrow.address,
+                job_id=replica.job_id,
+                license_id=replica.license_id,
+                revision=replica.revision,
+                action=action,
+                service=replica.service,
+                argument=argument,
+                asked_at=self._last,
+                account=self._signer.address,
+            )
+        except ValidationError as error:
+            raise SdkError(_malformed(error)) from None
         digest = request.digest(session.deployment.domain(COMMITTEE_DOMAIN))
         signed = request.model_copy(update={"signature": self._signer.sign_digest(digest)})
         return await session.endpoints.send(
             "POST", replica.endpoint, PATH, signed.to_json(), MAX_BODY
         )
+
+
+def _malformed(error: ValidationError) -> str:
+    first = error.errors()[0]
+    return f"{first['loc'][0]}: {first['input']!r} is malformed ({first['msg']}); set another"
 
 
 def _read(kind: type[T], data: bytes, replica: Replica) -> T:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -193,6 +193,22 @@ async def test_an_answer_of_a_plugin_that_is_no_json_is_told(bench: Bench) -> No
     bench.endpoints.answer = PluginReply(data=b"{").to_json()
     with pytest.raises(EndpointError, match="its plugin's answer is no JSON"):
         await bench.open().command(REPLICA, "greet")
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"service": "Foo"}, "service: 'Foo' is malformed"),
+        ({"revision": -1}, "revision: -1 is malformed"),
+        ({"license_id": 0}, "license_id: 0 is malformed"),
+    ],
+)
+async def test_what_no_request_can_name_is_told_by_its_field(
+    bench: Bench, changes: dict[str, Any], sentence: str
+) -> None:
+    with pytest.raises(SdkError, match=sentence):
+        await bench.open().restart(replace(REPLICA, **changes))
+    assert bench.endpoints.asked == []
 
 
 class TestReplicas:
