@@ -287,6 +287,11 @@ class Agent:
         except Exception as error:
             del self._jobs[job.record.job_id]
             self._leave_alone(job.record, error)
+            return
+        if not job.record.has_stops:
+            # A crash may have come between a command and what it does to the payer's word.
+            with contextlib.suppress(OSError):
+                self._parts.holds.forget(job.record.job_id)
 
     def _leave_alone(self, record: JobRecord, error: Exception) -> None:
         self._left_alone.append(record)

@@ -1,5 +1,7 @@
 """Does what signed requests ask for, once they were allowed."""
 
+import contextlib
+from collections.abc import AsyncIterator
 from typing import Literal
 
 from workdeed.node.agent import Agent, hold
@@ -47,19 +49,18 @@ class Controls:
             NodeError: if it can't be done now.
 
         """
+        # First of all: what is not here must not fill the memory of requests.
+        self._agent.job(request.job_id)
         await self._requests.allow(request)
         job = self._agent.job(request.job_id)
         pod = _pod(job, request.revision)
         match request.action:
             case "take" | "abandon" | "settle":
-                async with hold(job):
+                async with self._held(job):
                     await _roll(job, pod, request)
             case "stop" | "restart" | "resume":
-                async with hold(job):
-                    _check_serves(job, pod)
-                    workload = _workload(pod, request.service)
-                    self._holds.note(request)
-                    await _move(workload, request.action)
+                async with self._held(job):
+                    await self._move(job, pod, request)
             case "logs":
                 return await _logs(_workload(pod, request.service), request.argument)
             case "inspect":
@@ -80,6 +81,27 @@ class Controls:
         if held is None:
             raise RequestRefusedError("job_id: no word of its payer keeps it stopped", 404)
         return held
+
+    @contextlib.asynccontextmanager
+    async def _held(self, job: Job) -> AsyncIterator[None]:
+        """Hold the lock of a job that is here still, though it may have been waited for."""
+        async with hold(job):
+            if self._agent.job(job.record.job_id) is not job:
+                raise RequestRefusedError("job_id: it was placed anew meanwhile; ask again", 409)
+            yield
+
+    async def _move(self, job: Job, pod: Pod, request: NodeRequest) -> None:
+        _check_serves(job, pod)
+        workload = _workload(pod, request.service)
+        if request.action == "stop":
+            # First: a node that stands still must be able to show why.
+            self._holds.note(request)
+        try:
+            await _do(workload, request.action)
+        finally:
+            # Last: while one service is stopped, the job can't serve, by its payer's word.
+            if not job.record.has_stops:
+                self._holds.forget(request.job_id)
 
     async def _inspect(self, workload: Workload) -> InspectionReply:
         cpu_seconds, memory, disk, processes = 0.0, 0, 0, 0
@@ -162,7 +184,7 @@ async def _roll(job: Job, pod: Pod, request: NodeRequest) -> None:
         )
 
 
-async def _move(workload: Workload, action: str) -> None:
+async def _do(workload: Workload, action: str) -> None:
     if action == "stop":
         await workload.stop()
     elif action == "restart":

@@ -4,6 +4,7 @@ Whoever stops a workload so pays for it all the same; the request is the node's 
 not serve because it was told to.
 """
 
+import contextlib
 from pathlib import Path
 from typing import Final
 
@@ -15,11 +16,9 @@ from workdeed.protocol.noderequest import NodeRequest
 HOLDING: Final = "stop"
 """The action that is kept."""
 
-_RELEASING: Final = frozenset({"restart", "resume"})
-
 
 class Holds:
-    """The last stop of each job that no later request has lifted, one file a job.
+    """The last stop of each job of which a service is stopped still, one file a job.
 
     Args:
         directory: made if it is missing.
@@ -30,14 +29,9 @@ class Holds:
         self._directory = private_directory(directory)
 
     def note(self, request: NodeRequest) -> None:
-        """Take notice of a request that was allowed; what follows from it is on disk after this.
-
-        A restart or resume of any service lifts the hold: the node has something to serve again.
-        """
+        """Keep a stop that was allowed; it is on disk after this."""
         if request.action == HOLDING:
             write_atomic(self._path(request.job_id), request.to_json())
-        elif request.action in _RELEASING:
-            self.forget(request.job_id)
 
     def of(self, job_id: int) -> NodeRequest | None:
         """Return the stop that is in force for a job.
@@ -56,9 +50,10 @@ class Holds:
             raise StateError(f"state_dir: holds/{job_id}.json is damaged; remove it") from error
 
     def forget(self, job_id: int) -> None:
-        """Drop what is held of a job, as when the job is over."""
-        self._path(job_id).unlink(missing_ok=True)
-        sync_directory(self._directory)
+        """Drop what is held of a job, as when nothing of it is stopped any more, or it is over."""
+        with contextlib.suppress(FileNotFoundError):
+            self._path(job_id).unlink()
+            sync_directory(self._directory)
 
     def _path(self, job_id: int) -> Path:
         return self._directory / f"{job_id}.json"

@@ -97,6 +97,11 @@ class JobRecord:
         """The revision to run in the end."""
         return self.revisions[-1]
 
+    @property
+    def has_stops(self) -> bool:
+        """Whether its payer has stopped a service of any revision."""
+        return any(one.stopped for one in self.revisions)
+
     def of(self, number: int) -> Revision:
         """Return the revision `number`, which the record must hold."""
         return next(one for one in self.revisions if one.number == number)

@@ -39,8 +39,9 @@ Key = tuple[str, int]
 class RequestMemory:
     """When each account last had something changed about each job, durably.
 
-    What is too old to be taken for its time is forgotten, but for the latest of those times:
-    nothing up to it is ever taken again, though the clock may be set back.
+    What is too old to be taken for its time is forgotten, and the oldest where there is too much,
+    but for the latest of those times: nothing up to it is ever taken again, though the clock may be
+    set back. That time is never ahead of the clock.
 
     Args:
         path: the file; its folder is made.
@@ -62,16 +63,18 @@ class RequestMemory:
         if found is not None:
             self._last, self._floor = _decode(found, path)
 
-    def take(self, key: Key, asked_at: int, oldest: int) -> None:
+    def take(self, key: Key, asked_at: int, *, oldest: int, now: int) -> None:
         """Remember a request.
 
         Args:
             key: whose it is, and about which job.
             asked_at: its time in milliseconds since 1970.
             oldest: requests before that time are refused for their age.
+            now: the node's own time.
 
         Raises:
             RequestRefusedError: if a request as late as it was taken before.
+            BusyError: if all that can be remembered is ahead of the node's clock, as is this one.
 
         """
         if asked_at <= max(self._last.get(key, 0), self._floor):
@@ -81,6 +84,9 @@ class RequestMemory:
         last = {one: at for one, at in last.items() if at >= oldest}
         while len(last) > MAX_REMEMBERED:
             stalest = min(last, key=last.__getitem__)
+            if last[stalest] > now:
+                # Forgotten, it could be repeated; and nobody may shut out others until its time.
+                raise BusyError("request: too many are ahead of this node's clock; set the clock")
             floor = max(floor, last.pop(stalest))
         write_json(self._path, _encode(last, floor))
         self._last, self._floor = last, floor
@@ -137,8 +143,10 @@ class Requests:
         if request.action not in READING:
             # Looked at again: reading the chain took a while.
             self._check_time(request)
-            oldest = int((self._now() - REQUEST_SECONDS_VALID) * _MILLISECONDS)
-            self._memory.take((request.account, request.job_id), request.asked_at, oldest)
+            now = int(self._now() * _MILLISECONDS)
+            oldest = now - REQUEST_SECONDS_VALID * _MILLISECONDS
+            key = (request.account, request.job_id)
+            self._memory.take(key, request.asked_at, oldest=oldest, now=now)
 
     def _check_address(self, request: NodeRequest) -> None:
         if request.escrow != self._escrow:

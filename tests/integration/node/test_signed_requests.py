@@ -2,7 +2,9 @@
 
 import asyncio
 import time
+from dataclasses import replace
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -127,7 +129,7 @@ async def test_logs_and_a_look_inside(client: Client):
         ({"license_id": LICENSE_ID + 1}, 403, "license_id"),
         ({"revision": 9}, 409, "revision"),
         ({"service": "cache"}, 409, "service"),
-        ({"job_id": JOB + 1}, 403, "may not ask"),
+        ({"job_id": JOB + 1}, 409, "does not run it"),
     ],
     ids=["stranger", "member", "old", "node", "revision", "service", "job"],
 )
@@ -140,6 +142,81 @@ async def test_what_may_not_be_asked_for_changes_nothing(
     (workload,) = await client.workloads()
     assert workload["state"] == "running"
     assert (await client.get(f"/jobs/{JOB}/hold"))[0] == 404
+
+
+async def test_a_request_about_a_job_that_is_not_here_leaves_no_trace(
+    client: Client, tmp_path: Path
+):
+    """A member may ask for rollouts of any job: made-up ones must not fill the node's memory."""
+    status, body = await ask(client, signed("take", key=MEMBER, job_id=JOB + 1))
+    assert (status, "does not run it" in body["error"]) == (409, True)
+    assert not (tmp_path / "state/requests/last.json").exists()
+    assert (await ask(client, signed("take", key=MEMBER)))[0] == 202
+    assert (tmp_path / "state/requests/last.json").exists()
+
+
+CACHE = {
+    "name": "cache",
+    "runner": "war",
+    "run": ["sleep", "1000"],
+    "resources": {"cpu_milli": 50, "memory_mb": 50, "storage_mb": 4},
+}
+
+
+@pytest.fixture
+async def pair(launch: Launch, chain: Chain, repository: Repository, hello: str) -> Client:
+    """An agent whose job has two services."""
+    source = {"git": {"url": str(repository.path), "commit": hello}}
+    restart = {"policy": "unless-stopped", "first_ms": 100, "longest_ms": 1_000}
+    data = spec_bytes(repository, hello, siblings=[CACHE | {"source": source}], restart=restart)
+    chain.jobs[JOB] = ChainJob(spec_hash(data))
+    chain.grants = {address_of(DELEGATE).lower(): (8, chain.now + 10_000)}
+    found: Client = await launch()
+    assert (await found.dispatch(data))[0] == 202
+    await found.reaches("running")
+    return found
+
+
+async def test_a_stop_of_one_service_is_not_lifted_by_a_restart_of_another(
+    pair: Client, launch: Launch
+):
+    """While its payer keeps one stopped, the job can't serve, and counts as served all the same."""
+    stop = signed("stop")
+    assert (await ask(pair, stop))[0] == 202
+    assert (await ask(pair, signed("restart", service="cache")))[0] == 202
+    await pair.reaches("stopped")
+    assert (await pair.get(f"/jobs/{JOB}/hold"))[0] == 200
+    await pair.node.close()
+    client = await launch()
+    status, body = await client.get(f"/jobs/{JOB}/hold")
+    assert (status, NodeRequest.model_validate(body)) == (200, stop)
+    assert (await ask(client, signed("resume")))[0] == 202
+    assert (await client.get(f"/jobs/{JOB}/hold"))[0] == 404
+    await client.reaches("running")
+
+
+async def test_a_word_that_no_service_keeps_any_more_is_dropped_at_the_start(
+    client: Client, launch: Launch
+):
+    """As when the agent is killed between a command and the file of the payer's word."""
+    client.node._parts.holds.note(signed("stop"))
+    assert (await client.get(f"/jobs/{JOB}/hold"))[0] == 200
+    await client.node.close()
+    again = await launch()
+    assert (await again.get(f"/jobs/{JOB}/hold"))[0] == 404
+
+
+async def test_a_command_that_waited_for_the_end_of_its_job_starts_nothing(
+    client: Client, chain: Chain
+):
+    job = client.node.agent.job(JOB)
+    async with job.lock:
+        asked = asyncio.create_task(ask(client, signed("restart")))
+        await asyncio.sleep(0.5)
+        job.record = replace(job.record, retired=11)
+    status, body = await asked
+    assert (status, "does not run it" in body["error"]) == (409, True)
+    job.record = replace(job.record, retired=None)
 
 
 async def test_a_changed_request_is_signed_by_nobody(client: Client):

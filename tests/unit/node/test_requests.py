@@ -259,25 +259,40 @@ class TestMemory:
     def test_a_clock_that_is_set_back_lets_nothing_old_through(self, tmp_path: Path) -> None:
         """What is too old is not kept one by one, and must not be repeatable for that."""
         memory = RequestMemory(tmp_path / "requests.json")
-        memory.take(self.KEY, 1_000, oldest=0)
-        memory.take(("other", 1), 50_000, oldest=40_000)
+        memory.take(self.KEY, 1_000, oldest=0, now=60_000)
+        memory.take(("other", 1), 50_000, oldest=40_000, now=60_000)
         for one in (memory, RequestMemory(tmp_path / "requests.json")):
             with pytest.raises(RequestRefusedError):
-                one.take(self.KEY, 1_000, oldest=0)
+                one.take(self.KEY, 1_000, oldest=0, now=60_000)
             with pytest.raises(RequestRefusedError):
-                one.take(("third", 1), 999, oldest=0)
-        memory.take(self.KEY, 1_001, oldest=0)
+                one.take(("third", 1), 999, oldest=0, now=60_000)
+        memory.take(self.KEY, 1_001, oldest=0, now=60_000)
 
     def test_it_does_not_grow_for_ever(self, tmp_path: Path, monkeypatch: Any) -> None:
         monkeypatch.setattr(requests, "MAX_REMEMBERED", 3)
         path = tmp_path / "requests.json"
         memory = RequestMemory(path)
         for index in range(10):
-            memory.take((f"account {index}", 1), 1_000 + index, oldest=0)
+            memory.take((f"account {index}", 1), 1_000 + index, oldest=0, now=60_000)
         assert path.stat().st_size < 200
         for index in range(10):
             with pytest.raises(RequestRefusedError):
-                memory.take((f"account {index}", 1), 1_000 + index, oldest=0)
+                memory.take((f"account {index}", 1), 1_000 + index, oldest=0, now=60_000)
+
+    def test_requests_ahead_of_the_clock_shut_nobody_out(
+        self, tmp_path: Path, monkeypatch: Any
+    ) -> None:
+        monkeypatch.setattr(requests, "MAX_REMEMBERED", 3)
+        memory, now = RequestMemory(tmp_path / "requests.json"), 60_000
+        for index in range(3):
+            memory.take((f"member {index}", 1), 119_000, oldest=0, now=now)
+        with pytest.raises(BusyError, match="clock"):
+            memory.take(("member 3", 1), 119_000, oldest=0, now=now)
+        for index in range(9):
+            memory.take((f"payer {index}", 1), now + index, oldest=0, now=now + index)
+        for account, at in (("payer 8", now + 8), ("member 0", 119_000), ("payer 0", now)):
+            with pytest.raises(RequestRefusedError):
+                memory.take((account, 1), at, oldest=0, now=now + 9)
 
     def test_a_damaged_file_is_not_taken_for_an_empty_one(self, tmp_path: Path) -> None:
         path = tmp_path / "requests.json"
@@ -288,19 +303,21 @@ class TestMemory:
 
 
 class TestHolds:
-    def test_a_stop_is_kept_over_a_restart_until_it_is_lifted(self, tmp_path: Path) -> None:
+    def test_a_stop_is_kept_over_a_restart_until_it_is_forgotten(self, tmp_path: Path) -> None:
         stop = ask(action="stop")
         Holds(tmp_path / "holds").note(stop)
         holds = Holds(tmp_path / "holds")
         assert holds.of(JOB) == stop
         assert holds.of(JOB + 1) is None
         assert holds.of(JOB).verify(DOMAIN) == address_of(PAYER)  # type: ignore[union-attr]
-        holds.note(ask(action="inspect"))
-        assert holds.of(JOB) == stop
-        for action in ("resume", "restart"):
-            holds.note(stop)
+        for action in ("inspect", "resume", "restart"):
             holds.note(ask(action=action))
-            assert holds.of(JOB) is None
+            assert holds.of(JOB) == stop
+        later = ask(action="stop", at=NOW + 1)
+        holds.note(later)
+        assert holds.of(JOB) == later
+        holds.forget(JOB)
+        assert holds.of(JOB) is None
 
     def test_a_job_that_is_over_leaves_nothing(self, tmp_path: Path) -> None:
         holds = Holds(tmp_path / "holds")
