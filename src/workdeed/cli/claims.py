@@ -17,6 +17,10 @@ from workdeed.cli.output import emit_json, emit_table
 
 if TYPE_CHECKING:
     from workdeed.sdk.client import Client
+    from workdeed.sdk.earnings import Collected
+
+Row = tuple[int | None, str, int]
+"""Job, payee and amount of what was collected; an oracle's has no job."""
 
 
 @click.command()
@@ -32,42 +36,55 @@ def claim(license_id: int, job_id: int | None, as_json: bool, network: Network, 
     """
 
     async def work(client: "Client") -> None:
-        collected = await _collect(client, license_id, job_id)
+        from workdeed.sdk.earnings import BrokenOffError
+
         decimals = await client.decimals()
-        if as_json:
-            emit_json(
-                [
-                    {"job_id": job, "payee": payee, "amount": str(amount)}
-                    for job, payee, amount in collected
-                ]
-            )
-            return
-        if not collected:
-            click.echo(
-                f"license {license_id}: nothing new in the final report; "
-                f"`workdeed license earnings {license_id}` shows what was paid"
-            )
-            return
-        rows = [
-            (job or "-", format_amount(amount, decimals), payee) for job, payee, amount in collected
-        ]
-        emit_table(f"Collected for license {license_id}", ("job", "amount", "payee"), rows)
+        try:
+            collected = await _collect(client, license_id, job_id)
+        except BrokenOffError as error:
+            paid = [_row(one) for one in error.collected]
+            _show(license_id, paid, decimals, as_json)
+            raise
+        _show(license_id, collected, decimals, as_json)
 
     with_client(network, work, key)
 
 
-async def _collect(
-    client: "Client", license_id: int, job_id: int | None
-) -> list[tuple[int | None, str, int]]:
-    """Return job, payee and amount of all that could be collected; an oracle's has no job."""
+def _show(license_id: int, collected: list[Row], decimals: int, as_json: bool) -> None:
+    if as_json:
+        emit_json(
+            [
+                {"job_id": job, "payee": payee, "amount": str(amount)}
+                for job, payee, amount in collected
+            ]
+        )
+        return
+    if not collected:
+        click.echo(
+            f"license {license_id}: nothing new in the final report; "
+            f"`workdeed license earnings {license_id}` shows what was paid"
+        )
+        return
+    rows = [
+        (job or "-", format_amount(amount, decimals), payee) for job, payee, amount in collected
+    ]
+    emit_table(f"Collected for license {license_id}", ("job", "amount", "payee"), rows)
+
+
+async def _collect(client: "Client", license_id: int, job_id: int | None) -> list[Row]:
+    """Return all that could be collected."""
     if job_id is not None:
         one = await client.claim(job_id, license_id)
-        return [(one.job_id, one.payee, one.amount)] if one else []
+        return [_row(one)] if one else []
     reward = await client.claim_reward(license_id)
     if reward is not None:
         return [(None, reward.payee, reward.amount)]
     found = await client.claim_license(license_id)
-    return [(one.job_id, one.payee, one.amount) for one in found]
+    return [_row(one) for one in found]
+
+
+def _row(one: "Collected") -> Row:
+    return one.job_id, one.payee, one.amount
 
 
 @click.command()

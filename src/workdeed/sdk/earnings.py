@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from workdeed.chain.bindings.committee import MAX_SEATS, MIN_REPORTS, RewardClaimed
 from workdeed.chain.bindings.escrow import MAX_CLAIMS, Claimed, ClaimEntry, Forfeited, JobEscrow
 from workdeed.chain.bindings.licenses import ORACLE
+from workdeed.chain.errors import ChainError
 from workdeed.chain.logs import find_events, topic_of
 from workdeed.protocol.merkle import EMPTY_ROOT, leaf_hash
 from workdeed.protocol.messages import ProvenLeaf
@@ -28,6 +29,19 @@ class Collected:
     payee: str
     amount: int
     units: int
+
+
+class BrokenOffError(SdkError):
+    """A claim in several transactions, of which one failed; the cause says why.
+
+    Attributes:
+        collected: what those before it moved.
+
+    """
+
+    def __init__(self, text: str, collected: Sequence[Collected]) -> None:
+        super().__init__(text)
+        self.collected = tuple(collected)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +116,7 @@ class Earnings:
 
         Raises:
             NoProofError: if no keeper has the final report's leaves.
+            BrokenOffError: if some of it was collected before the escrow refused.
             SdkError: if the escrow refuses.
 
         """
@@ -115,12 +130,7 @@ class Earnings:
         if standing:
             raise SdkError(f"license {license_id}: it is held; see `workdeed license show`")
         entries = await self._new(_entries(leaves, suite.escrow.address, license_id))
-        collected: list[Collected] = []
-        for start in range(0, len(entries), MAX_CLAIMS):
-            part = entries[start : start + MAX_CLAIMS]
-            receipt = await self.session.sender.send(suite.escrow.claim_many(payee, part))
-            collected += [_collected(one) for one in receipt.events if isinstance(one, Claimed)]
-        return collected
+        return await self._claim_all(payee, entries)
 
     async def paid_out(self, license_id: int) -> list[PaidOut]:
         """Return what a license was paid so far, by job and payee, in the order of the first claim.
@@ -148,6 +158,22 @@ class Earnings:
                     before, claims=before.claims + 1, amount=before.amount + event.amount
                 )
         return list(totals.values())
+
+    async def _claim_all(self, payee: str, entries: Sequence[ClaimEntry]) -> list[Collected]:
+        """Claim in as many transactions as it takes; raises as `claim_license`."""
+        escrow, sender = self.session.suite.escrow, self.session.sender
+        collected: list[Collected] = []
+        for start in range(0, len(entries), MAX_CLAIMS):
+            part = entries[start : start + MAX_CLAIMS]
+            try:
+                receipt = await sender.send(escrow.claim_many(payee, part))
+            except (SdkError, ChainError) as error:
+                if not collected:
+                    raise
+                text = f"{len(collected)} of {len(entries)} jobs were collected, then: {error}"
+                raise BrokenOffError(text, collected) from error
+            collected += [_collected(one) for one in receipt.events if isinstance(one, Claimed)]
+        return collected
 
     async def _can_share(self) -> bool:
         """Tell whether the committee may have rewards to share; the latest report counts too."""
