@@ -5,7 +5,8 @@ looks at the nodes that are somewhat old. Two rules keep them harmless to each o
 
 - Replicas take turns in the order of their licenses. Only the first `max_unavailable` of those that
   are not through may be told to take the new revision. Whoever has an older look sees more of them
-  at the front, and so tells no other than those that are on their way already.
+  at the front, and so tells no other than those that are on their way already. Those that are ill
+  may begin out of turn: they take nothing from callers, unless they got well since the look.
 - The way back takes turns in the opposite order, so that it begins with those under way.
 """
 
@@ -266,8 +267,25 @@ class _Turns:
         if holding is not None:
             able = [one for one in able if one in first]
         chosen = self._within_budget(able)
+        if holding is None:
+            chosen = (*chosen, *self._out_of_turn(front, len(chosen)))
         steps = tuple(Step(one.license_id, "take") for one in chosen)
         return Decision(phase, self._why(holding or waiting, able, steps), steps)
+
+    def _out_of_turn(self, front: Sequence[Replica], chosen: int) -> Sequence[Replica]:
+        """Return those that may begin although others come first, since they serve nobody.
+
+        Or one that is ill behind others would hold up what mends it. Not more are on their way at a
+        time than in turn: were all ill for a moment, all would begin at once.
+        """
+        begun = [one for one in self._replicas if one.older and one.has_taken]
+        under_way = sum(not one.is_through(self._settle) for one in begun)
+        ill = [
+            one
+            for one in self._replicas
+            if one not in front and one.state(self._settle) == "ready" and not one.answers_callers
+        ]
+        return ill[: max(0, self._rollout.max_unavailable - under_way - chosen)]
 
     def _canaries(self) -> Sequence[Replica]:
         """Return the replicas that come first: a share of all, whichever are reachable."""

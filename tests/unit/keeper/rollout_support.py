@@ -12,6 +12,8 @@ ESCROW = to_checksum(b"\xee" * 20)
 OLD, NEW = 3, 4
 """Revisions: the one that serves, and the one that replaces it."""
 TICK_MS = 1_000
+STALE = 1
+"""Ticks for which a keeper goes by an old look."""
 
 
 @dataclass
@@ -101,7 +103,8 @@ class SimReplica:
         """Do as a keeper asks; what does not fit is left alone."""
         self.told.append(action)
         if action == "take" and self.stage == "ready":
-            self.in_way = self.well > 0
+            # One that got well since a keeper looked may be taken for ill.
+            self.in_way = self.well > STALE
             self.stage, self.left = "draining", self.drain
         elif action == "abandon" and self.can_abandon:
             self._give_up(argument)
