@@ -274,7 +274,7 @@ class RpcClient(Rpc):
             raise RpcUnavailable(self._url, _reason_of(error)) from None
         try:
             answer = json.loads(raw)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise RpcUnavailable(self._url, f"HTTP {status} without JSON") from None
         # Some nodes send an error object with a 4xx; a proxy's own JSON is no JSON-RPC.
         if status != 200 and not _is_answer(answer):

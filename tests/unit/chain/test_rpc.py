@@ -305,3 +305,12 @@ def test_only_http_addresses_are_taken(url: str) -> None:
 def test_block_parameters() -> None:
     assert block_parameter(16) == "0x10"
     assert block_parameter("safe") == "safe"
+
+
+async def test_an_answer_nested_beyond_all_bounds_is_a_malformed_one(
+    server: Server, client: RpcClient
+) -> None:
+    deep = "[" * 200_000 + "]" * 200_000
+    server.responds(lambda: web.Response(text=deep, content_type="application/json"))
+    with pytest.raises(RpcUnavailable, match="without JSON"):
+        await client.call("eth_x")
