@@ -2,7 +2,7 @@
 
 import asyncio
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 
 import structlog
@@ -106,16 +106,30 @@ class Node:
         if self._closed:
             return
         self._closed = True
-        await self._server.close()
-        await self.agent.close(stop_workloads=self._settings.stop_workloads_on_exit)
-        await self._parts.proofs.close()
-        await self._parts.chain.close()
-        await self._parts.health.close()
-        for runner in self._parts.runners.values():
-            await runner.close()
-        for driver in self._parts.drivers.values():
-            await driver.close()
-        self._lock.release()
+        stop = self._settings.stop_workloads_on_exit
+        parts = self._parts
+        steps = {
+            "server": self._server.close,
+            "agent": lambda: self.agent.close(stop_workloads=stop),
+            "proofs": parts.proofs.close,
+            "chain": parts.chain.close,
+            "health": parts.health.close,
+        }
+        steps |= {f"runner {name}": one.close for name, one in parts.runners.items()}
+        steps |= {f"driver {name}": one.close for name, one in parts.drivers.items()}
+        try:
+            for part, close in steps.items():
+                await _closed(part, close)
+        finally:
+            self._lock.release()
+
+
+async def _closed(part: str, close: Callable[[], Awaitable[None]]) -> None:
+    """Close a part; one that can't be closed keeps no other open."""
+    try:
+        await close()
+    except Exception:
+        _log.exception("node: a part can't be closed", part=part)
 
 
 async def run(settings: NodeSettings, on_ready: Callable[[Node], None] | None = None) -> None:

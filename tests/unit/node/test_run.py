@@ -57,6 +57,25 @@ async def test_two_agents_on_one_state_are_refused(values: dict[str, Any]):
     await again.close()
 
 
+async def test_a_part_that_cannot_be_closed_keeps_no_other_open(
+    values: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+):
+    node = Node(NodeSettings(**values))
+    closed = []
+
+    async def fail(**_: Any) -> None:
+        raise OSError("No space left on device")
+
+    async def close() -> None:
+        closed.append(1)
+
+    monkeypatch.setattr(node.agent, "close", fail)
+    monkeypatch.setattr(node._parts.chain, "close", close)
+    await node.close()
+    assert closed
+    await Node(NodeSettings(**values)).close()  # the state is free again
+
+
 def test_a_missing_key_is_named(values: dict[str, Any], tmp_path: Path):
     (tmp_path / "node.key").unlink()
     with pytest.raises(KeySourceError, match=r"node\.key"):
