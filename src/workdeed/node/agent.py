@@ -6,7 +6,7 @@ goes on and nothing is started.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 import structlog
@@ -111,6 +111,7 @@ class Agent:
         self._allowed_at = 0
         """The highest block at which nothing spoke against the license."""
         self._problem = "the chain was not read yet"
+        self._own_problem = "the drivers were not looked at yet"
         self._reported = 0
         self._lock = asyncio.Lock()
         self._enders: dict[int, asyncio.Task[None]] = {}
@@ -136,7 +137,7 @@ class Agent:
     @property
     def problem(self) -> str:
         """Why the node is not ready to serve, empty when it is."""
-        return self._problem
+        return self._problem or self._own_problem
 
     def jobs(self) -> list[Job]:
         """Return all jobs, ascending."""
@@ -170,6 +171,8 @@ class Agent:
         await self._leftovers.sweep()
         for job in self.jobs():
             self._begin(job)
+        look = self._beside.begin("look", self._look_at_itself)
+        await asyncio.wait([look], timeout=PATIENCE_SECONDS)
         self._loop_task = asyncio.create_task(self._loop())
 
     async def close(self, *, stop_workloads: bool) -> None:
@@ -262,7 +265,7 @@ class Agent:
                     self._note_payer(self._jobs[job_id], pair)
                     self._apply(self._jobs[job_id], pair, moment)
             self._hold_back(bar, moment)
-        self._problem = bar or await self._own_problem()
+        self._problem = bar
         self._beside.begin("proofs", lambda: self._collect_proofs(moment))
 
     def _resume(self, record: JobRecord) -> None:
@@ -305,14 +308,19 @@ class Agent:
             except Exception:
                 _log.exception("agent: a round failed")
                 self._problem = "the last look at the chain failed; see the agent's log"
+                # What the chain wants is not known: nothing may be started.
+                self._gate.close(self._problem)
             self._beside.begin("leftovers", self._leftovers.again)
+            self._beside.begin("look", self._look_at_itself)
             await asyncio.sleep(self._options.poll_seconds)
 
-    async def _own_problem(self) -> str:
+    async def _look_at_itself(self) -> None:
+        """Find out whether the node can run anything; an engine that hangs takes its time."""
         found = [await driver.fingerprint() for driver in self._parts.drivers.values()]
         if any(one.available for one in found):
-            return await self._parts.reserve.problem()
-        return f"drivers: {'; '.join(one.reason for one in found)}"
+            self._own_problem = await self._parts.reserve.problem()
+        else:
+            self._own_problem = f"drivers: {'; '.join(one.reason for one in found)}"
 
     def _apply(self, job: Job, view: PairView, moment: Moment) -> None:
         record = job.record
@@ -484,6 +492,9 @@ class Agent:
         async with hold(job):
             if job.record.retired is not None:
                 raise BusyError("job_id: it is being ended here; send it again in a moment")
+            if moment.number < job.record.confirmed:
+                # An RPC that is behind, or long waiting, must bring back no old revision.
+                raise BusyError("revision: the chain has gone on; send the one that stands there")
             self._see_in_place(dispatch.job_id, moment.number)
             job.record = replace(job.record, confirmed=moment.number, payer=payer)
             await job.revise(Revision(dispatch.revision, dispatch.spec))
@@ -535,9 +546,11 @@ class Agent:
             )
 
         def allot(given: Collection[int], preferred: int | None) -> int:
-            workloads = [one for pod in self.pods() for one in pod.workloads.values()]
-            taken = {port for one in workloads for port in one.ports.values()}
-            return parts.ports.allot((taken - {preferred}) | set(given), preferred)
+            # What another job was given counts though nothing listens there yet; a service of this
+            # one may well have its own port again.
+            others = _ports_of(one for one in self.jobs() if one is not job)
+            own = _ports_of([job]) - {preferred}
+            return parts.ports.allot(others | own | set(given), preferred)
 
         license_id = parts.identity.license_id
         facts = NodeFacts(str(license_id), parts.identity.address, options.workload_host)
@@ -611,6 +624,11 @@ class Agent:
             for key in keys:
                 for driver in self._parts.drivers.values():
                     await driver.destroy(key)
+
+
+def _ports_of(jobs: Iterable[Job]) -> set[int]:
+    workloads = (one for job in jobs for pod in job.pods for one in pod.workloads.values())
+    return {port for one in workloads for port in one.ports.values()}
 
 
 @contextlib.asynccontextmanager

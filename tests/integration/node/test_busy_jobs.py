@@ -19,7 +19,9 @@ from node_support import (
 
 from workdeed.intent import spec_hash
 from workdeed.node import agent
+from workdeed.node.chain_view import ChainView
 from workdeed.node.drivers.process import ProcessDriver
+from workdeed.node.ports import PortAllocator
 
 SOON = 5.0
 """Far more than anything takes here that does not wait for the job."""
@@ -108,6 +110,48 @@ async def test_a_job_that_cannot_be_ended_holds_up_nothing_else(
     monkeypatch.setattr(ProcessDriver, "stop", stop)
     await launch()  # it was written down that the job is over
     await eventually(lambda: not alive(workload["pid"]), "the end of the job")
+
+
+async def test_an_engine_that_hangs_holds_up_no_decision(
+    client: Client, placed: ChainJob, chain: Chain, monkeypatch: pytest.MonkeyPatch
+):
+    async def hang(*_: Any) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(ProcessDriver, "fingerprint", hang)
+    placed.closed = True
+    async with asyncio.timeout(SOON):
+        await client.rounds()
+        chain.go_on()
+        await client.rounds()
+        await client.gone()
+        assert (await client.get("/readyz"))[0] == 200  # as it was found last
+
+
+async def test_a_job_gets_no_port_that_another_was_given(
+    client: Client, other: bytes, monkeypatch: pytest.MonkeyPatch
+):
+    """Between that and the bind of the other nothing listens there."""
+    assert (await client.dispatch(other, job_id=JOB + 1))[0] == 202
+    first, second = (client.node.agent.job(one) for one in (JOB, JOB + 1))
+    await eventually(lambda: second.wanted.port is not None, "a port")
+    given = second.wanted.port
+    monkeypatch.setattr(PortAllocator, "_free", lambda _, port: port or 1)
+    assert first.allot([], given) != given
+    assert first.allot([], first.wanted.port) == first.wanted.port
+
+
+async def test_a_round_that_fails_starts_nothing(
+    client: Client, chain: Chain, monkeypatch: pytest.MonkeyPatch
+):
+    async def fail(*_: Any) -> None:
+        raise RuntimeError("nobody reckoned with it")
+
+    with monkeypatch.context() as failing:
+        failing.setattr(ChainView, "license", fail)
+        await eventually(lambda: not client.node.agent._gate.is_open, "closing")
+        assert (await client.get("/readyz"))[0] == 503
+    await eventually(lambda: client.node.agent._gate.is_open, "opening")
 
 
 async def test_what_a_bar_could_not_end_at_first_is_ended_later(
