@@ -71,10 +71,10 @@ async def _wait(
         began = now()
         used = await asyncio.to_thread(tree_bytes, task.directory)
         used += await driver.disk_bytes(handle)
-        if used > task.limits.storage_mb * _MB:
+        if used // _MB > (allowed := task.limits.storage_mb):
             raise RunnerError(
-                f"resources.storage_mb: {what} took {told_in_mb(used)} on disk and was ended; "
-                "ask for more storage"
+                f"resources.storage_mb: {what} took {told_in_mb(used)} on disk where it may take "
+                f"{allowed}, and was ended; ask for more storage"
             )
         pause = max(look_seconds, _REST_SHARE * (now() - began))
 

@@ -270,7 +270,7 @@ class WarRunner:
         size = await asyncio.to_thread(tree_bytes, partial)
         if size >= UNCOUNTABLE:
             raise RunnerError(f"build: its tree takes {told_in_mb(size)}; make it flatter")
-        if size > order.resources.storage_mb * _MB:
+        if size // _MB > order.resources.storage_mb:
             raise RunnerError(
                 f"resources.storage_mb: the built tree takes {told_in_mb(size)}; "
                 "ask for more storage"
