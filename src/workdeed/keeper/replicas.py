@@ -87,9 +87,13 @@ def _endpoint(seen: Seen) -> Endpoint | None:
     work = max(serving, key=lambda one: one.revision, default=None)
     if work is None or work.port is None or seen.address is None:
         return None
+    try:
+        host = parse_base(seen.address).host
+    except EndpointError:
+        return None
     return Endpoint(
         license_id=seen.license_id,
-        host=parse_base(seen.address).host,
+        host=host,
         port=work.port,
         revision=work.revision,
         version=next((one.version for one in work.services if one.name == MAIN), ""),

@@ -224,6 +224,10 @@ class Rollouts:
         except (EndpointError, MessageError) as error:
             self._once.trouble(name, f"{step.action}: {error}")
             return
+        except Exception as error:  # a fault of this program must not end the steps of others
+            self._metrics.duty_failures.labels(duty="rollouts").inc()
+            self._once.trouble(name, f"{step.action}: {type(error).__name__}: {error}")
+            return
         self._once.fine(name)
         self._lookout.statuses.forget(step.license_id)
         self._metrics.rollout_steps.labels(action=step.action).inc()

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from workdeed.keeper.logs import OnceLog, get_log
 from workdeed.protocol.errors import MessageError
 from workdeed.protocol.limits import MAX_STATUS_BYTES
 from workdeed.protocol.messages import Status
@@ -36,6 +37,7 @@ class Statuses:
     Args:
         endpoints: the HTTP client.
         max_age: seconds for which a look serves others.
+        log: told of faults of this program, which count as the node's failure to answer.
         now: seconds of a clock that never goes back.
 
     """
@@ -45,10 +47,12 @@ class Statuses:
         endpoints: Endpoints,
         *,
         max_age: float = MAX_AGE,
+        log: OnceLog | None = None,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._endpoints = endpoints
         self._max_age = max_age
+        self._log = log or OnceLog(get_log())
         self._now = now
         self._slots = asyncio.Semaphore(MAX_LOOKS)
         self._looks: dict[int, _Look] = {}
@@ -63,7 +67,8 @@ class Statuses:
             address: where its node answers, None if nowhere.
 
         Raises:
-            EndpointError: if it does not answer, not as the protocol asks, or for another license.
+            EndpointError: if it does not answer, not as the protocol asks, or for another license;
+                or if this program fails at it: one node must not keep the others from being read.
 
         """
         if address is None:
@@ -88,11 +93,25 @@ class Statuses:
 
     def _start(self, license_id: int, address: str) -> _Look:
         self._sweep()
-        task = asyncio.create_task(self._look(license_id, address))
+        task = asyncio.create_task(self._guarded(license_id, address))
         self._tasks.add(task)
         task.add_done_callback(self._finished)
         look = self._looks[license_id] = _Look(address, self._now(), task)
         return look
+
+    async def _guarded(self, license_id: int, address: str) -> Status:
+        where = f"status of license {license_id}"
+        try:
+            status = await self._look(license_id, address)
+        except EndpointError:
+            raise
+        except Exception as error:
+            self._log.trouble(where, f"{type(error).__name__}: {error}")
+            raise EndpointError(
+                f"license {license_id}: this keeper failed to read its status; its log says why"
+            ) from error
+        self._log.fine(where)
+        return status
 
     async def _look(self, license_id: int, address: str) -> Status:
         async with self._slots:

@@ -57,6 +57,19 @@ def revised(chain: Chain) -> Chain:
     return chain
 
 
+async def test_a_fault_at_one_node_leaves_the_others_in_sight(revised: Chain) -> None:
+    def broken(_: bytes) -> bytes:
+        raise RuntimeError("no such thing")
+
+    endpoints = FakeEndpoints()
+    endpoints.on("GET", "http://node1:9000/status", broken)
+    told = Status(license_id=2, node=NODE, workloads=(well(0),))
+    endpoints.on("GET", "http://node2:9000/status", told.to_json())
+    one, two, _ = await Lookout(ESCROW, AddressBook({}), Statuses(endpoints)).look(revised.books, 1)
+    assert "this keeper failed to read its status" in one.unreachable
+    assert two.works == (well(0),)
+
+
 async def test_each_node_is_asked_for_the_works_of_the_job(revised: Chain) -> None:
     endpoints = FakeEndpoints()
     others = (status(0, job_id=2), well(0).model_copy(update={"escrow": NODE}))
@@ -86,6 +99,12 @@ def test_callers_go_to_those_that_are_well_and_stay(revised: Chain) -> None:
         Endpoint(license_id=1, host="node1", port=8_000, revision=0, version=COMMIT),
         Endpoint(license_id=2, host="2001:db8::1", port=8_001, revision=1, version=COMMIT),
     )
+
+
+def test_an_address_that_names_no_host_takes_nobody_else_off_the_list(revised: Chain) -> None:
+    seen = [Seen(1, "http://[node:9000", (well(0),)), Seen(2, "http://node2:9000", (well(0),))]
+    found = endpoints_of(revised.books.jobs[1], seen)
+    assert [one.license_id for one in found.endpoints] == [2]
 
 
 def test_progress_tells_of_every_replica(revised: Chain) -> None:

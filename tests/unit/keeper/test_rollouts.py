@@ -17,6 +17,7 @@ from workdeed.keeper.logs import OnceLog, get_log
 from workdeed.keeper.metrics import Metrics
 from workdeed.keeper.peers import AddressBook
 from workdeed.keeper.replicas import Lookout
+from workdeed.keeper.rollout import Decision
 from workdeed.keeper.rollouts import (
     LONGEST_LOOK_SECONDS,
     LOOK_SECONDS,
@@ -287,17 +288,41 @@ async def test_a_fault_in_one_job_is_told_and_counted(
     first: Rollouts,
     revised: Chain,
     fleet: Fleet,
-    clock: Clock,
-    endpoints: FakeEndpoints,
     metrics: Metrics,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def broken(_: bytes) -> bytes:
+    def broken(*_: object) -> Decision:
         raise RuntimeError("no such thing")
 
-    endpoints.on("GET", "http://node1/status", broken)
+    monkeypatch.setattr("workdeed.keeper.rollouts.decision_of", broken)
     await run(first, revised)
     failures = metrics.registry.get_sample_value
     assert failures("workdeed_duty_failures_total", {"duty": "rollouts"}) == 1
+
+
+async def test_a_fault_at_one_node_leaves_the_steps_of_others_alone(
+    first: Rollouts,
+    revised: Chain,
+    fleet: Fleet,
+    clock: Clock,
+    endpoints: FakeEndpoints,
+    metrics: Metrics,
+    log_lines: list[dict[str, Any]],
+) -> None:
+    answer = endpoints.handlers["POST", "http://node1/requests"]
+
+    def broken(body: bytes) -> Any:
+        if NodeRequest.parse(body).action == "settle":
+            raise RuntimeError("no such thing")
+        return answer(body)
+
+    endpoints.on("POST", "http://node1/requests", broken)
+    await play(first, revised, fleet, clock, 40)
+    assert [fleet.replicas[one].settled for one in (1, 2, 3)] == [False, True, True]
+    reasons = [line["reason"] for line in log_lines if line["event"] == "trouble"]
+    assert reasons == ["settle: RuntimeError: no such thing"]
+    failures = metrics.registry.get_sample_value
+    assert failures("workdeed_duty_failures_total", {"duty": "rollouts"}) >= 1
 
 
 async def test_another_revision_is_another_rollout(

@@ -119,6 +119,25 @@ async def test_what_is_no_status_of_this_license_is_refused(
         await statuses.read(1, None)
 
 
+async def test_a_fault_at_one_node_counts_as_no_answer_of_that_one(
+    statuses: Statuses, endpoints: FakeEndpoints, log_lines: list[dict[str, object]], clock: Clock
+) -> None:
+    """Whatever reads statuses expects `EndpointError` alone."""
+
+    def broken(_: bytes) -> bytes:
+        raise RuntimeError("no such thing")
+
+    endpoints.on("GET", URL, broken)
+    with pytest.raises(EndpointError, match="license 1: this keeper failed to read its status"):
+        await statuses.read(1, "http://node")
+    assert log_lines[-1]["where"] == "status of license 1"
+    assert log_lines[-1]["reason"] == "RuntimeError: no such thing"
+    endpoints.on("GET", URL, status())
+    clock.now += 2
+    await statuses.read(1, "http://node")
+    assert log_lines[-1]["event"] == "trouble_over"
+
+
 async def test_only_so_many_nodes_are_asked_at_a_time(endpoints: FakeEndpoints) -> None:
     under_way, most = 0, 0
 
