@@ -67,15 +67,23 @@ class ProfileSync:
         ]
 
     async def _fetch(self, books: Books, item: LicenseState) -> None:
-        name = f"profile of license {item.license_id}"
         async with self._gate:
             try:
                 await self._take(books, item)
             except (EndpointError, PlacementError) as error:
-                self._log.trouble(name, str(error))
-                self._pauses.failed(item.profile_hash)
+                self._failed(item, str(error))
+            except Exception as error:  # a fault of this program must not end the other fetches
+                self._failed(item, f"{type(error).__name__}: {error}")
             else:
-                self._log.fine(name)
+                self._log.fine(self._name(item))
+
+    @staticmethod
+    def _name(item: LicenseState) -> str:
+        return f"profile of license {item.license_id}"
+
+    def _failed(self, item: LicenseState, reason: str) -> None:
+        self._log.trouble(self._name(item), reason)
+        self._pauses.failed(item.profile_hash)
 
     async def _take(self, books: Books, item: LicenseState) -> None:
         address = self._addresses.of_license(books, item.license_id)

@@ -81,6 +81,28 @@ async def test_another_profile_is_not_taken_and_asked_for_with_pauses(
     assert log_lines[-1]["event"] == "trouble_over"
 
 
+async def test_a_fault_at_one_profile_leaves_the_others_alone(
+    linked: Chain, once: OnceLog, log_lines: list[dict[str, object]]
+) -> None:
+    """It left fetches without an owner, and was met again in every round."""
+
+    def broken(_: bytes) -> bytes:
+        raise RuntimeError("no such thing")
+
+    linked.log(licenses.LicenseIssued(2, ESCROW, licenses.NODE))
+    linked.log(licenses.NodeLinked(2, address_of(keccak(b"broken")), ESCROW))
+    linked.log(licenses.ProfileSet(2, keccak(b"profile"), "http://broken"))
+    endpoints, profiles = FakeEndpoints(), Profiles(DOMAIN)
+    endpoints.on("GET", "http://broken/profile", broken)
+    endpoints.on("GET", "http://node/profile", profile().to_json())
+    sync = ProfileSync(profiles, AddressBook({}), endpoints, once)
+    for _ in range(2):
+        await sync.run(linked.view())
+    assert profiles.of(linked.books.licenses[1]) == profile()
+    assert endpoints.asked.count(("GET", "http://broken/profile")) == 1
+    assert log_lines[-1]["reason"] == "RuntimeError: no such thing"
+
+
 async def test_the_profile_of_a_node_that_drains_is_taken_once_the_chain_names_it(
     linked: Chain, once: OnceLog
 ) -> None:
