@@ -151,15 +151,20 @@ class Dispatcher:
             if delivery not in self._accepted or not await self._still_there(delivery, address):
                 await self._deliver(delivery, address)
         except (EndpointError, MessageError) as error:
-            self._accepted.discard(delivery)
-            self._metrics.dispatch_failures.inc()
-            self._log.trouble(delivery.name, str(error))
-            progress.due = self._now() + progress.pause
-            progress.pause = min(2 * progress.pause, MAX_PAUSE)
-            return
-        self._accepted.add(delivery)
-        self._log.fine(delivery.name)
-        progress.due, progress.pause = self._next_look(delivery.license_id), FIRST_PAUSE
+            self._failed(delivery, progress, str(error))
+        except Exception as error:  # a fault of this program must not be met again every round
+            self._failed(delivery, progress, f"{type(error).__name__}: {error}")
+        else:
+            self._accepted.add(delivery)
+            self._log.fine(delivery.name)
+            progress.due, progress.pause = self._next_look(delivery.license_id), FIRST_PAUSE
+
+    def _failed(self, delivery: Delivery, progress: _Progress, reason: str) -> None:
+        self._accepted.discard(delivery)
+        self._metrics.dispatch_failures.inc()
+        self._log.trouble(delivery.name, reason)
+        progress.due = self._now() + progress.pause
+        progress.pause = min(2 * progress.pause, MAX_PAUSE)
 
     def _next_look(self, license_id: int) -> float:
         """Return when a node is looked at next: a time that all of its deliveries share.

@@ -158,6 +158,30 @@ async def test_a_node_that_refuses_is_asked_again_at_growing_pauses(
     assert len(node.dispatched) == 1
 
 
+async def test_a_fault_at_a_delivery_is_met_again_at_growing_pauses(
+    dispatcher: Dispatcher,
+    placed: Chain,
+    clock: Clock,
+    endpoints: FakeEndpoints,
+    metrics: Metrics,
+    log_lines: list[dict[str, object]],
+) -> None:
+    """Its task died without a word, and began anew in every round."""
+
+    def broken(_: bytes) -> bytes:
+        raise RuntimeError("no such thing")
+
+    endpoints.on("POST", "http://node/dispatch", broken)
+    for _ in range(3):
+        await run(dispatcher, placed)
+    assert len(endpoints.asked) == 1
+    assert log_lines[-1]["reason"] == "RuntimeError: no such thing"
+    assert metrics.registry.get_sample_value("workdeed_dispatch_failures_total") == 1
+    clock.now += 0.25
+    await run(dispatcher, placed)
+    assert len(endpoints.asked) == 2
+
+
 async def test_a_node_that_lost_its_memory_gets_it_again(
     dispatcher: Dispatcher, node: FakeNode, placed: Chain, clock: Clock
 ) -> None:
