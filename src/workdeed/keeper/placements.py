@@ -110,11 +110,21 @@ class Tools:
         address = self.addresses.of_license(books, license_id)
         if address is None:
             return False
+        name = f"health of license {license_id}"
         try:
             await self.endpoints.get(address, "/healthz")
         except EndpointError:
             return False
+        except Exception as error:  # a fault of this program must not end the whole placement
+            self.fault(name, error)
+            return False
+        self.once.fine(name)
         return True
+
+    def fault(self, where: str, error: Exception) -> None:
+        """Tell of an error that nobody expected, and count it."""
+        self.metrics.duty_failures.labels(duty="placements").inc()
+        self.once.trouble(where, f"{type(error).__name__}: {error}")
 
 
 def turn_at(clock: ChainClock, window: int, turn_seconds: float) -> int | None:
@@ -192,6 +202,8 @@ class Leading:
                 await self._gather(view, proposal)
         except (PlacementError, EndpointError, ProtocolError) as error:
             self.tools.once.trouble(name, str(error))
+        except Exception as error:  # a fault of this program must not end the turn for other jobs
+            self.tools.fault(name, error)
         else:
             self.tools.once.fine(name)
 
@@ -250,36 +262,46 @@ class Leading:
         needed = quorum(len(view.books.members))
         others = self.tools.addresses.members(view.books, without=self.member.address)
         signatures = {self.member.address: proposal.signature}
-        refusals = ["the other members announce no endpoint"]
+        refusal = "the other members announce no endpoint"
         waiting = {
-            asyncio.create_task(self._ask(address, signer, proposal))
+            asyncio.create_task(self._asked(address, signer, proposal))
             for signer, address in others.items()
         }
-        # A quorum is enough: nobody waits for a member that is slow or gone.
-        while waiting and len(signatures) < needed:
-            done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                try:
-                    signatures |= dict([task.result()])
-                except (EndpointError, ProtocolError) as error:
-                    refusals.insert(0, str(error))
-        for task in waiting:
-            task.cancel()
-        await asyncio.gather(*waiting, return_exceptions=True)
+        try:
+            # A quorum is enough: nobody waits for a member that is slow or gone.
+            while waiting and len(signatures) < needed:
+                done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+                for signer, signature, reason in (task.result() for task in done):
+                    refusal = reason or refusal
+                    signatures |= {signer: signature} if signature else {}
+        finally:
+            for task in waiting:
+                task.cancel()
+            await asyncio.gather(*waiting, return_exceptions=True)
         if len(signatures) < needed:
-            raise EndpointError(f"{len(signatures)} of {needed} signatures: {refusals[0]}")
+            raise EndpointError(f"{len(signatures)} of {needed} signatures: {refusal}")
         # More than a quorum only costs gas: a placement earns its signers nothing.
         chosen = sorted(signatures, key=str.lower)[:needed]
         await self._send(view, proposal, b"".join(signatures[one] for one in chosen))
 
-    async def _ask(
+    async def _asked(
         self, address: str, signer: str, proposal: PlacementProposal
-    ) -> tuple[str, bytes]:
+    ) -> tuple[str, bytes, str]:
+        """Return a member, its signature, and why it gave none."""
+        try:
+            return signer, await self._ask(address, signer, proposal), ""
+        except (EndpointError, ProtocolError) as error:
+            return signer, b"", str(error)
+        except Exception as error:  # a fault of this program must not cost the others' signatures
+            self.tools.fault(f"signature of member {signer}", error)
+            return signer, b"", f"{address}: {type(error).__name__}: {error}"
+
+    async def _ask(self, address: str, signer: str, proposal: PlacementProposal) -> bytes:
         body = await self._post(address, proposal.to_json())
         answer = PlacementSignature.parse(body)
         if answer.verify(self.member.domain, proposal) != signer:
             raise SignatureError(f"signature: {address} answered for another member")
-        return signer, answer.signature
+        return answer.signature
 
     async def _post(self, address: str, body: bytes) -> bytes:
         """Return a member's answer; one that has not read so far is asked again."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 from books_support import CALENDAR, ESCROW, ISSUER, MEMBER_KEYS, MEMBERS, WINDOW, Chain
@@ -282,6 +283,46 @@ async def test_a_refusal_is_not_asked_again(network: Network) -> None:
         network.endpoints.on("POST", f"http://oracle{seat}/placements", refuse)
     assert await network.lead() == []
     assert len(asked) == 3
+
+
+async def test_a_fault_at_one_node_keeps_no_other_from_its_place(
+    network: Network, log_lines: list[dict[str, object]]
+) -> None:
+    def broken(_: bytes) -> bytes:
+        raise RuntimeError("no such thing")
+
+    network.endpoints.on("GET", "http://node2/healthz", broken)
+    (effect,) = await network.lead()
+    _, assign, _ = arguments(network, effect)
+    assert sorted(assign) == [1, 3]
+    reasons = {line["where"]: line["reason"] for line in log_lines if line["event"] == "trouble"}
+    assert set(reasons) == {"health of license 2"}
+
+
+async def test_a_fault_at_one_member_costs_no_other_signature(network: Network) -> None:
+    def broken(_: bytes) -> bytes:
+        raise RuntimeError("no such thing")
+
+    network.endpoints.on("POST", "http://oracle0/placements", broken)
+    assert len(await network.lead()) == 1
+
+
+async def test_a_fault_at_one_job_leaves_the_others_their_turn(
+    network: Network, log_lines: list[dict[str, object]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(view: object, job_id: int, **kwargs: Any) -> object:
+        if job_id == 1:
+            raise RuntimeError("no such thing")
+        return choose(view, job_id, **kwargs)  # type: ignore[arg-type] # it is a view
+
+    network.chain.open_job(2, slots=1, spec=SPEC)
+    monkeypatch.setattr("workdeed.keeper.placements.choose", broken)
+    (effect,) = await network.lead()
+    assert effect.key.startswith("place:2:")
+    (trouble,) = [line for line in log_lines if line["event"] == "trouble"]
+    assert trouble["where"] == "placement of job 1"
+    leader = network.leader(0).leading.tools.metrics.registry.get_sample_value
+    assert leader("workdeed_duty_failures_total", {"duty": "placements"}) == 1
 
 
 async def test_two_operators_share_a_job(network: Network) -> None:
