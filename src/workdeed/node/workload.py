@@ -444,7 +444,8 @@ class Workload:
         )
 
     async def _task_of(self, plan: Plan) -> Task:
-        self._tools.volumes.forget_exports(self.key)
+        # In a thread: a service may have left a million files there.
+        await asyncio.to_thread(self._tools.volumes.forget_exports, self.key)
         env = {**plan.env, **await self._spec_env()}
         self.ports = self._memory.allot([port.name for port in self.service.all_ports])
         self.inside = self._inside(plan.driver)
