@@ -61,8 +61,7 @@ devnet: setup .cache/.ready
 	@$(BIN)/python -m scripts.devnet
 
 test: setup .cache/.ready
-	$(BIN)/python -m pytest --numprocesses 4 --dist worksteal -m "not e2e"
-	$(BIN)/python -m pytest -m e2e
+	$(BIN)/python -m pytest --numprocesses 4 --dist worksteal
 
 audit: setup .cache/.ready
 	$(BIN)/python -m scripts.audit

@@ -22,7 +22,7 @@ ReplicaState = Literal[
 ]
 """Where a replica stands on the way to the current revision:
 
-- `unreachable`: its node does not answer;
+- `unreachable`: its node does not answer, or claims a revision that the chain does not have;
 - `absent`: its node does not have the revision yet;
 - `building`, `ready`: the one before it serves, if there is one;
 - `draining`: the one before it serves its last callers;
