@@ -15,6 +15,7 @@ from typing import Any, Final, Self, TypeAlias
 from urllib.parse import urlsplit
 
 import aiohttp
+from pydantic_core import from_json
 
 from workdeed.chain.errors import ChainError
 
@@ -273,8 +274,9 @@ class RpcClient(Rpc):
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             raise RpcUnavailable(self._url, _reason_of(error)) from None
         try:
-            answer = json.loads(raw)
-        except (ValueError, RecursionError):
+            # It bounds the depth itself; `json` leaves that to the interpreter's stack.
+            answer = from_json(raw)
+        except ValueError:
             raise RpcUnavailable(self._url, f"HTTP {status} without JSON") from None
         # Some nodes send an error object with a 4xx; a proxy's own JSON is no JSON-RPC.
         if status != 200 and not _is_answer(answer):
