@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
+import structlog
 from node_support import (
     ESCROW,
     JOB,
@@ -23,7 +24,7 @@ from node_support import (
 )
 
 from workdeed.intent import spec_hash
-from workdeed.node import leftovers, run
+from workdeed.node import agent, leftovers, run
 from workdeed.node.drivers.process import ProcessDriver
 from workdeed.node.errors import DriverError
 from workdeed.node.runners.base import RunnerContext
@@ -178,13 +179,27 @@ def without_war(context: RunnerContext) -> dict[str, Any]:
 load_runners = run.load_runners
 
 
+@pytest.fixture
+def said(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What the agent logs, whatever other tests have made of the log."""
+    lines: list[str] = []
+
+    def take(_: object, __: str, entry: dict[str, Any]) -> NoReturn:
+        lines.append(entry["event"])
+        raise structlog.DropEvent
+
+    logger = structlog.wrap_logger(None, [take], wrapper_class=structlog.stdlib.BoundLogger)
+    monkeypatch.setattr(agent, "_log", logger)
+    return lines
+
+
 async def test_a_job_whose_runner_is_missing_is_left_alone_and_found_again(
     launch: Launch,
     data: bytes,
     placed: ChainJob,
     volume: Path,
     monkeypatch: pytest.MonkeyPatch,
-    capfd: pytest.CaptureFixture[str],
+    said: list[str],
 ):
     first, pid = await begun(launch, data, volume)
     await first.node.close()
@@ -194,7 +209,7 @@ async def test_a_job_whose_runner_is_missing_is_left_alone_and_found_again(
         assert await second.workloads() == []
         assert alive(pid)
         assert there(volume)
-        assert "can't be resumed and is left alone" in "".join(capfd.readouterr())
+        assert "agent: a job can't be resumed and is left alone" in said
         await second.node.close()
     third = await launch()
     assert (await third.reaches("running"))["pid"] == pid
@@ -206,7 +221,7 @@ async def test_a_job_of_another_escrow_is_left_alone_and_found_again(
     placed: ChainJob,
     volume: Path,
     trees: Path,
-    capfd: pytest.CaptureFixture[str],
+    said: list[str],
 ):
     first, pid = await begun(launch, data, volume)
     await first.node.close()
@@ -216,7 +231,7 @@ async def test_a_job_of_another_escrow_is_left_alone_and_found_again(
     assert alive(pid)
     assert there(volume)
     assert there(trees, "*")
-    assert "a job of another escrow is left alone" in "".join(capfd.readouterr())
+    assert "agent: a job of another escrow is left alone" in said
     await second.node.close()
     third = await launch()
     assert (await third.reaches("running"))["pid"] == pid

@@ -4,7 +4,8 @@ import asyncio
 import errno
 import os
 import socket
-from collections.abc import AsyncIterator
+import sys
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -245,6 +246,16 @@ async def test_a_build_that_lies_too_deep_is_refused(
     assert builds(tmp_path) == []
 
 
+@pytest.fixture
+def usual_depth() -> Iterator[None]:
+    """The interpreter's own bound of calls in calls, which libraries of other tests raise."""
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(1_000)
+    yield
+    sys.setrecursionlimit(before)
+
+
+@pytest.mark.usefixtures("usual_depth")
 def test_a_build_of_an_earlier_agent_that_lies_too_deep_is_not_copied(tmp_path: Path):
     (tmp_path / "build").mkdir()
     descriptor = os.open(tmp_path / "build", os.O_RDONLY)

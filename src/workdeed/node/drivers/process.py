@@ -332,9 +332,11 @@ class ProcessDriver:
         return (await self._groups()).memory_bytes(key.name)
 
     async def _sandbox(self) -> Sandbox | str:
-        if self._found is None:
-            self._found = await Sandbox.find(self._directory.parent / "accounts")
-        return self._found
+        # Two at a time would take each other's devices away.
+        async with self._finding:
+            if self._found is None:
+                self._found = await Sandbox.find(self._directory.parent / "accounts")
+            return self._found
 
     async def _groups(self) -> ControlGroups:
         async with self._finding:
