@@ -262,7 +262,8 @@ async def test_a_later_agent_bounds_anew_what_runs_on(
 async def test_a_command_beside_a_task_shares_its_group_and_leaves_it(
     driver: ProcessDriver, app: Path, groups: ControlGroups
 ):
-    handle = await driver.start(task(app, "echo up; sleep 1000"))
+    # `exec`: or its last process might begin only after they are counted.
+    handle = await driver.start(task(app, "echo up; exec sleep 1000"))
     await printed(driver, handle, "up")
     alone = groups.processes(KEY.name)
     beside = task(app, "touch began; sleep 1000", KEY.at("health"))
