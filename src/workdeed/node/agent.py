@@ -112,6 +112,7 @@ class Agent:
         """The highest block at which nothing spoke against the license."""
         self._problem = "the chain was not read yet"
         self._own_problem = "the drivers were not looked at yet"
+        self._told = ""
         self._reported = 0
         self._lock = asyncio.Lock()
         self._enders: dict[int, asyncio.Task[None]] = {}
@@ -310,9 +311,18 @@ class Agent:
                 self._problem = "the last look at the chain failed; see the agent's log"
                 # What the chain wants is not known: nothing may be started.
                 self._gate.close(self._problem)
+            self._tell_problem()
             self._beside.begin("leftovers", self._leftovers.again)
             self._beside.begin("look", self._look_at_itself)
             await asyncio.sleep(self._options.poll_seconds)
+
+    def _tell_problem(self) -> None:
+        """Log what is wrong when that begins, and when it is over."""
+        if self.problem and not self._told:
+            _log.warning("agent: not ready", reason=self.problem)
+        elif self._told and not self.problem:
+            _log.info("agent: ready again")
+        self._told = self.problem
 
     async def _look_at_itself(self) -> None:
         """Find out whether the node can run anything; an engine that hangs takes its time."""

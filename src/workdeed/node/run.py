@@ -153,6 +153,7 @@ async def run(settings: NodeSettings, on_ready: Callable[[Node], None] | None = 
         if on_ready is not None:
             on_ready(node)
         await stopped.wait()
+        _log.info("node: stopping")
     finally:
         await node.close()
         for number in (signal.SIGTERM, signal.SIGINT):

@@ -63,5 +63,6 @@ async def check_balance(
     balance = await session.read((token or session.suite.token).balance_of(account))
     if balance < amount:
         raise SdkError(
-            f"balance: {account} has {balance} base units, {amount} are needed; fund it first"
+            f"balance: {account} has {balance} base units, {amount} are needed; fund it first, "
+            "on a test chain with `workdeed faucet`"
         )

@@ -136,10 +136,14 @@ class Earnings:
         """Return what a license was paid so far, by job and payee, in the order of the first claim.
 
         Raises:
+            SdkError: if there is no such license.
             ChainError: if the chain does not answer, or does not have all logs.
 
         """
         session, suite = self.session, self.session.suite
+        payee, _ = await session.read(suite.licenses.payee_of(license_id))
+        if int(payee, 16) == 0:
+            raise SdkError(f"license {license_id}: there is no such license")
         topics = [(topic_of(JobEscrow, Claimed),), (), (license_id.to_bytes(32, "big"),)]
         found = await find_events(
             session.rpc,

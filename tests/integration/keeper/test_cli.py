@@ -338,6 +338,7 @@ async def test_people_of_trust_and_licenses(shell: Shell) -> None:
     assert "nothing new in the final report" in await shell.run("claim", license_id, by=OPERATOR)
     paid = await shell.run("license", "earnings", license_id)
     assert paid == "job\tclaims\tamount\tpayee\nall\t0\t0"
+    assert "no such license" in await shell.run("license", "earnings", "999", code=1)
     held = await shell.run("license", "unlink", license_id, by=OPERATOR, code=1)
     assert "not in good standing" in held
     await shell.run("trust", "reinstate", license_id, by=GOVERNOR)

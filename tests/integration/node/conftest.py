@@ -4,10 +4,11 @@ import secrets
 import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import aiohttp
 import pytest
+import structlog
 
 # Found in every import mode of pytest.
 sys.path.insert(0, str(Path(__file__).parent))
@@ -30,6 +31,7 @@ from node_support import (
 )
 
 from workdeed.intent import spec_hash
+from workdeed.node import agent
 from workdeed.node.drivers.process import ProcessDriver
 from workdeed.node.run import Node
 
@@ -136,3 +138,17 @@ def placed(chain: Chain, data: bytes) -> ChainJob:
     """The job with that spec, to be served from the next window on."""
     chain.jobs[JOB] = ChainJob(spec_hash(data))
     return chain.jobs[JOB]
+
+
+@pytest.fixture
+def said(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What the agent logs, whatever other tests have made of the log."""
+    lines: list[str] = []
+
+    def take(_: object, __: str, entry: dict[str, Any]) -> NoReturn:
+        lines.append(entry["event"])
+        raise structlog.DropEvent
+
+    logger = structlog.wrap_logger(None, [take], wrapper_class=structlog.stdlib.BoundLogger)
+    monkeypatch.setattr(agent, "_log", logger)
+    return lines

@@ -695,6 +695,20 @@ async def test_a_key_that_is_not_linked_makes_the_node_unready(launch: Launch, c
     assert (await client.get("/healthz"))[0] == 200
 
 
+async def test_what_is_wrong_is_logged_when_it_begins_and_when_it_is_over(
+    launch: Launch, rpcs: list[FakeRpc], said: list[str]
+):
+    client = await launch()
+    await eventually(lambda: client.node.agent.problem == "", "the first look")
+    said.clear()
+    rpcs[0].down = rpcs[1].down = True
+    await eventually(lambda: "agent: not ready" in said, "the warning")
+    await client.rounds(3)
+    rpcs[0].down = rpcs[1].down = False
+    await eventually(lambda: "agent: ready again" in said, "the end of it")
+    assert said == ["agent: not ready", "agent: ready again"]
+
+
 PAYER_LIKE = "0x" + "77" * 20
 
 

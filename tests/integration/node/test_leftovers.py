@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
-import structlog
 from node_support import (
     ESCROW,
     JOB,
@@ -24,7 +23,7 @@ from node_support import (
 )
 
 from workdeed.intent import spec_hash
-from workdeed.node import agent, leftovers, run
+from workdeed.node import leftovers, run
 from workdeed.node.drivers.process import ProcessDriver
 from workdeed.node.errors import DriverError
 from workdeed.node.runners.base import RunnerContext
@@ -177,20 +176,6 @@ def without_war(context: RunnerContext) -> dict[str, Any]:
 
 
 load_runners = run.load_runners
-
-
-@pytest.fixture
-def said(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What the agent logs, whatever other tests have made of the log."""
-    lines: list[str] = []
-
-    def take(_: object, __: str, entry: dict[str, Any]) -> NoReturn:
-        lines.append(entry["event"])
-        raise structlog.DropEvent
-
-    logger = structlog.wrap_logger(None, [take], wrapper_class=structlog.stdlib.BoundLogger)
-    monkeypatch.setattr(agent, "_log", logger)
-    return lines
 
 
 async def test_a_job_whose_runner_is_missing_is_left_alone_and_found_again(
