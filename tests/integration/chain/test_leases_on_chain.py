@@ -180,6 +180,7 @@ async def test_a_holder_that_sleeps_in_the_middle_of_a_write_keeps_nobody_out(
         await settle(rpc, successor)
         before = await written(postgres)
         os.kill(sleeper.pid, signal.SIGCONT)
-        assert await line_of(sleeper) == "StoreUnavailableError"
+        # Its transaction is gone; its own look at the lease, beside it, may tell so first.
+        assert await line_of(sleeper) in ("StoreUnavailableError", "LeaseLostError")
         assert await written(postgres) == before
         await check_done_once(counter, successor)
