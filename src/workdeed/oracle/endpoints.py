@@ -18,15 +18,11 @@ import aiohttp
 from yarl import URL
 
 from workdeed.oracle.errors import EndpointError, StatusError
+from workdeed.protocol.addresses import is_public
 from workdeed.protocol.errors import MessageError
 from workdeed.protocol.limits import MAX_BODY, MAX_SMALL_BYTES
 from workdeed.protocol.messages import ErrorBody
 
-_NAT64: Final = ipaddress.ip_network("64:ff9b::/96")
-_NEVER_PUBLIC: Final = tuple(
-    # Site-local, IPv4-compatible, and NAT64 of a network's own: not all releases of Python know.
-    map(ipaddress.IPv6Network, ("fec0::/10", "::/96", "64:ff9b:1::/48"))
-)
 _PORTS: Final = {"http": 80, "https": 443}
 _KEEP_ALIVE_SECONDS: Final = 2.0  # less than servers keep a connection, so that none is found dead
 _CONNECTIONS: Final = 1_024
@@ -244,23 +240,6 @@ def parse_endpoint(endpoint: str) -> Origin:
         )
     assert host is not None  # noqa: S101 - `plain` says so
     return Origin(parts.scheme, host, port or _PORTS[parts.scheme], "")
-
-
-def is_public(address: str) -> bool:
-    """Tell whether an IP address is reachable from everywhere: not private, loopback, link-local.
-
-    IPv6 addresses that carry an IPv4 address are judged by that one.
-    """
-    found = ipaddress.ip_address(address.partition("%")[0])
-    if isinstance(found, ipaddress.IPv6Address):
-        if any(found in one for one in _NEVER_PUBLIC):
-            return False
-        inner = found.ipv4_mapped or found.sixtofour
-        if inner is None and found in _NAT64:
-            inner = ipaddress.IPv4Address(int(found) & 0xFFFFFFFF)
-        if inner is not None:
-            return inner.is_global and not inner.is_multicast
-    return found.is_global and not found.is_multicast
 
 
 async def _lookup(host: str, port: int) -> list[str]:

@@ -18,6 +18,7 @@ import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.resolver import DefaultResolver
 
+from workdeed.protocol.addresses import is_public
 from workdeed.protocol.errors import MessageError
 from workdeed.protocol.limits import MAX_BODY, MAX_SMALL_BYTES
 from workdeed.protocol.messages import ErrorBody
@@ -26,11 +27,6 @@ from workdeed.sdk.errors import EndpointError, StatusError
 KEEP_ALIVE_SECONDS = 2.0
 """Less than servers keep an idle connection, so that none is found dead when it is used."""
 
-_NAT64 = ipaddress.ip_network("64:ff9b::/96")
-_NEVER_PUBLIC: Final = tuple(
-    # Site-local, IPv4-compatible, and NAT64 of a network's own: not all releases of Python know.
-    map(ipaddress.IPv6Network, ("fec0::/10", "::/96", "64:ff9b:1::/48"))
-)
 _PORTS = {"http": 80, "https": 443}
 _MAX_NAME: Final = 253
 _LABEL: Final = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?", re.ASCII)
@@ -199,23 +195,6 @@ def parse_base(base: str) -> Origin:
             f"endpoint {base!r}: its host is neither an IP address nor a name in ASCII; set one"
         )
     return Origin(parts.scheme, host, port or _PORTS[parts.scheme])
-
-
-def is_public(address: str) -> bool:
-    """Tell whether an IP address is reachable from everywhere: not private, loopback, link-local.
-
-    IPv6 addresses that carry an IPv4 address are judged by that one.
-    """
-    found = ipaddress.ip_address(address.partition("%")[0])
-    if isinstance(found, ipaddress.IPv6Address):
-        if any(found in one for one in _NEVER_PUBLIC):
-            return False
-        inner = found.ipv4_mapped or found.sixtofour
-        if inner is None and found in _NAT64:
-            inner = ipaddress.IPv4Address(int(found) & 0xFFFFFFFF)
-        if inner is not None:
-            return inner.is_global and not inner.is_multicast
-    return found.is_global and not found.is_multicast
 
 
 def _is_host(host: str) -> bool:

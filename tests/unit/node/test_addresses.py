@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from workdeed.node.addresses import AddressRefusedError, is_public, resolve
+from workdeed.node.addresses import AddressRefusedError, resolve
+from workdeed.protocol.addresses import is_public
 
 
 @pytest.mark.parametrize("address", ["93.184.216.34", "2606:2800:220:1:248:1893:25c8:1946"])

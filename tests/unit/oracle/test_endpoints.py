@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from workdeed.oracle.endpoints import EndpointClient, is_public, parse_endpoint
+from workdeed.oracle.endpoints import EndpointClient, parse_endpoint
 from workdeed.oracle.errors import EndpointError, StatusError
+from workdeed.protocol.addresses import is_public
 from workdeed.protocol.messages import ErrorBody
 
 from .servers import replying, serving

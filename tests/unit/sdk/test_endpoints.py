@@ -10,8 +10,9 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
+from workdeed.protocol.addresses import is_public
 from workdeed.protocol.messages import ErrorBody
-from workdeed.sdk.endpoints import Endpoints, PublicResolver, is_public, parse_base
+from workdeed.sdk.endpoints import Endpoints, PublicResolver, parse_base
 from workdeed.sdk.errors import EndpointError, StatusError
 
 
