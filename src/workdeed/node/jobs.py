@@ -251,10 +251,10 @@ class Job:
             old.turn.set()
             await new.wait_ready()
             # Where the new one may not be started, the old one is not to be ended either.
-            await new.may_start(_nobody)
+            await new.may_start()
             if not isinstance(new.spec.rollout, Recreate):
                 await self._granted.wait()
-                await new.may_start(_nobody)
+                await new.may_start()
             await self._drain(old, new)
             # Written first: a crash from here on resumes with the new revision.
             self._save(replace(self.record, serving=new.number))
@@ -280,7 +280,7 @@ class Job:
             if new.may_start_now:
                 return
             old.draining = False
-            await new.may_start(_nobody)
+            await new.may_start()
 
     async def _until_proven(self, pod: Pod) -> str:
         """Wait until `pod` has proven itself; return why it must be given up, else "".
@@ -401,11 +401,6 @@ def _proof_seconds(spec: Spec) -> float:
             return max(canary.settle_ms, canary.wait_ms) / 1000
         case Rolling() as rolling:
             return rolling.settle_ms / 1000
-
-
-def _nobody(reason: str) -> None:
-    """Tell nobody what is waited for: the pod's own services say it."""
-    del reason
 
 
 class _ServiceMemory:

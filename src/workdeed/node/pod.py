@@ -249,10 +249,11 @@ class Pod:
         """Whether the chain can be read and wants this revision to be started."""
         return self._gate.is_open and self.startable
 
-    async def may_start(self, note: Callable[[str], None]) -> None:
+    async def may_start(self, note: Callable[[str], None] | None = None) -> None:
         """Wait until the chain can be read and wants this revision to be started."""
         while not self.may_start_now:
-            note("a newer revision is due" if self._gate.is_open else self._gate.reason)
+            if note is not None:
+                note("a newer revision is due" if self._gate.is_open else self._gate.reason)
             await self._gate.passed()
             await asyncio.sleep(_LOOK_AGAIN_SECONDS)
 

@@ -121,7 +121,7 @@ class Surroundings(Neighbours, Protocol):
 
         """
 
-    async def may_start(self, note: Callable[[str], None]) -> None:
+    async def may_start(self, note: Callable[[str], None] | None = None) -> None:
         """Wait until the chain can be read and wants it; `note` is told what is waited for."""
 
     def changed(self) -> None:
@@ -578,7 +578,7 @@ class Workload:
             pause = seconds
             if self._newer:
                 # Where the new version may not be started, the old one is not to be ended either.
-                await self._around.may_start(_nobody)
+                await self._around.may_start()
                 raise OverError(Event.WITHDRAWN, Cause.VERSION, f"{self._newer[:12]} takes over")
 
     async def _look_for_newer(self) -> str:
@@ -685,8 +685,3 @@ class Workload:
     def main_port(self) -> int | None:
         """Where it is reached at its main port, None without one."""
         return self.ports.get(MAIN)
-
-
-def _nobody(reason: str) -> None:
-    """Tell nobody what is waited for: the service that runs has a state of its own."""
-    del reason
