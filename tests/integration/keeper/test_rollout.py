@@ -36,7 +36,9 @@ from workdeed.protocol.eip712 import COMMITTEE_DOMAIN
 from workdeed.protocol.hashing import keccak
 from workdeed.protocol.rollouts import EndpointList, RolloutProgress
 from workdeed.sdk.client import Client
+from workdeed.sdk.errors import EndpointError
 from workdeed.sdk.gateway import Gateway, GatewaySettings
+from workdeed.sdk.keepers import get_spec
 from workdeed.sdk.rollouts import get_endpoints, get_rollout
 
 pytestmark = pytest.mark.anvil
@@ -154,6 +156,19 @@ class World:
         async with asyncio.timeout(PATIENCE):
             while not holds():  # noqa: ASYNC110 - nodes and keepers have their own pace
                 await asyncio.sleep(0.05)
+
+    async def until_spec(self, keeper: str) -> None:
+        """Wait until a keeper has the spec of the current revision."""
+        client = await self.client(PAYER)
+        spec_hash = (await client.job(self.job_id)).job.spec_hash
+        async with asyncio.timeout(PATIENCE):
+            while True:
+                try:
+                    await get_spec(client.session.endpoints, [keeper], spec_hash)
+                except EndpointError:
+                    await asyncio.sleep(0.05)
+                else:
+                    return
 
     async def progress(self) -> RolloutProgress:
         """Return what the keeper tells of the rollout."""
@@ -290,5 +305,7 @@ async def test_another_keeper_goes_on_where_one_stopped(
             await world.until(lambda: world.nodes[0].serving == 1)
             await world.start_keeper("second")
             del world.keepers[0]
+            # Nobody else could give it the spec any more.
+            await world.until_spec(world.keepers[0])
         await world.until(lambda: all(one.revisions == [1] for one in world.nodes))
         assert world.took_turns()
