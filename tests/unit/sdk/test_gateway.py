@@ -474,6 +474,32 @@ class TestLimits:
         assert b" 408 " in await reader.readline()
         writer.close()
 
+    async def test_nor_is_one_that_comes_byte_by_byte(self, around: World) -> None:
+        await around.replica(echo)
+        gateway = await around.gateway(upload=0.3, upload_rate=1_000)
+        reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+        writer.write(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n")
+        answer = asyncio.create_task(reader.readline())
+        sent = 0
+        while not answer.done() and sent < 100:
+            writer.write(b"x")
+            sent += 1
+            await asyncio.sleep(0.05)
+        assert b" 408 " in await answer
+        writer.close()
+
+    async def test_a_stream_may_take_its_time(self, around: World) -> None:
+        await around.replica(echo)
+        gateway = await around.gateway(upload=2.0, upload_rate=1_000_000)
+
+        async def slow() -> AsyncIterator[bytes]:
+            for _ in range(25):
+                yield b"x"
+                await asyncio.sleep(0.1)
+
+        async with around.session.post(url(gateway), data=slow()) as response:
+            assert response.status == 200
+
     async def test_so_many_requests_are_under_way_and_no_more(self, around: World) -> None:
         release = asyncio.Event()
 

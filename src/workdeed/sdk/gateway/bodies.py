@@ -1,6 +1,7 @@
 """The body of a request: short ones are kept to be sent again, others pass through once."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from typing import Final
 
@@ -30,6 +31,8 @@ class Body:
         self._settings = settings
         self._kept: bytes | None = None
         self._begun = False
+        self._size = 0
+        self._waited = 0.0
         self._is_awaited = _awaits_word(request)
         self.refused: RefusedError | None = None
         """Why it was cut off, None if it was not."""
@@ -79,11 +82,10 @@ class Body:
             raise
 
     async def _read(self) -> AsyncIterator[bytes]:
-        size = 0
         await self._call_for()
         while chunk := await self._part():
-            size += len(chunk)
-            if size > self._settings.max_body:
+            self._size += len(chunk)
+            if self._size > self._settings.max_body:
                 raise self._too_large()
             yield chunk
 
@@ -96,13 +98,24 @@ class Body:
             self._request.writer.output_size = 0
 
     async def _part(self) -> bytes:
+        began = time.monotonic()
         try:
-            async with asyncio.timeout(self._settings.upload):
+            async with asyncio.timeout(self._patience()):
                 return await self._request.content.readany()
         except TimeoutError:
             raise RefusedError(408, "body: it did not come in time; send it again") from None
         except web.RequestPayloadError as error:
             raise RefusedError(400, "body: it is malformed; send it by its own length") from error
+        finally:
+            # Not what a replica takes its time for.
+            self._waited += time.monotonic() - began
+
+    def _patience(self) -> float:
+        """Return the seconds until the next part has to be here."""
+        upload = self._settings.upload
+        if self._request.content_length is None:
+            return upload
+        return min(upload, upload + self._size / self._settings.upload_rate - self._waited)
 
     def _too_large(self) -> RefusedError:
         return RefusedError(413, f"body: it exceeds {self._settings.max_body} bytes; send less")

@@ -26,6 +26,8 @@ class GatewaySettings:
         connect: until a replica has taken a connection.
         answer: until a replica begins to answer, and between two parts of its answer.
         upload: between two parts of a request's body.
+        upload_rate: bytes a second at which a body whose length is told comes on the whole, once
+            it has had `upload` seconds; else it is cut off. One without a length may be a stream.
         download: until a client has taken what waits to be sent to it, 64 KiB or a little more.
         idle: until a client has sent the head of its first request, or of the next one.
         heartbeat: between two looks whether both ends of a WebSocket are still there.
@@ -51,6 +53,7 @@ class GatewaySettings:
     connect: float = 2.0
     answer: float = 60.0
     upload: float = 30.0
+    upload_rate: int = 500
     download: float = 60.0
     idle: float = 75.0
     heartbeat: float = 60.0
@@ -75,7 +78,14 @@ class GatewaySettings:
             "idle",
             "heartbeat",
         )
-        counts = ("attempts", "max_body", "max_message", "max_requests", "max_connections")
+        counts = (
+            "attempts",
+            "upload_rate",
+            "max_body",
+            "max_message",
+            "max_requests",
+            "max_connections",
+        )
         for name in (*times, *counts):
             if getattr(self, name) <= 0:
                 raise SdkError(f"{name}: it must be above 0")
