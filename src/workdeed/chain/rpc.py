@@ -5,7 +5,6 @@ password or an API key: no error text or repr of this module shows more of it th
 port.
 """
 
-import asyncio
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -17,6 +16,7 @@ from urllib.parse import urlsplit
 import aiohttp
 from pydantic_core import from_json
 
+from workdeed.chain.connections import why
 from workdeed.chain.errors import ChainError
 
 BlockId: TypeAlias = int | str | bytes
@@ -35,7 +35,7 @@ class RpcUnavailable(ChainError):  # noqa: N818 - a state of the node more than 
 
     def __init__(self, url: str, reason: str = "no answer") -> None:
         self.origin = origin_of(url)
-        super().__init__(f"rpc {self.origin}: {reason}; check that the node is up, or use another")
+        super().__init__(f"rpc {self.origin}: {reason}; check that it is up, or use another")
 
 
 class RpcError(ChainError):
@@ -272,7 +272,7 @@ class RpcClient(Rpc):
         try:
             status, raw = await self._exchange(json.dumps(body).encode())
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-            raise RpcUnavailable(self._url, _reason_of(error)) from None
+            raise RpcUnavailable(self._url, why(error)) from None
         try:
             # It bounds the depth itself; `json` leaves that to the interpreter's stack.
             answer = from_json(raw)
@@ -336,12 +336,6 @@ def revert_reason(data: bytes) -> str:
         return ""
     length = int.from_bytes(data[36:68], "big")
     return data[68 : 68 + length].decode("utf-8", "replace")
-
-
-def _reason_of(error: Exception) -> str:
-    if isinstance(error, TimeoutError | asyncio.TimeoutError):
-        return "no answer in time"
-    return type(error).__name__
 
 
 def _is_answer(answer: object) -> bool:

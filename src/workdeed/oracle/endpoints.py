@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 import aiohttp
 from yarl import URL
 
+from workdeed.chain.connections import why
 from workdeed.oracle.errors import EndpointError, StatusError
 from workdeed.protocol.addresses import is_public
 from workdeed.protocol.errors import MessageError
@@ -144,7 +145,7 @@ class EndpointClient:
             async with self._request("GET", origin, path, None, seconds, fresh=True) as response:
                 return response.status
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
-            raise EndpointError(f"{origin}: {_reason(error)}") from error
+            raise EndpointError(f"{origin}: {why(error, quote=True)}") from error
 
     async def connect(self, origin: Origin, *, seconds: float) -> None:
         """Open a TCP connection and close it again; nothing is sent.
@@ -157,7 +158,7 @@ class EndpointClient:
             async with asyncio.timeout(seconds):
                 _, writer = await asyncio.open_connection(*origin.socket)
         except (OSError, TimeoutError) as error:
-            raise EndpointError(f"{origin}: {_reason(error)}") from error
+            raise EndpointError(f"{origin}: {why(error, quote=True)}") from error
         writer.close()
         with contextlib.suppress(OSError):
             await writer.wait_closed()
@@ -175,7 +176,7 @@ class EndpointClient:
             async with self._request(method, origin, path, body, seconds) as response:
                 data = await _read(response, max_bytes, origin)
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
-            raise EndpointError(f"{origin}: {_reason(error)}") from error
+            raise EndpointError(f"{origin}: {why(error, quote=True)}") from error
         if response.status // 100 != 2:
             raise StatusError(f"{origin}{path}: {_refusal(response.status, data)}", response.status)
         return data
@@ -269,11 +270,3 @@ def _refusal(status: int, data: bytes) -> str:
         return ErrorBody.parse(data[: MAX_SMALL_BYTES + 1]).error
     except MessageError:
         return f"HTTP {status}"
-
-
-def _reason(error: BaseException) -> str:
-    if isinstance(error, TimeoutError):
-        return "no answer in time"
-    if isinstance(error, aiohttp.ClientConnectorError):
-        return str(error.os_error.strerror or "no connection")
-    return str(error) or type(error).__name__

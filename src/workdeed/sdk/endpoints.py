@@ -4,7 +4,6 @@ A name is resolved once and the connection goes to the address that was found, p
 refused outside of a chain of one's own, redirects are not followed, and reading stops at a limit.
 """
 
-import asyncio
 import ipaddress
 import re
 import socket
@@ -18,6 +17,7 @@ import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.resolver import DefaultResolver
 
+from workdeed.chain.connections import why
 from workdeed.protocol.addresses import is_public
 from workdeed.protocol.errors import MessageError
 from workdeed.protocol.limits import MAX_BODY, MAX_SMALL_BYTES
@@ -115,7 +115,7 @@ class Endpoints:
                 data = await _read(response, max_bytes, str(origin))
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
             # ValueError: a name that the resolver's encoding, or the library, does not take.
-            raise EndpointError(f"{origin}: {_reason(error)}; it may be down") from error
+            raise EndpointError(f"{origin}: {why(error, quote=True)}; it may be down") from error
         if response.status // 100 != 2:
             raise StatusError(f"{origin}{path}: {_refusal(response.status, data)}", response.status)
         return data
@@ -232,11 +232,3 @@ def _refusal(status: int, data: bytes) -> str:
         return ErrorBody.parse(data[: MAX_SMALL_BYTES + 1]).error
     except MessageError:
         return f"HTTP {status}"
-
-
-def _reason(error: BaseException) -> str:
-    if isinstance(error, TimeoutError | asyncio.TimeoutError):
-        return "no answer in time"
-    if isinstance(error, aiohttp.ClientConnectorError):
-        return str(error.os_error.strerror or error.os_error or "no connection")
-    return str(error) or type(error).__name__

@@ -106,7 +106,7 @@ def test_missing_rpc_of_a_far_chain(deployment: Deployment, folder: Path) -> Non
 def test_unreachable_rpc() -> None:
     url = f"http://user:secret@127.0.0.1:{free_port()}/key"
     text = sentence(run("status", "--rpc", url))
-    assert "check that the node is up" in text
+    assert "check that it is up" in text
     assert "secret" not in text
     assert "/key" not in text
 

@@ -75,7 +75,7 @@ def test_an_unreachable_rpc(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     deployed(tmp_path)
     assert main(settings(tmp_path)) == CANNOT_START
     text = reason(capsys)
-    assert "check that the node is up" in text
+    assert "check that it is up" in text
     assert "secret" not in text
 
 

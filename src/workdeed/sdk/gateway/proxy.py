@@ -12,6 +12,7 @@ from aiohttp import web
 from multidict import CIMultiDict
 from yarl import URL
 
+from workdeed.chain.connections import why
 from workdeed.sdk.endpoints import KEEP_ALIVE_SECONDS, PublicResolver
 from workdeed.sdk.gateway.bodies import Body
 from workdeed.sdk.gateway.headers import forwarded, passed_on, without_length
@@ -232,8 +233,4 @@ def _url(target: Target, request: web.BaseRequest) -> URL:
 
 
 def _said(target: Target, error: BaseException) -> str:
-    if isinstance(error, aiohttp.ClientConnectorError):
-        reason = error.os_error.strerror or str(error.os_error) or "no connection"
-    else:
-        reason = str(error) or type(error).__name__
-    return f"{target}: {reason}"
+    return f"{target}: {why(error, quote=True)}"
