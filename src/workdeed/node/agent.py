@@ -6,7 +6,8 @@ goes on and nothing is started.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Collection, Iterable, Mapping
+from collections import defaultdict
+from collections.abc import AsyncIterator, Collection, Mapping
 from dataclasses import dataclass, replace
 
 import structlog
@@ -16,12 +17,12 @@ from workdeed.node.admission import check_class, check_room
 from workdeed.node.beside import Beside
 from workdeed.node.chain_view import ChainView, Moment, PairView
 from workdeed.node.disk import Reserve
-from workdeed.node.drivers.base import Driver, TaskKey
+from workdeed.node.drivers.base import Driver
+from workdeed.node.endings import Endings
 from workdeed.node.errors import (
     BusyError,
     ChainUnsureError,
     DispatchRefusedError,
-    NodeError,
     RequestRefusedError,
     RunnerError,
     SecretsError,
@@ -30,14 +31,16 @@ from workdeed.node.health import HealthProbe
 from workdeed.node.holds import Holds
 from workdeed.node.identity import NodeIdentity
 from workdeed.node.jobs import Job, JobTools
-from workdeed.node.leftovers import Held, Leftovers, job_prefix
-from workdeed.node.lifecycle import Cause, State
+from workdeed.node.leftovers import Leftovers
+from workdeed.node.lifecycle import State
 from workdeed.node.pod import Gate, Pod
 from workdeed.node.ports import PortAllocator
 from workdeed.node.proofs import Pair, ProofKeeper
 from workdeed.node.records import JobRecord, JobStore, Revision
+from workdeed.node.roster import Roster, ports_of
 from workdeed.node.runners.base import Runner
 from workdeed.node.secrets import NO_SECRETS, Opened, Safe
+from workdeed.node.sightings import Sightings
 from workdeed.node.tasks import put_down
 from workdeed.node.values import NodeFacts
 from workdeed.node.verdict import Action, barred, decide, refusal
@@ -99,26 +102,20 @@ class Agent:
         self._options = options
         self._parts = parts
         self._gate = Gate()
-        self._jobs: dict[int, Job] = {}
-        self._retired: dict[int, JobRecord] = {}
-        self._left_alone: list[JobRecord] = []
-        """Jobs that can't be looked after here; what they run and hold is not touched."""
-        self._leftovers = Leftovers(parts.drivers, parts.runners, parts.volumes, self._held)
-        self._ending: dict[int, int] = {}
-        self._in_place: dict[int, int] = {}
-        """The highest block at which each job was seen to be served by this node."""
-        self._barred_at: int | None = None
-        self._allowed_at = 0
-        """The highest block at which nothing spoke against the license."""
+        self._roster = Roster(parts.identity.license_id)
+        self._leftovers = Leftovers(parts.drivers, parts.runners, parts.volumes, self._roster.held)
+        self._endings = Endings(
+            self._roster, parts.store, parts.holds, parts.volumes, self._leftovers
+        )
+        self._sightings: defaultdict[int, Sightings] = defaultdict(Sightings)
+        """What was seen of each job: is it over?"""
+        self._bar = Sightings()
+        """What was seen of the license: may the node run nothing for it?"""
         self._problem = "the chain was not read yet"
         self._own_problem = "the drivers were not looked at yet"
         self._told = ""
         self._reported = 0
         self._lock = asyncio.Lock()
-        self._enders: dict[int, asyncio.Task[None]] = {}
-        self._suspenders: dict[int, asyncio.Task[None]] = {}
-        self._unsuspended: set[int] = set()
-        """Jobs of which something may still run though a bar ought to have ended it."""
         self._revising: dict[int, Spec] = {}
         """What jobs are to run next, while that is being taken up."""
         self._beside = Beside()
@@ -142,7 +139,7 @@ class Agent:
 
     def jobs(self) -> list[Job]:
         """Return all jobs, ascending."""
-        return [job for _, job in sorted(self._jobs.items())]
+        return self._roster.all()
 
     def job(self, job_id: int) -> Job:
         """Return a job that this node runs.
@@ -151,7 +148,7 @@ class Agent:
             RequestRefusedError: if it runs no such job.
 
         """
-        job = self._jobs.get(job_id)
+        job = self._roster.jobs.get(job_id)
         if job is None or job.record.retired is not None:
             raise RequestRefusedError("job_id: this node does not run it; ask one that does", 409)
         return job
@@ -182,13 +179,8 @@ class Agent:
             await put_down(self._loop_task)
         await self._beside.close()
         async with self._lock:
-            under_way = [*self._enders.values(), *self._suspenders.values()]
-            if under_way:
-                await asyncio.wait(under_way, timeout=PATIENCE_SECONDS)
-            for task in under_way:
-                await put_down(task)  # the next start goes on with it
-            jobs = list(self._jobs.values())
-            ends = (_end_with_agent(job, stop=stop_workloads) for job in jobs)
+            await self._endings.close(PATIENCE_SECONDS)
+            ends = (_end_with_agent(job, stop=stop_workloads) for job in self.jobs())
             for outcome in await asyncio.gather(*ends, return_exceptions=True):
                 if isinstance(outcome, BaseException):
                     _log.error("agent: a job can't be ended", error=str(outcome))
@@ -210,10 +202,11 @@ class Agent:
             return known
         moment, payer = await self._confirm(dispatch, spec)
         await self._parts.reserve.check()
-        await self._end_left_alone(dispatch.job_id, spec)
-        if dispatch.job_id in self._enders:
-            # It came back while it was being ended.
-            await asyncio.wait([self._enders[dispatch.job_id]], timeout=PATIENCE_SECONDS)
+        for key in self._roster.keys_left_alone(dispatch.escrow, dispatch.job_id, spec):
+            for driver in self._parts.drivers.values():
+                await driver.destroy(key)
+        # It may have come back while it was being ended.
+        await self._endings.wait(dispatch.job_id, PATIENCE_SECONDS)
         async with self._lock:
             known = self._standing(dispatch)
             if known is not None:
@@ -251,7 +244,7 @@ class Agent:
         """Look at the chain once and do what follows."""
         try:
             moment = await self._parts.chain.moment()
-            job_ids = sorted(self._jobs)
+            job_ids = sorted(self._roster.jobs)
             views = await self._parts.chain.pairs(moment, job_ids)
             view = await self._parts.chain.license(moment)
         except ChainUnsureError as error:
@@ -262,9 +255,9 @@ class Agent:
         bar = barred(view, identity.license_id, identity.address)
         async with self._lock:
             for job_id, pair in zip(job_ids, views, strict=True):
-                if job_id in self._jobs:
-                    self._note_payer(self._jobs[job_id], pair)
-                    self._apply(self._jobs[job_id], pair, moment)
+                if job_id in self._roster.jobs:
+                    self._note_payer(self._roster.jobs[job_id], pair)
+                    self._apply(self._roster.jobs[job_id], pair, moment)
             self._hold_back(bar, moment)
         self._problem = bar
         self._beside.begin("proofs", lambda: self._collect_proofs(moment))
@@ -274,14 +267,14 @@ class Agent:
         ours = record.escrow == self._options.escrow
         if record.retired is not None:
             if ours:
-                self._retired[record.job_id] = record
+                self._roster.retired[record.job_id] = record
         elif not ours:
-            self._left_alone.append(record)
+            self._roster.left_alone.append(record)
             _log.warning("agent: a job of another escrow is left alone", job=record.job_id)
         else:
             try:
-                self._jobs[record.job_id] = self._job(record)
-                self._see_in_place(record.job_id, record.confirmed)
+                self._roster.jobs[record.job_id] = self._job(record)
+                self._sightings[record.job_id].stands(record.confirmed)
             except (SpecError, RunnerError) as error:
                 self._leave_alone(record, error)
 
@@ -289,7 +282,7 @@ class Agent:
         try:
             job.begin()
         except Exception as error:
-            del self._jobs[job.record.job_id]
+            del self._roster.jobs[job.record.job_id]
             self._leave_alone(job.record, error)
             return
         if not job.record.has_stops:
@@ -298,7 +291,7 @@ class Agent:
                 self._parts.holds.forget(job.record.job_id)
 
     def _leave_alone(self, record: JobRecord, error: Exception) -> None:
-        self._left_alone.append(record)
+        self._roster.left_alone.append(record)
         text = str(error) or type(error).__name__
         _log.error("agent: a job can't be resumed and is left alone", job=record.job_id, error=text)
 
@@ -337,18 +330,12 @@ class Agent:
         wanted = record.wanted
         verdict = decide(view, moment.window, wanted.number, wanted.spec_hash)
         job.allow_starts(verdict.action is Action.RUN)
+        seen = self._sightings[record.job_id]
         if verdict.action is not Action.STOP and record.retired is None:
-            self._ending.pop(record.job_id, None)
-            self._see_in_place(record.job_id, moment.number)
-            return
-        if record.retired is None and moment.number < self._in_place.get(record.job_id, 0):
-            return  # an RPC that is behind, or says so, shows what was before
-        # What one block says may be gone with it: an end must stand in two.
-        seen = self._ending.setdefault(record.job_id, moment.number)
-        if moment.number > seen and record.job_id not in self._enders:
+            seen.stands(moment.number)
+        elif record.retired is not None or seen.is_over(moment.number):
             last = min(view.until, view.end or view.until, moment.window)
-            ender = asyncio.create_task(self._retire(job, last, verdict.reason))
-            self._enders[record.job_id] = ender
+            self._endings.retire(job, last, verdict.reason)
 
     def _note_payer(self, job: Job, view: PairView) -> None:
         """Remember who pays: without the chain, what crashes needs its secrets all the same."""
@@ -357,88 +344,17 @@ class Agent:
             with contextlib.suppress(OSError):  # it is written with the next change
                 self._parts.store.save(job.record)
 
-    def _see_in_place(self, job_id: int, number: int) -> None:
-        self._in_place[job_id] = max(number, self._in_place.get(job_id, 0))
-
     def _hold_back(self, bar: str, moment: Moment) -> None:
         """Let jobs start, or none while there is a `bar`; what runs ends once that is certain."""
         if not bar:
-            self._barred_at = None
-            self._unsuspended.clear()
-            self._allowed_at = max(moment.number, self._allowed_at)
+            self._bar.stands(moment.number)
+            self._endings.resume()
             # Only now: what the chain no longer wants must not start in between.
             self._gate.open()
             return
         self._gate.close(bar)
-        if moment.number < self._allowed_at:
-            return  # an RPC that is behind, or says so, shows what was before
-        if self._barred_at is None:
-            self._barred_at = moment.number
-        if moment.number <= self._barred_at:
-            return  # what one block says may be gone with it
-        for job_id, job in self._jobs.items():
-            runs = job.runs or job_id in self._unsuspended
-            if runs and job_id not in self._suspenders and job_id not in self._enders:
-                self._suspenders[job_id] = asyncio.create_task(self._suspend(job, bar))
-
-    async def _suspend(self, job: Job, reason: str) -> None:
-        """End what runs of a job that stays; if that fails, the next round tries again."""
-        job_id = job.record.job_id
-        _log.warning("agent: a job is suspended", job=job_id, reason=reason)
-        # The job itself knows of nothing that runs once it has stopped watching.
-        self._unsuspended.add(job_id)
-        try:
-            async with job.lock:
-                if job.record.retired is None:
-                    await job.suspend(reason)
-            self._unsuspended.discard(job_id)
-        except Exception as error:
-            _say_not_ended(job_id, error)
-        finally:
-            del self._suspenders[job_id]
-
-    async def _retire(self, job: Job, last: int, reason: str) -> None:
-        """End a job for good; if that fails, the next round tries again."""
-        job_id = job.record.job_id
-        try:
-            job.record = replace(job.record, retired=last)
-            # On a full disk there is room for it only once the job has ended.
-            with contextlib.suppress(OSError):
-                self._parts.store.save(job.record)
-            async with job.lock:
-                # Once more: a revision that was being taken up has taken it off.
-                job.record = replace(job.record, retired=last)
-                await self._end(job, reason)
-            self._parts.store.save(job.record)
-            self._parts.holds.forget(job_id)
-            del self._jobs[job_id]
-            self._retired[job_id] = job.record
-            self._ending.pop(job_id, None)
-            self._in_place.pop(job_id, None)
-        except Exception as error:
-            _say_not_ended(job_id, error)
-        finally:
-            del self._enders[job_id]
-
-    async def _end(self, job: Job, reason: str) -> None:
-        """End what runs of a job, then remove what it left, now or later.
-
-        Raises:
-            DriverError: if something of it may still run.
-
-        """
-        await job.leave()
-        for pod in reversed(job.pods):
-            await pod.halt(Cause.CHAIN, reason)
-        try:
-            await job.end(reason)
-            await self._parts.volumes.discard_job(job.wanted.key)
-        except Exception as error:
-            # Nothing of it runs any more: what can't be removed must not keep its room booked.
-            text = str(error) or type(error).__name__
-            _log.error("agent: what a job left stays", job=job.record.job_id, error=text)
-            for workload in (one for pod in job.pods for one in pod.workloads.values()):
-                self._leftovers.add(workload.key, workload.service.runner)
+        if self._bar.is_over(moment.number):
+            self._endings.suspend(bar)
 
     async def _collect_proofs(self, moment: Moment) -> None:
         """Keep this node's leaves of a new final report; forget jobs that have none left."""
@@ -448,7 +364,8 @@ class Agent:
             return
         if report.window <= self._reported:
             return
-        pairs = {(self._options.escrow, job_id) for job_id in (*self._jobs, *self._retired)}
+        roster = self._roster
+        pairs = {(self._options.escrow, job_id) for job_id in (*roster.jobs, *roster.retired)}
         found, absent = await self._parts.proofs.collect(report, pairs)
         self._forget(absent, report.window)
         if found | absent == pairs:
@@ -456,10 +373,11 @@ class Agent:
 
     def _forget(self, absent: set[Pair], window: int) -> None:
         for _, job_id in absent:
-            record = self._retired.get(job_id)
+            record = self._roster.retired.get(job_id)
             if record is not None and record.retired is not None and record.retired < window:
                 self._parts.store.remove(record)
-                del self._retired[job_id]
+                del self._roster.retired[job_id]
+                self._sightings.pop(job_id, None)
 
     def _read_spec(self, dispatch: Dispatch) -> Spec:
         if dispatch.escrow != self._options.escrow:
@@ -475,7 +393,7 @@ class Agent:
 
     def _standing(self, dispatch: Dispatch) -> State | None:
         """Return the state of exactly this revision if it is wanted already."""
-        job = self._jobs.get(dispatch.job_id)
+        job = self._roster.jobs.get(dispatch.job_id)
         if job is None or job.record.retired is not None:
             return None
         wanted = job.record.wanted
@@ -485,15 +403,15 @@ class Agent:
     def _admit(self, dispatch: Dispatch, spec: Spec, payer: str) -> Job | None:
         """Return the job that a spec revises, None where it is a new one; refuse what can't be."""
         job_id = dispatch.job_id
-        specs = {number: job.wanted.spec for number, job in self._jobs.items()} | self._revising
+        jobs = self._roster.jobs
+        specs = {number: job.wanted.spec for number, job in jobs.items()} | self._revising
         check_room(job_id, spec, specs, self._options.resources)
         try:
             self._parts.safe.open(spec, payer)
         except SecretsError as error:  # it would never start
             raise DispatchRefusedError(str(error), "spec.secrets") from error
-        job = self._jobs.get(job_id)
-        ending = job_id in self._enders or (job is not None and job.record.retired is not None)
-        if ending or job_id in self._revising:
+        job = jobs.get(job_id)
+        if (job is not None and self._endings.has(job)) or job_id in self._revising:
             raise BusyError("job_id: it is being ended or revised here; send it again in a moment")
         return job
 
@@ -505,7 +423,7 @@ class Agent:
             if moment.number < job.record.confirmed:
                 # An RPC that is behind, or long waiting, must bring back no old revision.
                 raise BusyError("revision: the chain has gone on; send the one that stands there")
-            self._see_in_place(dispatch.job_id, moment.number)
+            self._sightings[dispatch.job_id].stands(moment.number)
             job.record = replace(job.record, confirmed=moment.number, payer=payer)
             await job.revise(Revision(dispatch.revision, dispatch.spec))
             return job.wanted.state
@@ -523,15 +441,9 @@ class Agent:
             payer=payer,
         )
         self._parts.store.save(record)
-        self._left_alone = [
-            one
-            for one in self._left_alone
-            if (one.escrow, one.job_id) != (record.escrow, record.job_id)
-        ]
-        job = self._jobs[job_id] = self._job(record)
-        self._ending.pop(job_id, None)
-        self._retired.pop(job_id, None)
-        self._see_in_place(job_id, moment.number)
+        job = self._job(record)
+        self._roster.add(job)
+        self._sightings[job_id].stands(moment.number)
         job.begin()
         return job.wanted.state
 
@@ -558,8 +470,8 @@ class Agent:
         def allot(given: Collection[int], preferred: int | None) -> int:
             # What another job was given counts though nothing listens there yet; a service of this
             # one may well have its own port again.
-            others = _ports_of(one for one in self.jobs() if one is not job)
-            own = _ports_of([job]) - {preferred}
+            others = self._roster.ports(without=job)
+            own = ports_of([job]) - {preferred}
             return parts.ports.allot(others | own | set(given), preferred)
 
         license_id = parts.identity.license_id
@@ -591,55 +503,6 @@ class Agent:
             raise RunnerError(f"runner: this node has {has}, not {name}; place the job elsewhere")
         return runner
 
-    def _held(self) -> Held:
-        """Return what belongs to the jobs of this node, those that are left alone among them."""
-        records = [*(job.record for job in self._jobs.values()), *self._left_alone]
-        keys: list[TaskKey] = []
-        prefixes = []
-        for record in records:
-            try:
-                keys += self._keys(record)
-            except SpecError:
-                prefixes.append(job_prefix(record.escrow, record.job_id))
-        return Held(tuple(keys), tuple(prefixes))
-
-    def _keys(self, record: JobRecord) -> list[TaskKey]:
-        license_id = self._parts.identity.license_id
-        return [
-            TaskKey(record.escrow, record.job_id, license_id, one.number, service)
-            for one in record.revisions
-            for service in parse_spec(one.spec).services
-        ]
-
-    async def _end_left_alone(self, job_id: int, spec: Spec) -> None:
-        """End what a job runs that was left alone and is to be taken up anew, by another revision.
-
-        Raises:
-            DriverError: if it can't be ended.
-
-        """
-        license_id = self._parts.identity.license_id
-        for record in self._left_alone:
-            if (record.escrow, record.job_id) != (self._options.escrow, job_id):
-                continue
-            try:
-                keys = self._keys(record)
-            except SpecError:
-                # Those of the new spec are the best guess; the next start finds any others.
-                keys = [
-                    TaskKey(record.escrow, job_id, license_id, one.number, service)
-                    for one in record.revisions
-                    for service in spec.services
-                ]
-            for key in keys:
-                for driver in self._parts.drivers.values():
-                    await driver.destroy(key)
-
-
-def _ports_of(jobs: Iterable[Job]) -> set[int]:
-    workloads = (one for job in jobs for pod in job.pods for one in pod.workloads.values())
-    return {port for one in workloads for port in one.ports.values()}
-
 
 @contextlib.asynccontextmanager
 async def hold(job: Job) -> AsyncIterator[None]:
@@ -665,10 +528,3 @@ async def _end_with_agent(job: Job, *, stop: bool) -> None:
         with contextlib.suppress(BusyError):
             await held.enter_async_context(hold(job))
         await (job.end("the agent ends") if stop else job.leave())
-
-
-def _say_not_ended(job_id: int, error: Exception) -> None:
-    """Log why a job still runs; what nobody reckoned with comes with where it happened."""
-    expected = isinstance(error, NodeError | OSError)
-    text = str(error) or type(error).__name__
-    _log.error("agent: a job can't be ended", job=job_id, error=text, exc_info=not expected)

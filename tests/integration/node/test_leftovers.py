@@ -135,7 +135,8 @@ async def test_folders_that_cannot_be_removed_keep_no_room_booked(
             closed.setattr(Volumes, "discard_job", failing(OSError("a closed folder")))
         await ended(client, placed, chain)
         assert not alive(pid)
-        assert there(volume)
+        # The other of the two goes with the next try, which may have been already.
+        assert there(volume) if part == "volume" else list(trees.glob(f"*-{JOB}-*"))
         whole = {"cpu_milli": 1000, "memory_mb": 1024, "storage_mb": 1024}
         other = spec_bytes(repository, hello, resources=whole)
         chain.jobs[JOB + 1] = ChainJob(spec_hash(other))
