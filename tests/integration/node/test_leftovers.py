@@ -136,13 +136,13 @@ async def test_folders_that_cannot_be_removed_keep_no_room_booked(
         await ended(client, placed, chain)
         assert not alive(pid)
         # The other of the two goes with the next try, which may have been already.
-        assert there(volume) if part == "volume" else list(trees.glob(f"*-{JOB}-*"))
+        assert there(volume) if part == "volume" else there(trees, f"*-{JOB}-*")
         whole = {"cpu_milli": 1000, "memory_mb": 1024, "storage_mb": 1024}
         other = spec_bytes(repository, hello, resources=whole)
         chain.jobs[JOB + 1] = ChainJob(spec_hash(other))
         assert (await client.dispatch(other, job_id=JOB + 1))[0] == 202
     await eventually(lambda: not volume.exists(), "the end of the volume")
-    await eventually(lambda: not list(trees.glob(f"*-{JOB}-*")), "the end of the tree")
+    await eventually(lambda: not there(trees, f"*-{JOB}-*"), "the end of the tree")
 
 
 async def test_what_a_job_left_is_not_removed_once_it_is_placed_anew(
