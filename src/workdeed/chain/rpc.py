@@ -16,8 +16,8 @@ from urllib.parse import urlsplit
 import aiohttp
 from pydantic_core import from_json
 
-from workdeed.chain.connections import why
 from workdeed.chain.errors import ChainError
+from workdeed.web.why import why
 
 BlockId: TypeAlias = int | str | bytes
 """A block's number, its tag ("latest", "safe", "finalized", "pending", "earliest") or its hash."""

@@ -4,11 +4,8 @@ The caller connects to the address returned here and never resolves again, so th
 changes its mind cannot lead to a private address.
 """
 
-import asyncio
-import socket
-
 from workdeed.node.errors import NodeError
-from workdeed.protocol.addresses import is_public
+from workdeed.web.addresses import is_public, lookup
 
 
 class AddressRefusedError(NodeError):
@@ -22,12 +19,10 @@ async def resolve(host: str, port: int, *, allow_private: bool) -> str:
         AddressRefusedError: if there is none, or none that is allowed.
 
     """
-    loop = asyncio.get_running_loop()
     try:
-        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError) as error:
+        addresses = await lookup(host, port)
+    except OSError as error:
         raise AddressRefusedError(f"{host} can't be resolved; check the address") from error
-    addresses = [str(one[4][0]) for one in found]
     for address in addresses:
         if allow_private or is_public(address):
             return address

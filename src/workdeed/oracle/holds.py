@@ -11,7 +11,7 @@ import structlog
 
 from workdeed.chain.bindings.desk import REVISE
 from workdeed.chain.books import Books
-from workdeed.oracle.endpoints import EndpointClient, Origin
+from workdeed.oracle.endpoints import EndpointClient, Resolved
 from workdeed.oracle.errors import EndpointError
 from workdeed.oracle.targets import JobTarget
 from workdeed.protocol.eip712 import Domain
@@ -61,11 +61,11 @@ class Holds:
         self._seconds = seconds
         self._shown: dict[Pair, NodeRequest] = {}
 
-    async def held(self, origin: Origin, job: JobTarget, workloads: Iterable[Workload]) -> bool:
+    async def held(self, node: Resolved, job: JobTarget, workloads: Iterable[Workload]) -> bool:
         """Tell whether a node that answers keeps a job stopped by its payer's word.
 
         Args:
-            origin: where the node answers.
+            node: where it answers.
             job: the job, which it does not serve.
             workloads: those of the job in its valid answer.
 
@@ -81,7 +81,7 @@ class Holds:
             return False
         shown = self._shown.get(job.pair)
         if shown is None or not self._counts(shown, job, stopped):
-            shown = await self._ask(origin, job.pair)
+            shown = await self._ask(node, job.pair)
         if shown is None or not self._counts(shown, job, stopped):
             return False
         self._shown[job.pair] = shown
@@ -92,12 +92,12 @@ class Holds:
         pairs = set(kept)
         self._shown = {pair: shown for pair, shown in self._shown.items() if pair in pairs}
 
-    async def _ask(self, origin: Origin, pair: Pair) -> NodeRequest | None:
+    async def _ask(self, node: Resolved, pair: Pair) -> NodeRequest | None:
         """Return the signed stop that a node shows, None without one."""
         path = f"/jobs/{pair.job_id}/hold"
         try:
             data = await self._client.get(
-                origin, path, seconds=self._seconds, max_bytes=NodeRequest.MAX_BYTES
+                node, path, seconds=self._seconds, max_bytes=NodeRequest.MAX_BYTES
             )
             shown = NodeRequest.parse(data)
             shown.verify(self._domain)

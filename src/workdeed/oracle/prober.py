@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 import structlog
 
 from workdeed.intent import MAIN, HttpCheck, Spec
-from workdeed.oracle.endpoints import EndpointClient, Origin
+from workdeed.oracle.endpoints import EndpointClient, Resolved
 from workdeed.oracle.errors import EndpointError
 from workdeed.oracle.evidence import EvidenceLog
 from workdeed.oracle.holds import Holds
@@ -58,7 +58,7 @@ class Heard(NamedTuple):
     """A valid answer, and where it came from."""
 
     answer: Answer
-    origin: Origin
+    node: Resolved
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,16 +243,16 @@ class Prober:
         """Return the node's answer if it is valid, else None."""
         try:
             async with asyncio.timeout(self._settings.timeout):
-                origin = await self._client.resolve(target.endpoint)
+                node = await self._client.resolve(target.endpoint)
                 body = await self._client.post(
-                    origin, "/probe", probe.to_json(), seconds=self._settings.timeout
+                    node, "/probe", probe.to_json(), seconds=self._settings.timeout
                 )
         except (EndpointError, TimeoutError) as error:
             _log.debug("oracle: no answer", license_id=target.license_id, reason=str(error))
             return None
-        return self._read(target, probe, origin, body)
+        return self._read(target, probe, node, body)
 
-    def _read(self, target: Target, probe: Probe, origin: Origin, body: bytes) -> Heard | None:
+    def _read(self, target: Target, probe: Probe, node: Resolved, body: bytes) -> Heard | None:
         """Check that the answer is to this probe, for this license, and by its node."""
         try:
             answer = Answer.parse(body)
@@ -266,7 +266,7 @@ class Prober:
             and answer.license_id == target.license_id
             and signer == target.node
         )
-        return Heard(answer, origin) if is_its_own else None
+        return Heard(answer, node) if is_its_own else None
 
     async def _verdicts(
         self, window: int, jobs: Sequence[JobTarget], heard: Heard | None
@@ -294,7 +294,7 @@ class Prober:
         holds = self._holds
         if holds is None:
             return set()
-        answers = await asyncio.gather(*(holds.held(heard.origin, *one) for one in idle))
+        answers = await asyncio.gather(*(holds.held(heard.node, *one) for one in idle))
         return {job.pair for (job, _), held in zip(idle, answers, strict=True) if held}
 
     async def _answering(
@@ -307,7 +307,7 @@ class Prober:
         """
         works = list(served)
         ported = [one for one in works if one is not None and one.port is not None]
-        answers = await asyncio.gather(*(self._answers(heard.origin, one) for one in ported))
+        answers = await asyncio.gather(*(self._answers(heard.node, one) for one in ported))
         good = {one.key for one, answered in zip(ported, answers, strict=True) if answered}
         good |= {one.key for one in works if one is not None and self._needs_no_port(one)}
         return [one if one is not None and one.key in good else None for one in works]
@@ -319,7 +319,7 @@ class Prober:
         spec = self._specs(work.spec_hash)
         return spec is None or spec.port is None
 
-    async def _answers(self, origin: Origin, work: Workload) -> bool:
+    async def _answers(self, node: Resolved, work: Workload) -> bool:
         """Ask a workload at its main port.
 
         An HTTP check of its spec there must succeed. A check of another kind may mean a service
@@ -329,7 +329,7 @@ class Prober:
         assert work.port is not None  # noqa: S101 - nobody else is asked
         spec = self._specs(work.spec_hash)
         check = spec.health if spec is not None else None
-        where, seconds = origin.workload(work.port), self._settings.timeout
+        where, seconds = node.workload(work.port), self._settings.timeout
         try:
             if isinstance(check, HttpCheck) and check.port == MAIN:
                 status = await self._client.status(where, check.path, seconds=seconds)
@@ -391,8 +391,8 @@ def _by_job(workloads: Iterable[Workload]) -> dict[JobKey, list[Workload]]:
 
 def _marks(target: Target, heard: Heard) -> list[Mark]:
     """Return what no other license may share with a node that gave this answer."""
-    host, port = heard.origin.host.lower(), heard.origin.port
-    address = heard.origin.address
+    host, port = heard.node.origin.host.lower(), heard.node.origin.port
+    address = heard.node.address
     marks = [
         Mark("instance", heard.answer.instance_id),
         Mark("endpoint", (host, port)),

@@ -7,42 +7,6 @@ from typing import Any
 import pytest
 
 from workdeed.node.addresses import AddressRefusedError, resolve
-from workdeed.protocol.addresses import is_public
-
-
-@pytest.mark.parametrize("address", ["93.184.216.34", "2606:2800:220:1:248:1893:25c8:1946"])
-def test_public_addresses(address: str):
-    assert is_public(address)
-
-
-@pytest.mark.parametrize(
-    "address",
-    [
-        "0.0.0.0",
-        "10.0.0.1",
-        "100.64.0.1",
-        "127.0.0.1",
-        "169.254.169.254",
-        "172.16.0.1",
-        "192.168.1.1",
-        "224.0.0.1",
-        "240.0.0.1",
-        "255.255.255.255",
-        "::",
-        "::1",
-        "fe80::1",
-        "fc00::1",
-        "ff02::1",
-        "::ffff:10.0.0.1",
-        "64:ff9b::a00:1",
-        "2002:a00:1::",
-        "fec0::1",
-        "::7f00:1",
-        "64:ff9b:1::7f00:1",
-    ],
-)
-def test_addresses_that_are_not_public(address: str):
-    assert not is_public(address)
 
 
 def names(monkeypatch: pytest.MonkeyPatch, *addresses: str) -> list[str]:

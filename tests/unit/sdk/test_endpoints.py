@@ -10,9 +10,8 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from workdeed.protocol.addresses import is_public
 from workdeed.protocol.messages import ErrorBody
-from workdeed.sdk.endpoints import Endpoints, PublicResolver, parse_base
+from workdeed.sdk.endpoints import Endpoints, PublicResolver
 from workdeed.sdk.errors import EndpointError, StatusError
 
 
@@ -106,64 +105,9 @@ async def test_what_is_down_is_told_with_its_address(local: Endpoints) -> None:
         await local.get("http://nobody.invalid", "/hello")
 
 
-@pytest.mark.parametrize(
-    ("base", "shown"),
-    [
-        ("http://node.example.org", "http://node.example.org:80"),
-        ("https://node.example.org", "https://node.example.org:443"),
-        ("http://[2001:db8::1]:8000/", "http://[2001:db8::1]:8000"),
-        ("http://Node-7.a_b.example.", "http://node-7.a_b.example.:80"),
-        (f"http://{'a' * 63}:1", f"http://{'a' * 63}:1"),
-    ],
-)
-def test_bases(base: str, shown: str) -> None:
-    assert str(parse_base(base)) == shown
-
-
-@pytest.mark.parametrize(
-    "base",
-    [
-        "",
-        "node.example.org:80",
-        "ftp://x",
-        "http://",
-        "http://x/path",
-        "http://x?y",
-        "http://a@x",
-        "http://x:99999",
-        "http://x:0",
-        "http://[::1",
-        "http://a..b:1",
-        "http://-a.example:1",
-        "http://a-:1",
-        f"http://{'a' * 64}:1",
-        f"http://{'a.' * 127}:1",
-        "http://bücher.example",
-        "http://a b",
-        "http://a%2fb",
-        "http://[fe80::1%25eth0]",
-    ],
-)
-def test_other_texts_are_no_bases(base: str) -> None:
-    with pytest.raises(EndpointError, match="endpoint"):
-        parse_base(base)
-
-
-@pytest.mark.parametrize(
-    "host",
-    [
-        "\uff11\uff12\uff17.\uff10.\uff10.\uff11",
-        "127\u30020\u30020\u30021",
-        "127.1",
-        "2130706433",
-        "0x7f000001",
-        "0177.0.0.1",
-        "127.0.0.1.",
-    ],
-)
-def test_what_libraries_or_resolvers_read_as_an_address_is_no_name(host: str) -> None:
-    with pytest.raises(EndpointError, match="neither an IP address nor a name in ASCII"):
-        parse_base(f"http://{host}:8545")
+async def test_what_is_no_endpoint_is_not_called(local: Endpoints) -> None:
+    with pytest.raises(EndpointError, match="set one that is"):
+        await local.get("http://node.example.org/path", "/hello")
 
 
 async def test_a_name_that_the_library_does_not_take_is_told_as_any_trouble(
@@ -182,30 +126,3 @@ async def test_the_resolver_tells_of_a_malformed_name_as_of_one_that_is_unknown(
     with pytest.raises(OSError, match="its name is malformed"):
         await resolver.resolve("a..b")
     await resolver.close()
-
-
-@pytest.mark.parametrize(
-    ("address", "public"),
-    [
-        ("8.8.8.8", True),
-        ("2606:4700::1111", True),
-        ("127.0.0.1", False),
-        ("10.1.2.3", False),
-        ("169.254.169.254", False),
-        ("0.0.0.0", False),
-        ("224.0.0.1", False),
-        ("::1", False),
-        ("fe80::1%eth0", False),
-        ("fd00::1", False),
-        ("::ffff:10.0.0.1", False),
-        ("::ffff:8.8.8.8", True),
-        ("2002:7f00:1::", False),
-        ("64:ff9b::7f00:1", False),
-        ("fec0::1", False),
-        ("::7f00:1", False),
-        ("::8.8.8.8", False),
-        ("64:ff9b:1::7f00:1", False),
-    ],
-)
-def test_public_addresses(address: str, public: bool) -> None:
-    assert is_public(address) is public

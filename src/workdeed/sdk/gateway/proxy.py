@@ -12,14 +12,15 @@ from aiohttp import web
 from multidict import CIMultiDict
 from yarl import URL
 
-from workdeed.chain.connections import why
-from workdeed.sdk.endpoints import KEEP_ALIVE_SECONDS, PublicResolver
+from workdeed.sdk.endpoints import PublicResolver
 from workdeed.sdk.gateway.bodies import Body
 from workdeed.sdk.gateway.headers import forwarded, passed_on, without_length
 from workdeed.sdk.gateway.pool import Pool, Target
 from workdeed.sdk.gateway.replies import RefusedError, refusal
 from workdeed.sdk.gateway.settings import GatewaySettings
 from workdeed.sdk.gateway.sockets import Sockets
+from workdeed.web.answers import KEEP_ALIVE_SECONDS
+from workdeed.web.why import why
 
 _log = structlog.get_logger(__name__)
 

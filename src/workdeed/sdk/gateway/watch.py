@@ -7,11 +7,12 @@ from collections.abc import Callable
 import structlog
 
 from workdeed.protocol.rollouts import Endpoint
-from workdeed.sdk.endpoints import Endpoints, Origin, parse_base
+from workdeed.sdk.endpoints import Endpoints, check_literal, parse_base
 from workdeed.sdk.errors import EndpointError
 from workdeed.sdk.gateway.pool import Pool, Target
 from workdeed.sdk.gateway.settings import GatewaySettings
 from workdeed.sdk.rollouts import get_endpoints
+from workdeed.web.origins import Origin
 
 _log = structlog.get_logger(__name__)
 
@@ -100,7 +101,7 @@ class Watch:
             if parse_base(str(origin)) != origin:
                 return False
             if not self._settings.allow_private:
-                origin.check_literal()
+                check_literal(origin)
         except EndpointError:
             return False
         return True

@@ -8,7 +8,7 @@ import aiohttp
 import pytest
 from aiohttp.client_reqrep import ConnectionKey
 
-from workdeed.chain.connections import why
+from workdeed.web.why import why
 
 KEY = ConnectionKey("secret.example.org", 443, True, True, None, None, None)
 REFUSED = OSError(errno.ECONNREFUSED, "Connect call failed ('192.0.2.1', 443)")

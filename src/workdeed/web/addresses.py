@@ -1,6 +1,8 @@
-"""Which addresses may be called for others: those that everybody reaches."""
+"""Where names lead, and which addresses may be called for others: those that everybody reaches."""
 
+import asyncio
 import ipaddress
+import socket
 from typing import Final
 
 _NAT64: Final = ipaddress.ip_network("64:ff9b::/96")
@@ -25,3 +27,28 @@ def is_public(address: str) -> bool:
         if inner is not None:
             return inner.is_global and not inner.is_multicast
     return found.is_global and not found.is_multicast
+
+
+def is_literal(host: str) -> bool:
+    """Tell whether a host is an IP address, with a zone or without."""
+    try:
+        ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        return False
+    return True
+
+
+async def lookup(host: str, port: int) -> list[str]:
+    """Return the IP addresses of a host, in the order in which they are to be tried.
+
+    Whoever checks them has to connect to one of these, and not to look again.
+
+    Raises:
+        OSError: if the name is unknown or malformed.
+
+    """
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except UnicodeError as error:
+        raise OSError("the name is malformed") from error
+    return [str(one[4][0]) for one in found]
