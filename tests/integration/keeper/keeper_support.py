@@ -7,7 +7,8 @@ import hashlib
 import json
 import os
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -25,6 +26,8 @@ from workdeed.chain.deployment import REQUIRED, DeployedContract, Deployment
 from workdeed.chain.keys import LocalSigner
 from workdeed.chain.rpc import RpcClient
 from workdeed.chain.transactor import Transactor, TransactorSettings
+from workdeed.keeper.run import Keeper
+from workdeed.keeper.settings import KeeperSettings
 from workdeed.protocol.candidates import Candidates, CandidatesRequest
 from workdeed.protocol.eip712 import (
     COMMITTEE_DOMAIN,
@@ -210,6 +213,42 @@ class Deployer:
                 assert receipt["status"] == "0x1", f"{transaction} reverted"
                 return receipt
             await asyncio.sleep(0.05)
+
+
+def member_settings(
+    chain: LocalChain, folder: Path, name: str = "keeper", **changes: Any
+) -> KeeperSettings:
+    """Return settings of a keeper with the committee's member key, and files in `folder`."""
+    member = folder / "member.key"
+    member.write_text(key_of(ORACLE_KEYS).hex())
+    content: dict[str, Any] = {
+        "chain": {
+            "rpc_urls": [chain.url],
+            "chain_id": CHAIN_ID,
+            "deployment": chain.file,
+            "confirmations": 0,
+            "poll_seconds": 0.2,
+            "block_seconds": 0.5,
+        },
+        "keys": {"member": {"private_key_file": member}},
+        "database": str(folder / f"{name}.db"),
+        "state_dir": folder / name,
+        "http": {"port": 0},
+        "allow_private_endpoints": True,
+    }
+    return KeeperSettings.model_validate(content | changes)
+
+
+@asynccontextmanager
+async def running(told: KeeperSettings) -> AsyncIterator[Keeper]:
+    """Run a keeper until the end of the block."""
+    keeper, stopping = await Keeper.open(told), asyncio.Event()
+    task = asyncio.create_task(keeper.run(stopping))
+    try:
+        yield keeper
+    finally:
+        stopping.set()
+        await task
 
 
 class FakeKeeper:

@@ -18,21 +18,19 @@ from keeper_support import (
     CHAIN_ID,
     ISSUER,
     OPERATOR,
-    ORACLE_KEYS,
     PAYER,
     PRICE,
     ROOT,
     LocalChain,
     Quorum,
-    key_of,
+    member_settings,
+    running,
     signer_of,
 )
 
 from workdeed.chain.keys import LocalSigner
 from workdeed.chain.rpc import RpcClient
 from workdeed.intent import load_spec
-from workdeed.keeper.run import Keeper
-from workdeed.keeper.settings import KeeperSettings
 from workdeed.node.run import Node
 from workdeed.node.settings import NodeSettings
 from workdeed.protocol.hashing import keccak
@@ -132,33 +130,8 @@ class World:
 
     async def start_keeper(self) -> None:
         """Start a keeper with the committee's member key."""
-        member = self.folder / "member.key"
-        member.write_text(key_of(ORACLE_KEYS).hex())
-        settings = KeeperSettings.model_validate(
-            {
-                "chain": {
-                    "rpc_urls": [self.chain.url],
-                    "chain_id": CHAIN_ID,
-                    "deployment": self.chain.file,
-                    "confirmations": 0,
-                    "poll_seconds": 0.2,
-                    "block_seconds": 0.5,
-                },
-                "keys": {"member": {"private_key_file": member}},
-                "database": str(self.folder / "keeper.db"),
-                "state_dir": self.folder / "keeper",
-                "http": {"port": 0},
-                "allow_private_endpoints": True,
-            }
-        )
-        keeper, stopping = await Keeper.open(settings), asyncio.Event()
-        running = asyncio.create_task(keeper.run(stopping))
-
-        async def stop() -> None:
-            stopping.set()
-            await running
-
-        self.stack.push_async_callback(stop)
+        told = member_settings(self.chain, self.folder)
+        keeper = await self.stack.enter_async_context(running(told))
         self.keeper = f"http://127.0.0.1:{keeper.port}"
 
     async def add_node(self) -> int:

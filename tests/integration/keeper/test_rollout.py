@@ -13,15 +13,14 @@ import aiohttp
 import pytest
 from click.testing import CliRunner
 from keeper_support import (
-    CHAIN_ID,
     ISSUER,
     OPERATOR,
-    ORACLE_KEYS,
     PAYER,
     PRICE,
     LocalChain,
     Quorum,
-    key_of,
+    member_settings,
+    running,
     signer_of,
 )
 from sim_nodes import SimNode
@@ -30,8 +29,6 @@ from workdeed.chain.keys import LocalSigner
 from workdeed.chain.rpc import RpcClient
 from workdeed.cli.root import root
 from workdeed.intent import load_spec
-from workdeed.keeper.run import Keeper
-from workdeed.keeper.settings import KeeperSettings
 from workdeed.protocol.eip712 import COMMITTEE_DOMAIN
 from workdeed.protocol.hashing import keccak
 from workdeed.protocol.rollouts import EndpointList, RolloutProgress
@@ -105,34 +102,8 @@ class World:
 
     async def start_keeper(self, name: str = "keeper") -> None:
         """Start a keeper with the committee's member key."""
-        member = self.folder / "member.key"
-        member.write_text(key_of(ORACLE_KEYS).hex())
-        settings = KeeperSettings.model_validate(
-            {
-                "chain": {
-                    "rpc_urls": [self.chain.url],
-                    "chain_id": CHAIN_ID,
-                    "deployment": self.chain.file,
-                    "confirmations": 0,
-                    "poll_seconds": 0.2,
-                    "block_seconds": 0.5,
-                },
-                "keys": {"member": {"private_key_file": member}},
-                "database": str(self.folder / f"{name}.db"),
-                "state_dir": self.folder / name,
-                "http": {"port": 0},
-                "allow_private_endpoints": True,
-                "specs_from": self.keepers,
-            }
-        )
-        keeper, stopping = await Keeper.open(settings), asyncio.Event()
-        running = asyncio.create_task(keeper.run(stopping))
-
-        async def stop() -> None:
-            stopping.set()
-            await running
-
-        self.stack.push_async_callback(stop)
+        told = member_settings(self.chain, self.folder, name, specs_from=self.keepers)
+        keeper = await self.stack.enter_async_context(running(told))
         self.keepers.append(f"http://127.0.0.1:{keeper.port}")
 
     async def deploy(self) -> None:

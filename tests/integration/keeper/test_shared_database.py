@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from typing import Any
 
 import aiohttp
 import pytest
 import structlog
-from keeper_support import CHAIN_ID, KEEPER, LocalChain, key_of
+from keeper_support import CHAIN_ID, KEEPER, LocalChain, key_of, running
 
 from tests.postgres import PostgresServer
 from workdeed.chain.rpc import RpcClient
@@ -45,18 +45,6 @@ def settings(chain: LocalChain, database: str, name: str, *, standby: bool) -> K
             "allow_private_endpoints": True,
         }
     )
-
-
-@asynccontextmanager
-async def running(told: KeeperSettings) -> AsyncIterator[Keeper]:
-    """Run a keeper until the end of the block."""
-    keeper, stopping = await Keeper.open(told), asyncio.Event()
-    task = asyncio.create_task(keeper.run(stopping))
-    try:
-        yield keeper
-    finally:
-        stopping.set()
-        await task
 
 
 async def asked(keeper: Keeper, path: str) -> tuple[int, Any]:

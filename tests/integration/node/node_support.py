@@ -6,9 +6,11 @@ import contextlib
 import json
 import os
 import shutil
+import socket
 import subprocess
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -307,6 +309,24 @@ async def eventually(condition: Callable[[], bool | Awaitable[bool]], what: str)
     pytest.fail(f"{what} did not happen")
 
 
+@asynccontextmanager
+async def stranger(port: int) -> AsyncIterator[None]:
+    """Listen on a port as another program, as soon as nobody else does."""
+    with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+
+        def taken() -> bool:
+            try:
+                other.bind(("127.0.0.1", port))
+            except OSError:
+                return False
+            return True
+
+        await eventually(taken, "the end of the last listener")
+        other.listen()
+        yield
+
+
 def spec_document(repository: Path, commit: str, **changes: Any) -> dict[str, Any]:
     """Return an intent that runs the demo's service."""
     return {
@@ -372,6 +392,15 @@ class Client:
         except pytest.fail.Exception:
             pytest.fail(f"it is not {state}: {await self.workloads()}")
         return found[0]
+
+    async def reaches_another(self, port: int) -> None:
+        """Wait until the workload runs at another port."""
+
+        async def elsewhere() -> bool:
+            (one,) = await self.workloads()
+            return bool(one["state"] == "running" and one["port"] != port)
+
+        await eventually(elsewhere, "a start at another port")
 
     async def settled(self) -> None:
         """Wait until the revision before the wanted one is dropped."""

@@ -5,7 +5,6 @@ import base64
 import contextlib
 import os
 import signal
-import socket
 from collections.abc import AsyncIterator
 from itertools import pairwise
 from pathlib import Path
@@ -32,6 +31,7 @@ from node_support import (
     has_sandbox,
     settings,
     spec_bytes,
+    stranger,
 )
 from test_signed_requests import DELEGATE, ask, signed
 
@@ -109,24 +109,8 @@ async def test_a_port_that_somebody_took_meanwhile_is_given_up_for_another(
     before = await client.reaches("running")
     os.kill(before["pid"], signal.SIGKILL)
     await eventually(lambda: not alive(before["pid"]), "the end of the service")
-    with socket.socket() as stranger:
-        stranger.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-
-        def taken() -> bool:
-            try:
-                stranger.bind(("127.0.0.1", before["port"]))
-            except OSError:
-                return False
-            return True
-
-        await eventually(taken, "the end of the last listener")
-        stranger.listen()
-
-        async def elsewhere() -> bool:
-            (one,) = await client.workloads()
-            return one["state"] == "running" and one["port"] != before["port"]
-
-        await eventually(elsewhere, "a start at another port")
+    async with stranger(before["port"]):
+        await client.reaches_another(before["port"])
 
 
 async def test_a_port_that_is_taken_after_it_was_given_costs_one_try(

@@ -3,14 +3,13 @@
 import asyncio
 import os
 import signal
-import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from agent_process import AgentProcess, agent_process
-from node_support import JOB, Chain, FakeRpc, Launch, alive, eventually, revise, settings
+from node_support import JOB, Chain, FakeRpc, Launch, alive, eventually, revise, settings, stranger
 from test_agent_containers import containers, engine, serve, spec
 from test_signed_requests import DELEGATE, signed
 
@@ -139,22 +138,6 @@ async def test_a_port_that_somebody_took_meanwhile_is_published_elsewhere(
     await serve(client, chain, spec(podman.image("http"), restart=restart))
     before = await client.reaches("running")
     os.kill(before["pid"], signal.SIGKILL)
-    with socket.socket() as stranger:
-        stranger.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-
-        def taken() -> bool:
-            try:
-                stranger.bind(("127.0.0.1", before["port"]))
-            except OSError:
-                return False
-            return True
-
-        await eventually(taken, "the end of the last listener")
-        stranger.listen()
-
-        async def elsewhere() -> bool:
-            (one,) = await client.workloads()
-            return one["state"] == "running" and one["port"] != before["port"]
-
-        await eventually(elsewhere, "a start at another port")
+    async with stranger(before["port"]):
+        await client.reaches_another(before["port"])
     assert len(running(podman)) == 1
