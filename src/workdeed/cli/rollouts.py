@@ -2,7 +2,6 @@
 
 import asyncio
 import signal
-import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -229,14 +228,10 @@ def gateway(
 
 
 async def _serve(settings: "GatewaySettings") -> None:
-    import structlog
-
+    from workdeed.logs import set_up
     from workdeed.sdk.gateway import Gateway
 
-    structlog.configure(
-        processors=[_plain_fields, *structlog.get_config()["processors"]],
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-    )
+    set_up(first=(_plain_fields,))
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

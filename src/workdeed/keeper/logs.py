@@ -1,37 +1,16 @@
-"""Logs: one JSON object a line for machines, or lines for people. No secret ever gets here."""
-
-import logging
-import sys
+"""The keeper's logger, and one that does not repeat itself."""
 
 import structlog
 
 from workdeed.keeper.settings import LogSettings
+from workdeed.logs import set_up
 
 Log = structlog.typing.FilteringBoundLogger
 
 
 def setup_logs(settings: LogSettings) -> Log:
     """Set the process's logging up once, and return the keeper's logger."""
-    level = logging.getLevelNamesMapping()[settings.level.upper()]
-    renderer: structlog.typing.Processor = (
-        structlog.processors.JSONRenderer()
-        if settings.format == "json"
-        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
-    )
-    structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            renderer,
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-        cache_logger_on_first_use=False,
-    )
-    # Access lines of the HTTP server and chatter of libraries are no news.
-    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(message)s")
+    set_up(json=settings.format == "json", level=settings.level)
     return get_log()
 
 

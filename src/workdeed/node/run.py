@@ -10,6 +10,7 @@ import structlog
 from workdeed.chain.errors import ChainError
 from workdeed.chain.keys import load_key
 from workdeed.chain.rpc import RpcClient
+from workdeed.logs import set_up
 from workdeed.node.agent import Agent, AgentOptions, Parts
 from workdeed.node.app import create_app
 from workdeed.node.capacity import Machine, check_offer
@@ -143,6 +144,7 @@ async def run(settings: NodeSettings, on_ready: Callable[[Node], None] | None = 
         NodeError, workdeed.chain.errors.ChainError: if it can't start.
 
     """
+    set_up()
     node = Node(settings)
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()

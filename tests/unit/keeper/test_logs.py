@@ -11,14 +11,6 @@ from workdeed.keeper.logs import OnceLog, get_log, setup_logs
 from workdeed.keeper.settings import LogSettings
 
 
-@pytest.fixture(autouse=True)
-def restored() -> object:
-    """Leave the process's logging as it was."""
-    before = structlog.get_config()
-    yield
-    structlog.configure(**before)
-
-
 def test_json_lines_go_to_stderr(capsys: pytest.CaptureFixture[str]) -> None:
     log = setup_logs(LogSettings(format="json", level="info"))
     log.debug("hidden")

@@ -7,7 +7,6 @@ import socket
 from pathlib import Path
 
 import pytest
-import structlog
 
 from workdeed.chain.deployment import REQUIRED, DeployedContract, Deployment, save_deployment
 from workdeed.keeper.dryrun import dry
@@ -16,14 +15,6 @@ from workdeed.keeper.run import CANNOT_START, main
 from workdeed.keeper.settings import KeeperSettings
 from workdeed.protocol.hashing import keccak
 from workdeed.protocol.signing import to_checksum
-
-
-@pytest.fixture(autouse=True)
-def restored() -> object:
-    """Leave the process's logging as it was."""
-    before = structlog.get_config()
-    yield
-    structlog.configure(**before)
 
 
 def settings(folder: Path, **changes: object) -> KeeperSettings:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from workdeed.chain.keys import KeySourceError
+from workdeed.node import run
 from workdeed.node.errors import SettingsError, StateError
 from workdeed.node.run import Node, main, profile_of
 from workdeed.node.settings import NodeSettings
@@ -97,3 +98,19 @@ def test_a_profile_can_be_made_without_an_agent(values: dict[str, Any]):
     profile = profile_of(NodeSettings(**values | {"tags": ("eu",)}))
     assert (profile.node, profile.tags, profile.runners) == (address_of(KEY), ("eu",), ("war",))
     assert profile_of(NodeSettings(**values | {"tags": ("eu",)})) == profile
+
+
+def test_an_agent_sets_its_logs_up_before_anything_can_fail(
+    values: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+):
+    done: list[str] = []
+
+    class Failing:
+        def __init__(self, settings: NodeSettings) -> None:
+            done.append("node")
+            raise SettingsError("resources: none")
+
+    monkeypatch.setattr(run, "set_up", lambda: done.append("logs"))
+    monkeypatch.setattr(run, "Node", Failing)
+    assert main(NodeSettings(**values)) == 2
+    assert done == ["logs", "node"]

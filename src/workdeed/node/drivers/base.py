@@ -134,7 +134,7 @@ class Task:
 
     key: TaskKey
     argv: tuple[str, ...]
-    env: Mapping[str, str]
+    env: Mapping[str, str] = field(repr=False)  # among it the secrets of the payer
     directory: Path
     limits: Limits
     subdirectory: str = ""
