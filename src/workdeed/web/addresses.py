@@ -41,12 +41,15 @@ def is_literal(host: str) -> bool:
 async def lookup(host: str, port: int) -> list[str]:
     """Return the IP addresses of a host, in the order in which they are to be tried.
 
-    Whoever checks them has to connect to one of these, and not to look again.
+    Whoever checks them has to connect to one of these, and not to look again. A host that is an
+    address needs no resolver, and must not wait for one behind names that nobody answers for.
 
     Raises:
         OSError: if the name is unknown or malformed.
 
     """
+    if is_literal(host):
+        return [host]
     try:
         found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except UnicodeError as error:

@@ -81,3 +81,14 @@ async def test_all_addresses_of_a_name_are_told_in_their_order(
 async def test_unknown_and_malformed_names_are_told_alike(host: str, reason: str) -> None:
     with pytest.raises(OSError, match=reason):
         await lookup(host, 443)
+
+
+async def test_an_address_does_not_wait_behind_names_whose_resolver_hangs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def getaddrinfo(self: Any, host: str, port: int, **kwargs: Any) -> list[Any]:
+        raise AssertionError(f"{host} needs no resolver")
+
+    monkeypatch.setattr(asyncio.BaseEventLoop, "getaddrinfo", getaddrinfo)
+    assert await lookup("8.8.8.8", 443) == ["8.8.8.8"]
+    assert await lookup("2606:4700::1111", 443) == ["2606:4700::1111"]
