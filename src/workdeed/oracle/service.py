@@ -258,14 +258,11 @@ class OracleService:
             self._fetch_if_missing()
             return
         try:
-            await self._measuring.observe_past()
-            await self._measuring.watch()
-        except NotYetError as error:
-            _log.debug("oracle: not yet", reason=str(error))
-        except ChainError:
-            self.mark_unknown(self._measuring.window, "the chain could not be read")
+            await self._reconcile()
+        except Exception:
+            await self._measure()  # a journal that does not answer must cost no figures
             raise
-        await self._reconcile()
+        await self._measure()
         self._tidy()
         self._fetch_if_missing()
         self._lead_if_due()
@@ -392,6 +389,11 @@ class OracleService:
         if not self.may_speak:
             raise StandbyError("this oracle stands by; another process acts for its member")
 
+    def _check_reconciled(self) -> None:
+        """Raise until it is known whether the journal lacks what was signed."""
+        if not self._is_reconciled:
+            raise NotYetError("journal: it is not held against the chain yet; ask again soon")
+
     def _follow_lease(self) -> None:
         """Begin to act for the member, or cease to, if its lease came or went.
 
@@ -433,9 +435,10 @@ class OracleService:
         )
 
     def _still(self, turn: Turn) -> Callable[[], None]:
-        """Return what raises once `turn` is not the clock's any more."""
+        """Return what raises once `turn` is not the clock's any more, or the journal in doubt."""
 
         def check() -> None:
+            self._check_reconciled()
             check_turn(self._turn(), turn.window, turn.number, turn.leader)
 
         return check
@@ -450,6 +453,7 @@ class OracleService:
             message.verify(self._settings.domain)
         except SignatureError as error:
             raise ForbiddenError("signature", str(error)) from error
+        self._check_reconciled()
         if self._chain.head.timestamp < self._chain.windows.end(window):
             raise NotYetError(f"window: {window} is not over here; ask again soon")
         return turn
@@ -474,8 +478,22 @@ class OracleService:
 
     # --- Duties of a tick ------------------------------------------------------------------------
 
+    async def _measure(self) -> None:
+        """Observe what is over and tell the prober whom to probe."""
+        try:
+            await self._measuring.observe_past()
+            await self._measuring.watch()
+        except NotYetError as error:
+            _log.debug("oracle: not yet", reason=str(error))
+        except ChainError:
+            self.mark_unknown(self._measuring.window, "the chain could not be read")
+            raise
+
     async def _reconcile(self) -> None:
-        """Once at each beginning, hold the journal against the chain: a restored one is lost."""
+        """Once at each beginning, hold the journal against the chain: a restored one is lost.
+
+        Nothing is signed before.
+        """
         if not self._is_reconciled:
             reports = tuple(self._chain.books.reports.values())
             now = self._chain.head.timestamp

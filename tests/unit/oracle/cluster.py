@@ -341,6 +341,7 @@ class Cluster:
         time, self.sim.time = self.sim.time, float(CLOCK.start(self.sim.window + 1)) - 0.01
         try:
             for seat in self.seats.values():
+                await seat.service._reconcile()
                 with contextlib.suppress(NotYetError):
                     await seat.service._measuring.observe_past()
                     await seat.service._measuring.watch()

@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 
 from workdeed.chain.bindings import committee
+from workdeed.chain.rpc import RpcUnavailable
 from workdeed.oracle.errors import (
     EquivocationError,
     ForbiddenError,
+    JournalError,
     NotYetError,
     OracleError,
     RefusedError,
@@ -25,7 +27,7 @@ from workdeed.protocol.messages import Proofs, Proposal, Signatures, sign
 from workdeed.protocol.quorum import faults
 from workdeed.protocol.report import OpenPair
 
-from .cluster import Cluster, check_signatures
+from .cluster import Cluster, Seat, check_signatures
 from .support import CLOCK, DOMAIN, ESCROW, FIRST_NODE, Sim, account, key_of, oracle, with_job
 
 NODE = FIRST_NODE
@@ -285,6 +287,51 @@ class TestRestarts:
         assert seat.journal.began_at == cluster.sim.head.timestamp
         await cluster.settle(3)
         assert not seat.journal.has_window(3)
+
+    async def restored(self, cluster: Cluster, tmp_path: Path) -> Seat:
+        """Return member 1 over a copy that lacks what it signed for window 2; it did not tick."""
+        path = journal_path(tmp_path / "oracle1", oracle(1).address)
+        copy = path.read_bytes()
+        await cluster.settle(2)
+        await cluster.to_window(4)
+        await cluster.crash(1)
+        path.write_bytes(copy)
+        return cluster.open(1)
+
+    async def test_a_restored_journal_signs_nothing_before_it_is_held_against_the_chain(
+        self, cluster: Cluster, tmp_path: Path
+    ) -> None:
+        """A faulty leader may have had its first root already: it asks before the first tick."""
+        seat = await self.restored(cluster, tmp_path)
+        leader = cluster.seats[3].service
+        cluster.sim.time = CLOCK.end(3) + 0.2
+        facts = await leader._facts.round(3)
+        told = [
+            await cluster.seats[index].service._desk.observation(facts.windows[-1], 4)
+            for index in (0, 2, 3)
+        ]
+        proposal = leader._member.proposal(leader._member.draft(facts, 0, told))
+        with pytest.raises(NotYetError, match="journal: it is not held against the chain yet"):
+            await seat.service.answer_proposal(proposal)
+        with pytest.raises(NotYetError, match="journal"):
+            await seat.service.answer_request(leader._member.request(3, 0, [3], cluster.member(1)))
+        await seat.service.tick()
+        with pytest.raises(JournalError, match="began before"):
+            await seat.service.answer_proposal(proposal)
+        assert not seat.journal.has_window(3)
+
+    async def test_a_chain_that_cannot_be_read_keeps_no_restored_journal_in_use(
+        self, cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        seat = await self.restored(cluster, tmp_path)
+
+        async def broken() -> None:
+            raise RpcUnavailable("http://rpc.test")
+
+        monkeypatch.setattr(seat.service._measuring, "observe_past", broken)
+        with pytest.raises(RpcUnavailable):
+            await seat.service.tick()
+        assert seat.journal.began_at == cluster.sim.head.timestamp
 
     async def test_a_whole_journal_does_not(self, cluster: Cluster) -> None:
         began = cluster.seats[1].journal.began_at
@@ -647,8 +694,6 @@ class TestMeasuring:
     async def test_a_chain_that_cannot_be_read_makes_the_window_unknown(
         self, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        from workdeed.chain.rpc import RpcUnavailable
-
         await cluster.to_window(3)
         seat = cluster.seats[0]
         cluster.sim.to_window(4)

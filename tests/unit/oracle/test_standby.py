@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from workdeed.chain.errors import StoreUnavailableError
-from workdeed.oracle.errors import EquivocationError, RefusedError, StandbyError
+from workdeed.oracle.errors import EquivocationError, NotYetError, RefusedError, StandbyError
 from workdeed.protocol.figures import UNIT, UNKNOWN, Pair
 from workdeed.protocol.messages import ObservationRequest, Proposal, SignedObservation
 
@@ -256,8 +256,36 @@ async def test_a_journal_that_did_not_answer_is_held_against_the_chain_again(
             raise StoreUnavailableError("database: it does not answer")
 
     monkeypatch.setattr(service._desk, "reconcile", reconcile)
+    pair.cluster.sim.to_window(4)
     with pytest.raises(StoreUnavailableError):
         await service.tick()
+    assert pair.cluster.seats[0].prober.watched == 4  # it measures on
     await service.tick()
     await service.tick()
     assert len(calls) == 2
+
+
+async def test_after_a_take_over_nothing_is_signed_before_the_journal_was_looked_at(
+    pair: Pairing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may speak again once a tick saw its lease; the journal may be another by then."""
+    service, lead = pair.second.service, []
+
+    async def broken(*_: object) -> None:
+        raise StoreUnavailableError("database: it does not answer")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(service._desk, "reconcile", broken)
+        patched.setattr(service, "_lead", lead.append)
+        pair.lease.token = 2
+        with pytest.raises(StoreUnavailableError):
+            await service.tick()
+        assert service.may_speak
+        with pytest.raises(NotYetError, match="journal"):
+            await service.answer_proposal(await pair.proposal())
+        pair.cluster.sim.time = CLOCK.end(2) + 3 * pair.cluster.rules.turn_seconds + 0.1
+        with pytest.raises(StoreUnavailableError):
+            await service.tick()
+        assert lead == []
+    await service.tick()
+    assert service._is_reconciled
