@@ -84,7 +84,7 @@ DRIFT_BLOCKS = 3
 """Blocks by which the keeper's idea of the chain's time may run ahead of the head."""
 
 KEPT_WINDOWS = MAX_WINDOWS + 2
-"""Windows of events in memory: no report settles older ones, and none is placed by them."""
+"""Windows of events in memory: no report settles older ones, and no strike is counted by them."""
 
 MESH_SECONDS = 10.0
 """Time between two looks whether the other members answer."""

@@ -88,8 +88,10 @@ class FactFinder:
     async def strikes(self, books: Books, most: int) -> dict[tuple[int, int], int]:
         """Return the strikes of every placed license, by (job, license), counted up to `most`.
 
-        Only reports that these books hold count. One whose data is not here ends the count: it is
-        fetched sooner or later, and until then nobody is blamed.
+        Only reports that these books hold count, and none of a window `MAX_WINDOWS` or more before
+        that of the head: members keep the chain in memory for so long at least, however long they
+        run. One whose data is not here ends the count: it is fetched sooner or later, and until
+        then nobody is blamed.
 
         Args:
             books: at the block for which strikes are counted.
@@ -99,8 +101,12 @@ class FactFinder:
             NotYetError, ChainError: if a snapshot can't be read.
 
         """
+        # Placements are signed in the head's window only, so all members take the same one.
+        oldest = self._chain.windows.at(self._chain.head.timestamp) - MAX_WINDOWS + 1
         reports: list[ReportUnits] = []
         for report in reversed(tuple(books.reports.values())):
+            if report.window < oldest:
+                break
             if report.vetoed:
                 continue
             units = await self._units(report) if len(reports) <= most else None
