@@ -4,11 +4,11 @@ Neither is believed: a round that comes early reads the chain as any other does.
 """
 
 import asyncio
-import json
 from collections.abc import Callable
 from typing import Final
 
 import aiohttp
+from pydantic_core import from_json
 
 from workdeed.chain.rpc import origin_of
 from workdeed.keeper.logs import OnceLog
@@ -91,7 +91,7 @@ class HeadWatch:
                         heard = True
                         self._once.fine(self._where)
                         self._ring()
-        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+        except Exception as error:  # nothing that a node sends may end the watch
             reason = type(error).__name__
         self._once.trouble(self._where, f"{reason}; the chain is polled meanwhile")
         return heard
@@ -99,7 +99,8 @@ class HeadWatch:
 
 def _is_head(text: str) -> bool:
     try:
-        found = json.loads(text)
+        # It bounds the depth itself; `json` leaves that to the interpreter's stack.
+        found = from_json(text)
     except ValueError:
         return False
     return isinstance(found, dict) and found.get("method") == "eth_subscription"

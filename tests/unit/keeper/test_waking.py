@@ -149,6 +149,42 @@ async def test_anything_else_does_not_ring(once: OnceLog, text: str) -> None:
             await asyncio.wait_for(rung(url, once, 1), 0.3)
 
 
+async def test_no_frame_ends_the_watch(once: OnceLog) -> None:
+    """A depth that overflows the stack of a parser once ended it unseen."""
+
+    async def talk(socket: web.WebSocketResponse) -> None:
+        await socket.receive_json()
+        await socket.send_str("[" * 200_000)
+        await socket.send_json(HEAD)
+        await socket.receive()
+
+    async with node(talk) as url:
+        await rung(url, once, 1)
+
+
+async def test_no_fault_ends_the_watch(
+    once: OnceLog, log_lines: list[dict[str, object]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    faults = [RecursionError()]
+    is_head = waking._is_head
+
+    def fail_once(text: str) -> bool:
+        if faults:
+            raise faults.pop()
+        return is_head(text)
+
+    monkeypatch.setattr(waking, "_is_head", fail_once)
+
+    async def talk(socket: web.WebSocketResponse) -> None:
+        await socket.receive_json()
+        await socket.send_json(HEAD)
+        await socket.receive()
+
+    async with node(talk) as url:
+        await rung(url, once, 1)
+    assert str(log_lines[0]["reason"]).startswith("RecursionError;")
+
+
 async def test_nobody_there_is_a_trouble_and_no_end(
     once: OnceLog, log_lines: list[dict[str, object]]
 ) -> None:
