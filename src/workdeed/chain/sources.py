@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from workdeed.chain.errors import ChainError
 from workdeed.chain.logbook import TOPIC_BYTES, Cursor, RawLog
@@ -19,6 +19,10 @@ from workdeed.chain.rpc import Head, Rpc, RpcError, RpcUnavailable
 from workdeed.protocol.signing import to_checksum
 
 H = TypeVar("H", bound=Hashable)
+T = TypeVar("T")
+
+HEAD_DEPTH: Final = 16
+"""How many blocks below the newest one RPCs may agree instead, while they differ about that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,9 +138,9 @@ class OneRpc(LogSource):
 class AgreeingRpcs(LogSource):
     """Believes what enough RPCs say, and more of them than say anything else.
 
-    The head is the latest block that enough of them reached, so that neither one that lags nor one
-    that runs ahead of all others counts. One that does not answer is left out; what one says alone
-    is told to `on_odd` and not believed.
+    The head is the latest block that enough of them reached and show the same, so that neither one
+    that lags nor one that runs ahead of all others counts. One that does not answer is left out;
+    what one says alone is told to `on_odd` and not believed.
 
     Args:
         rpcs: the RPCs, at least `agree` of them.
@@ -151,10 +155,22 @@ class AgreeingRpcs(LogSource):
         self._on_odd = on_odd
 
     async def head(self) -> Head:
-        """Return the latest block that enough RPCs reached."""
-        found = await self._answers(lambda rpc: rpc.head())
-        heads = sorted((head for _, head in found), key=lambda head: -head.number)
-        return heads[self._agree - 1]
+        """Return the latest block that enough RPCs reached, as enough of them show it."""
+        tips = await self._answers(lambda rpc: rpc.head())
+        number = sorted((head.number for _, head in tips), reverse=True)[self._agree - 1]
+        what = f"block {number}"
+        shown = [(rpc, head) for rpc, head in tips if head.number == number]
+        ahead = [rpc for rpc, head in tips if head.number > number]
+        # Too few to outvote those that stand there, they are asked only if these do not do.
+        head = self._winner(what, shown)
+        if head is None and ahead:
+            shown += await self._headers(ahead, number)
+            head = self._winner(what, shown)
+        if head is None:
+            head = await self._below(number, [rpc for rpc, _ in tips])
+        if head is None:
+            raise self._disagreement(what, shown)
+        return head
 
     async def hash_at(self, number: int) -> bytes:
         """Return the hash that enough RPCs have."""
@@ -166,21 +182,55 @@ class AgreeingRpcs(LogSource):
             f"the logs up to block {last}", lambda rpc: OneRpc(rpc).page(addresses, cursor, last)
         )
 
+    async def _headers(self, rpcs: Sequence[Rpc], number: int) -> list[tuple[Rpc, Head]]:
+        """Return a block as these show it, those that do."""
+        found, _ = await self._found(rpcs, lambda rpc: rpc.block(number))
+        return [(rpc, head) for rpc, head in found if head is not None and head.number == number]
+
+    async def _below(self, number: int, rpcs: Sequence[Rpc]) -> Head | None:
+        """Return the highest block of those just below `number` that enough RPCs show the same.
+
+        At the end of the chain honest RPCs may be on different blocks for a while. Without this,
+        one that lies could then hold up the reading.
+        """
+        numbers = range(number - 1, max(-1, number - 1 - HEAD_DEPTH), -1)
+        found, _ = await self._found(rpcs, lambda rpc: rpc.blocks(numbers))
+        for place, below in enumerate(numbers):
+            shown = [
+                (rpc, head)
+                for rpc, heads in found
+                if (head := heads[place]) is not None and head.number == below
+            ]
+            winner = self._winner(f"block {below}", shown)
+            if winner is not None:
+                return winner
+        return None
+
     async def _agreed(self, what: str, ask: Callable[[Rpc], Awaitable[H]]) -> H:
-        said: dict[H, list[Rpc]] = defaultdict(list)
-        for rpc, answer in await self._answers(ask):
-            said[answer].append(rpc)
-        (answer, believed), *others = sorted(said.items(), key=lambda item: -len(item[1]))
-        tie = bool(others) and len(others[0][1]) == len(believed)
-        if tie or len(believed) < self._agree:
-            counts = " to ".join(str(len(rpcs)) for rpcs in said.values())
-            raise RpcUnavailable(believed[0].origin, f"RPCs disagree about {what}, {counts}")
-        for _, odd in others:
+        answers = await self._answers(ask)
+        winner = self._winner(what, answers)
+        if winner is None:
+            raise self._disagreement(what, answers)
+        return winner
+
+    def _winner(self, what: str, answers: Sequence[tuple[Rpc, H]]) -> H | None:
+        """Return what enough RPCs say, and tell those that say something else; None if few do."""
+        ranked = sorted(_by_answer(answers).items(), key=lambda item: -len(item[1]))
+        counts = [len(rpcs) for _, rpcs in ranked]
+        if not counts or counts[0] < self._agree or counts[0] in counts[1:]:
+            return None
+        for _, odd in ranked[1:]:
             for rpc in odd:
                 self._on_odd(rpc, f"it contradicts the others about {what}")
-        return answer
+        return ranked[0][0]
 
-    async def _answers(self, ask: Callable[[Rpc], Awaitable[H]]) -> list[tuple[Rpc, H]]:
+    def _disagreement(self, what: str, answers: Sequence[tuple[Rpc, H]]) -> RpcUnavailable:
+        said = _by_answer(answers)
+        counts = " to ".join(str(len(rpcs)) for rpcs in said.values())
+        most = max(said.values(), key=len)
+        return RpcUnavailable(most[0].origin, f"RPCs disagree about {what}, {counts}")
+
+    async def _answers(self, ask: Callable[[Rpc], Awaitable[T]]) -> list[tuple[Rpc, T]]:
         """Return what the RPCs say that answer; at least `agree` of them.
 
         Raises:
@@ -188,15 +238,7 @@ class AgreeingRpcs(LogSource):
             RpcUnavailable: if too few answer.
 
         """
-        found = await asyncio.gather(*(ask(rpc) for rpc in self._rpcs), return_exceptions=True)
-        answers, errors = list[tuple[Rpc, H]](), list[ChainError]()
-        for rpc, answer in zip(self._rpcs, found, strict=True):
-            if isinstance(answer, ChainError):
-                errors.append(answer)
-            elif isinstance(answer, BaseException):
-                raise answer
-            else:
-                answers.append((rpc, answer))
+        answers, errors = await self._found(self._rpcs, ask)
         if len(answers) >= self._agree:
             return answers
         for error in errors:
@@ -207,3 +249,25 @@ class AgreeingRpcs(LogSource):
             f"{len(answers)} of {len(self._rpcs)} RPCs answer, {self._agree} have to agree"
             f" ({'; '.join(map(str, errors))})",
         )
+
+    async def _found(
+        self, rpcs: Sequence[Rpc], ask: Callable[[Rpc], Awaitable[T]]
+    ) -> tuple[list[tuple[Rpc, T]], list[ChainError]]:
+        """Return what these RPCs say, and why those that say nothing do not."""
+        found = await asyncio.gather(*(ask(rpc) for rpc in rpcs), return_exceptions=True)
+        answers, errors = list[tuple[Rpc, T]](), list[ChainError]()
+        for rpc, answer in zip(rpcs, found, strict=True):
+            if isinstance(answer, ChainError):
+                errors.append(answer)
+            elif isinstance(answer, BaseException):
+                raise answer
+            else:
+                answers.append((rpc, answer))
+        return answers, errors
+
+
+def _by_answer(answers: Sequence[tuple[Rpc, H]]) -> dict[H, list[Rpc]]:
+    said: dict[H, list[Rpc]] = defaultdict(list)
+    for rpc, answer in answers:
+        said[answer].append(rpc)
+    return said

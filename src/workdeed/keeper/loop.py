@@ -88,6 +88,7 @@ class Loop:
             metrics.duty_failures.labels(duty=name)
         self._view: View | None = None
         self._version = 0
+        self._cut: int | None = None
         self._shown: tuple[int, int, int] | None = None
         self._seen_at = 0.0
 
@@ -125,32 +126,39 @@ class Loop:
     async def _look(self) -> View | None:
         """Return the chain as it is now, None if it cannot be read."""
         try:
-            update = await self._mirror.refresh()
+            view = self._observe(await self._mirror.refresh())
         except ChainError as error:
             self._count(error)
             self._once.trouble("chain", str(error))
             return None
-        except Exception as error:  # a full disk or a locked database must not end the keeper
+        except Exception as error:  # no disk, database or RPC may end the keeper
             self._count(error)
             self._once.trouble("chain", f"{type(error).__name__}: {error}")
             return None
         self._once.fine("chain")
-        return self._observe(update)
+        return view
 
     def _observe(self, update: MirrorUpdate) -> View:
-        if update.rewound_to is not None:
-            self._log.warning("reorg", rewound_to=update.rewound_to)
-            self._metrics.reorgs.inc()
-            self._desk.forget()
-            self._on_rewound(update.rewound_to)
-        self._clock.observe(update.head)
         self._version += bool(update.events or update.rewound_to is not None)
+        self._undo(update.rewound_to)
+        self._clock.observe(update.head)
         view = View(
             self._mirror.books, update.block, update.head, self._clock.windows, self._version
         )
         self._view, self._seen_at = view, time.monotonic()
         self._show(view)
         return view
+
+    def _undo(self, rewound_to: int | None) -> None:
+        """Let all forget what a reorg undid; what fails is done in the next round."""
+        if rewound_to is not None:
+            self._log.warning("reorg", rewound_to=rewound_to)
+            self._metrics.reorgs.inc()
+            self._cut = rewound_to if self._cut is None else min(self._cut, rewound_to)
+        if self._cut is not None:
+            self._desk.forget()
+            self._on_rewound(self._cut)
+            self._cut = None
 
     def _show(self, view: View) -> None:
         metrics = self._metrics

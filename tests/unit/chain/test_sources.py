@@ -26,8 +26,11 @@ def revised(number: int) -> JobRevised:
     return JobRevised(job_id=1, revision=number, window=1, spec_hash=bytes(32))
 
 
+TEN_YEARS = 10 * 365 * 86_400
+
+
 class Node(FakeRpc):
-    """A node with a name, which may lie about logs."""
+    """A node with a name, which may lie about logs or times."""
 
     def __init__(self, chain: FakeChain, name: str, lie: str = "") -> None:
         super().__init__(chain)
@@ -37,6 +40,12 @@ class Node(FakeRpc):
     @property
     def origin(self) -> str:
         return f"http://{self._name}"
+
+    def _eth_get_block_by_number(self, blocks: list[Block], tag: str, full: bool) -> Any:
+        block = super()._eth_get_block_by_number(blocks, tag, full)
+        if self.lie == "dates" and block is not None:
+            return block | {"timestamp": hex(int(block["timestamp"], 16) + TEN_YEARS)}
+        return block
 
     def _eth_get_logs(self, blocks: list[Block], span: Mapping[str, Any]) -> Any:
         logs = super()._eth_get_logs(blocks, span)
@@ -148,6 +157,60 @@ async def test_a_block_that_one_alone_has_is_not_the_head_yet(chain: FakeChain) 
     assert head.number == chain.head.number - 2
 
 
+@pytest.mark.parametrize("place", range(3))
+async def test_a_liar_that_ties_the_number_does_not_make_the_head(
+    chain: FakeChain, place: int
+) -> None:
+    rpcs = [Node(chain, "one"), Node(chain, "two")]
+    rpcs.insert(place, Node(chain, "liar", "dates"))
+    odd = Odd()
+
+    head = await AgreeingRpcs(rpcs, 2, odd).head()
+    assert (head.number, head.timestamp) == (chain.head.number, chain.head.timestamp)
+    assert odd.found == ["http://liar"]
+    assert [sum(one.calls.values()) for one in rpcs] == [1, 1, 1]
+
+
+async def test_a_liar_beside_one_that_is_a_block_behind_does_not_make_the_head(
+    chain: FakeChain,
+) -> None:
+    """The liar ties the newest block; the two honest ones agree about the one below."""
+    liar, one, behind = Node(chain, "liar", "dates"), Node(chain, "one"), Node(chain, "behind")
+    behind.lag = 1
+    odd = Odd()
+
+    head = await AgreeingRpcs([liar, one, behind], 2, odd).head()
+    assert (head.number, head.timestamp) == (12 - 1, chain.blocks[11].timestamp)
+    assert odd.found == ["http://liar"]
+
+
+async def test_with_one_down_the_head_is_what_both_others_have(chain: FakeChain) -> None:
+    down, ahead, behind = Node(chain, "down"), Node(chain, "ahead"), Node(chain, "behind")
+    down.down, behind.lag = True, 3
+    odd = Odd()
+
+    head = await AgreeingRpcs([down, ahead, behind], 2, odd).head()
+    assert head.hash == chain.blocks[12 - 3].hash
+    assert odd.found == []
+
+
+async def test_with_one_down_and_two_ends_of_the_chain_the_head_is_below_them(
+    chain: FakeChain,
+) -> None:
+    down, one, other = Node(chain, "down"), Node(chain, "one"), Node(fork_of(chain, 11), "other")
+    down.down = True
+
+    head = await AgreeingRpcs([down, one, other], 2, Odd()).head()
+    assert head.hash == chain.blocks[10].hash
+
+
+async def test_without_a_common_block_there_is_no_head(chain: FakeChain) -> None:
+    rpcs = [Node(chain, "liar", "dates"), Node(chain, "one")]
+
+    with pytest.raises(RpcUnavailable, match="RPCs disagree about block 12, 1 to 1"):
+        await AgreeingRpcs(rpcs, 2, Odd()).head()
+
+
 async def test_too_few_answers_are_named(chain: FakeChain) -> None:
     rpcs = [Node(chain, "one"), Node(chain, "two"), Node(chain, "three")]
     rpcs[0].down = rpcs[2].down = True
@@ -183,12 +246,14 @@ async def test_one_of_three_changes_nothing_whatever_it_says(data: st.DataObject
     store = Store.open("sqlite://")
     follower = follow(rpcs, store, Odd())
     for _ in range(data.draw(st.integers(1, 6), label="polls")):
-        liar.lie = data.draw(st.sampled_from(["", "hides", "invents", "refuses"]), label="lie")
+        lies = ["", "hides", "invents", "refuses", "dates"]
+        liar.lie = data.draw(st.sampled_from(lies), label="lie")
         liar.down = data.draw(st.booleans(), label="down")
         liar.lag = data.draw(st.integers(0, 1), label="lag")
         above = data.draw(st.integers(1, len(chain.blocks)), label="fork above")
         liar.chain = fork_of(chain, above) if data.draw(st.booleans(), label="forks") else chain
-        await follower.poll()
+        update = await follower.poll()
+        assert update.head.timestamp == chain.blocks[update.head.number].timestamp
         stored = list((await follower.book.events())[1])
         assert stored == chain.events()[: len(stored)]
         if data.draw(st.booleans(), label="reorg"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 from books_support import CALENDAR, Chain
@@ -25,6 +25,7 @@ class FakeMirror:
     chain: Chain
     rewound_to: int | None = None
     error: Exception | None = None
+    timestamp: int | None = None
 
     @property
     def books(self) -> Books:
@@ -34,6 +35,8 @@ class FakeMirror:
         if self.error is not None:
             raise self.error
         head = self.chain.view().head
+        if self.timestamp is not None:
+            head = replace(head, timestamp=self.timestamp)
         return MirrorUpdate(head, self.chain.block, (), self.rewound_to)
 
 
@@ -197,6 +200,33 @@ async def test_a_fault_below_the_chain_does_not_end_the_loop(
     mirror.error = None
     await loop.round()
     assert loop.view is not None
+
+
+async def test_no_head_ends_the_loop(
+    loops: Loops, mirror: FakeMirror, desk: FakeDesk, log_lines: list[dict[str, object]]
+) -> None:
+    """A number that no metric takes once ended the process."""
+    loop = loops.of()
+    mirror.timestamp = int("f" * 300, 16)
+    await loop.round()
+    assert desk.steps == 0
+    assert str(log_lines[-1]["reason"]).startswith("OverflowError")
+    mirror.timestamp = None
+    await loop.round()
+    assert desk.steps == 1
+
+
+async def test_a_reorg_whose_undoing_fails_is_undone_in_the_next_round(
+    loops: Loops, mirror: FakeMirror, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop = loops.of()
+    mirror.rewound_to = 3
+    with monkeypatch.context() as broken:
+        broken.setattr(loop, "_on_rewound", {}.__getitem__)
+        await loop.round()
+    mirror.rewound_to = None
+    await loop.round()
+    assert loops.rewinds == [3]
 
 
 async def test_the_chain_and_its_money_are_shown(
