@@ -29,6 +29,31 @@ _ERROR_STRING: Final = bytes.fromhex("08c379a0")
 _PANIC: Final = bytes.fromhex("4e487b71")
 _REVERT_CODE: Final = 3
 
+_WORD_BITS: Final = 256
+_COUNT_BITS: Final = 63
+"""Of numbers and times of blocks: what a database's integer and a float can hold."""
+
+_NOT_OF_THE_CALL: Final = (401, 402, 403, 429, 503)
+"""HTTP states of keys, quotas and load: an error object that comes with one is no answer."""
+
+_VERDICTS: Final = (
+    "already known",
+    "known transaction",
+    "already imported",
+    "already exists",
+    "nonce too low",
+    "nonce too high",
+    "underpriced",
+    "less than block base fee",
+    "insufficient funds",
+    "exceeds account balance",
+    "gas required exceeds allowance",
+    "intrinsic gas",
+    "exceeds block gas limit",
+    "revert",
+)
+"""Words in which nodes refuse a transaction for what it is."""
+
 
 class RpcUnavailable(ChainError):  # noqa: N818 - a state of the node more than an error
     """A node did not answer, or not with JSON-RPC; another node or a later call may do better."""
@@ -54,6 +79,15 @@ class RpcError(ChainError):
         self.message = message
         self.data = data
 
+    @property
+    def is_verdict(self) -> bool:
+        """Whether it is about the call or the transaction, so that other nodes would say the same.
+
+        Any other may be about this node alone: its limits, its faults, what it has forgotten.
+        """
+        message = self.message.lower()
+        return any(word in message for word in _VERDICTS)
+
 
 class RevertError(RpcError):
     """A call or transaction was reverted by a contract.
@@ -66,6 +100,11 @@ class RevertError(RpcError):
     def __init__(self, reason: str, data: bytes = b"", code: int = _REVERT_CODE) -> None:
         super().__init__(code, f"reverted: {reason or 'no reason given'}", data)
         self.reason = reason
+
+    @property
+    def is_verdict(self) -> bool:
+        """It always is one, whatever the node calls it."""
+        return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,20 +204,22 @@ class Rpc(ABC):
             raise RpcUnavailable(self.origin, "it sent a malformed block")
         base_fee = answer.get("baseFeePerGas")
         return Head(
-            number=self.quantity(answer.get("number")),
+            number=self.quantity(answer.get("number"), _COUNT_BITS),
             hash=self.data(answer.get("hash"), 32),
-            timestamp=self.quantity(answer.get("timestamp")),
+            timestamp=self.quantity(answer.get("timestamp"), _COUNT_BITS),
             parent_hash=self.data(answer.get("parentHash"), 32),
             base_fee=None if base_fee is None else self.quantity(base_fee),
         )
 
-    def quantity(self, value: object) -> int:
+    def quantity(self, value: object, bits: int = _WORD_BITS) -> int:
         """Decode a 0x-quantity of this node's answer; raises `RpcUnavailable` if it is none."""
         if isinstance(value, str) and value[:2] == "0x":
             try:
-                return int(value, 16)
+                number = int(value, 16)
             except ValueError:
-                pass
+                number = -1
+            if 0 <= number < 1 << bits:
+                return number
         raise RpcUnavailable(self.origin, "it sent a malformed quantity")
 
     def data(self, value: object, length: int | None = None) -> bytes:
@@ -279,7 +320,7 @@ class RpcClient(Rpc):
         except ValueError:
             raise RpcUnavailable(self._url, f"HTTP {status} without JSON") from None
         # Some nodes send an error object with a 4xx; a proxy's own JSON is no JSON-RPC.
-        if status != 200 and not _is_answer(answer):
+        if status != 200 and (status in _NOT_OF_THE_CALL or not _is_answer(answer)):
             raise RpcUnavailable(self._url, f"HTTP {status}")
         return answer
 

@@ -38,6 +38,7 @@ BLOCK = {
     "timestamp": "0x64",
     "baseFeePerGas": "0x7",
 }
+LIMITED = {"jsonrpc": "2.0", "id": 1, "error": {"code": 429, "message": "daily quota exceeded"}}
 
 
 class Server:
@@ -191,6 +192,31 @@ async def test_other_errors_are_no_reverts(server: Server, client: RpcClient) ->
     assert (caught.value.code, caught.value.message) == (-32005, "too many results")
 
 
+@pytest.mark.parametrize(
+    "message",
+    [
+        "already known",
+        "Known transaction",
+        "nonce too low: next nonce 7, tx nonce 5",
+        "replacement transaction underpriced",
+        "insufficient funds for gas * price + value",
+        "intrinsic gas too low",
+        "VM Exception while processing transaction: reverted with reason string 'x'",
+    ],
+)
+def test_refusals_of_a_transaction_are_verdicts(message: str) -> None:
+    assert RpcError(-32000, message).is_verdict
+
+
+@pytest.mark.parametrize(
+    "message",
+    ["daily request count exceeded, request rate limited", "internal error", "missing trie node"],
+)
+def test_what_is_about_the_node_is_no_verdict(message: str) -> None:
+    assert not RpcError(-32000, message).is_verdict
+    assert RevertError(message).is_verdict
+
+
 def test_broken_revert_data_yields_no_reason() -> None:
     data = bytes.fromhex(ERROR_STRING[2:])
     assert revert_reason(data[:60]) == ""
@@ -204,6 +230,7 @@ def test_broken_revert_data_yields_no_reason() -> None:
         lambda: web.Response(text="<html>bad gateway</html>", status=502),
         lambda: web.Response(text="not json"),
         lambda: web.json_response({"message": "rate limited"}, status=429),
+        lambda: web.json_response(LIMITED, status=429),
         lambda: web.json_response({"jsonrpc": "2.0", "id": 77, "result": "0x1"}),
         lambda: web.json_response({"jsonrpc": "2.0", "id": 1}),
         lambda: web.json_response([]),
@@ -219,7 +246,7 @@ async def test_what_is_no_answer_makes_the_node_unavailable(
         await client.call("eth_chainId")
 
 
-@pytest.mark.parametrize("result", [None, 5, "5", "0xzz", "0x", {}])
+@pytest.mark.parametrize("result", [None, 5, "5", "0xzz", "0x", {}, "0x-1", hex(1 << 256)])
 async def test_a_malformed_quantity_makes_the_node_unavailable(
     server: Server, client: RpcClient, result: object
 ) -> None:
@@ -228,7 +255,17 @@ async def test_a_malformed_quantity_makes_the_node_unavailable(
         await client.chain_id()
 
 
-@pytest.mark.parametrize("change", [{"hash": None}, {"number": "x"}, {"parentHash": "0x00"}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"hash": None},
+        {"number": "x"},
+        {"parentHash": "0x00"},
+        {"number": hex(1 << 64)},
+        {"timestamp": hex(1 << 64)},
+        {"timestamp": "0x" + "f" * 300},
+    ],
+)
 async def test_a_malformed_block_makes_the_node_unavailable(
     server: Server, client: RpcClient, change: dict[str, Any]
 ) -> None:
