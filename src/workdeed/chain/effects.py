@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import Select, delete, select, update
 from sqlalchemy.orm import Session
 
 from workdeed.chain.bindings.codec import Call
@@ -43,6 +43,7 @@ class EffectState(StrEnum):
 
 
 IN_FLIGHT: Final = (EffectState.SIGNED, EffectState.SENT, EffectState.MINED)
+SETTLED: Final = (EffectState.FINAL, EffectState.FAILED, EffectState.SUPERSEDED)
 
 
 @dataclass(frozen=True)
@@ -164,6 +165,19 @@ class EffectBook:
         """Return the effects that nothing is signed for, in the order in which they came."""
         return await self._entries((EffectState.INTENT,), EffectRow.id)
 
+    async def has_mined(self, *, below: int, after: int, until: int) -> bool:
+        """Tell whether a transaction with a nonce below one is settled in a block of that span."""
+
+        def work(session: Session) -> bool:
+            query = self._states(SETTLED).where(
+                EffectRow.nonce < below,
+                EffectRow.mined_block > after,
+                EffectRow.mined_block <= until,
+            )
+            return session.scalar(query.limit(1)) is not None
+
+        return await self._store.transaction(work)
+
     async def update(self, key: str, **values: object) -> OutboxEntry:
         """Change columns of an effect and return it; raises `EffectError` if there is none."""
 
@@ -237,18 +251,17 @@ class EffectBook:
 
     async def _entries(self, states: Sequence[EffectState], order: Any) -> tuple[OutboxEntry, ...]:
         def work(session: Session) -> tuple[OutboxEntry, ...]:
-            query = (
-                select(EffectRow)
-                .where(
-                    EffectRow.chain_id == self._chain_id,
-                    EffectRow.sender == self._sender,
-                    EffectRow.state.in_([state.value for state in states]),
-                )
-                .order_by(order)
-            )
-            return tuple(_entry(session, row) for row in session.scalars(query))
+            rows = session.scalars(self._states(states).order_by(order))
+            return tuple(_entry(session, row) for row in rows)
 
         return await self._store.transaction(work)
+
+    def _states(self, states: Sequence[EffectState]) -> Select[tuple[EffectRow]]:
+        return select(EffectRow).where(
+            EffectRow.chain_id == self._chain_id,
+            EffectRow.sender == self._sender,
+            EffectRow.state.in_([state.value for state in states]),
+        )
 
     def _put(self, session: Session, effect: Effect) -> OutboxEntry:
         row = self._find(session, effect.key)

@@ -33,6 +33,7 @@ from workdeed.chain.rpc import Head, RevertError, Rpc, RpcError
 from workdeed.chain.store import Store
 from workdeed.chain.transactions import (
     Intent,
+    Preparation,
     Receipt,
     beside_nonce,
     broadcast,
@@ -47,6 +48,8 @@ _OWN: Final = "outbox:"
 _GAP: Final = f"{_OWN}gap:"
 _KEPT_STATES: Final = 128
 """States of past blocks that every node keeps."""
+_OTHERS: Final = 8
+"""Transactions of one account that others may have under way beside ours, by the same key."""
 
 _STALE_NONCE: Final = ("nonce too low", "replacement transaction underpriced", "underpriced")
 
@@ -226,7 +229,9 @@ class Outbox:
         if not entries:
             return []
         count, receipts = await self._look_up(entries)
-        await self._close_gap(entries[0], count, head)
+        entries = await self._give_up(entries, count, head)
+        if entries:
+            await self._close_gap(entries[0], count, head)
         settled = []
         for entry in entries:
             found = [receipts[item.tx_hash] for item in entry.attempts]
@@ -321,6 +326,36 @@ class Outbox:
             return head.number - latest.signed_at <= _KEPT_STATES
         return any(item.tx_hash in hashes for item in entry.attempts)
 
+    async def _give_up(
+        self, entries: tuple[OutboxEntry, ...], count: int, head: Head
+    ) -> tuple[OutboxEntry, ...]:
+        """Decide anew about effects whose nonces an RPC has made up; return the others.
+
+        An RPC's word alone is not enough: one that lags names low nonces, and what is signed anew
+        beside a transaction that is only slow may happen twice. What proves it is a transaction of
+        ours that was mined after theirs were signed, and whose nonce is out of reach below theirs.
+        """
+        kept = []
+        until = head.number - self._settings.bump_after_blocks
+        for entry in entries:
+            if await self._is_made_up(entry.attempts[-1], count, until):
+                await self._reopen(entry, "an RPC had named a nonce that is far from the next")
+            else:
+                kept.append(entry)
+        return tuple(kept)
+
+    async def _is_made_up(self, latest: Attempt, count: int, until: int) -> bool:
+        """Tell whether a nonce was never in reach, by what was mined up to a block."""
+        out_of_reach = latest.nonce - self._reach
+        return out_of_reach > count and await self._book.has_mined(
+            below=out_of_reach, after=latest.signed_at, until=until
+        )
+
+    @property
+    def _reach(self) -> int:
+        """How far above the nonces that are used the next one can be."""
+        return self._settings.max_in_flight + _OTHERS
+
     async def _close_gap(self, first: OutboxEntry, count: int, head: Head) -> None:
         """Fill a nonce below all of ours that the node knows no transaction for.
 
@@ -332,12 +367,15 @@ class Outbox:
         waited = head.number - latest.signed_at
         if latest.nonce <= count or waited < self._settings.bump_after_blocks:
             return
+        if await self._is_made_up(latest, count, head.number):
+            return  # it is about to be given up: see `_give_up`
         fees = quote(head.base_fee or 0, self._settings.fees)
         try:
             found = await prepare(self._rpc, self._nothing)
         except RpcError:
             return  # nothing is lost by waiting for a node that can tell
-        if found.nonce < latest.nonce and fees is not None:
+        is_lost = found.nonce < latest.nonce and found.nonce <= found.used + self._reach
+        if is_lost and fees is not None:
             await self._fill(found.nonce, found.gas, fees, head)
 
     async def _hurry(self, entry: OutboxEntry, latest: Attempt, head: Head) -> None:
@@ -410,10 +448,26 @@ class Outbox:
             return await self._on_revert(entry, error.reason)
         except RpcError as error:
             return await self._book.update(entry.key, reason=error.message)
-        flying = await self._book.in_flight()
-        nonce = max([found.nonce, *(item.nonce + 1 for item in flying if item.nonce is not None)])
+        nonce = await self._next_nonce(found)
+        if nonce is None:
+            reason = (
+                f"the RPC names {found.nonce} as the next nonce, though {found.used} are used: wait"
+                " for what else this account sent, or replace the RPC"
+            )
+            return await self._book.update(entry.key, reason=reason)
         gas = with_margin(found.gas, self._settings.fees)
         return await self._sign(entry, nonce, gas, fees, head)
+
+    async def _next_nonce(self, found: Preparation) -> int | None:
+        """Return the nonce after all that are under way, None while it can't be told.
+
+        One that is made up would keep all that follows from ever being mined.
+        """
+        limit = found.used + self._reach
+        flying = [entry.attempts[-1].nonce for entry in await self._book.in_flight()]
+        # Those out of reach are made up themselves: see `_give_up`.
+        nonce = max([found.nonce, *(held + 1 for held in flying if held <= limit)])
+        return nonce if nonce <= limit else None
 
     async def _sign(
         self, entry: OutboxEntry, nonce: int, gas: int, fees: Fees, head: Head

@@ -86,11 +86,15 @@ class Intent:
 
 @dataclass(frozen=True, slots=True)
 class Preparation:
-    """What a simulation found: the returned bytes, the gas needed, and the next nonce."""
+    """What a simulation found: the returned bytes, the gas needed, and the next nonce.
+
+    `used` is how many nonces blocks have used; the nonce counts what the node's pool holds too.
+    """
 
     result: bytes
     gas: int
     nonce: int
+    used: int
 
 
 async def prepare(rpc: Rpc, intent: Intent) -> Preparation:
@@ -102,14 +106,15 @@ async def prepare(rpc: Rpc, intent: Intent) -> Preparation:
 
     """
     call = intent.parameters()
-    result, gas, nonce = await rpc.batch(
+    result, gas, nonce, used = await rpc.batch(
         [
             ("eth_call", [call, "latest"]),
             ("eth_estimateGas", [call]),
             ("eth_getTransactionCount", [intent.sender, "pending"]),
+            ("eth_getTransactionCount", [intent.sender, "latest"]),
         ]
     )
-    return Preparation(rpc.data(result), rpc.quantity(gas), rpc.quantity(nonce))
+    return Preparation(rpc.data(result), rpc.quantity(gas), rpc.quantity(nonce), rpc.quantity(used))
 
 
 async def broadcast(rpc: Rpc, raw: bytes) -> None:

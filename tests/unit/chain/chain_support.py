@@ -242,6 +242,7 @@ class FakeNode(FakeRpc):
         silent: it takes a transaction and does not answer.
         oldest_state: the first block whose state it has.
         denies_receipts: it has blocks, but cannot find the receipts in them.
+        made_up: what it adds to a count of nonces, by the block that is asked for.
     """
 
     def __init__(self, chain: FakeChain) -> None:
@@ -252,6 +253,7 @@ class FakeNode(FakeRpc):
         self.silent = False
         self.denies_receipts = False
         self.oldest_state = 0
+        self.made_up: dict[str, int] = {}
 
     def executed(self, last: int | None = None) -> dict[str, int]:
         """Return how often each effect was executed, up to a block."""
@@ -291,13 +293,11 @@ class FakeNode(FakeRpc):
         return sum(len(block.transactions) for block in blocks)
 
     def _eth_get_transaction_count(self, blocks: list[Block], _: str, tag: str) -> str:
-        if tag == "latest":
-            return hex(self._nonce(blocks))
-        if tag == "pending":
+        if tag in {"latest", "pending"}:
             nonce = self._nonce(blocks)
-            while nonce in self.pool:
+            while tag == "pending" and nonce in self.pool:
                 nonce += 1
-            return hex(nonce)
+            return hex(nonce + self.made_up.get(tag, 0))
         if int(tag, 16) < self.oldest_state:
             raise RpcError(-32000, "missing trie node")
         return hex(self._nonce(blocks[: int(tag, 16) + 1]))

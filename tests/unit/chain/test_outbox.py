@@ -695,6 +695,98 @@ async def test_a_gap_that_closed_by_itself_is_left_alone(process: Process, node:
     assert (await process.state("outbox:gap:0")).state is EffectState.SUPERSEDED
 
 
+@pytest.mark.parametrize("lie", [40, 1_000_000])
+async def test_bug_a_made_up_pending_nonce_is_not_signed_for(
+    process: Process, node: FakeNode, lie: int
+) -> None:
+    """It used to be stored, and all that followed stood above it, also once the RPC was honest."""
+    node.made_up = {"pending": lie}
+    await process.outbox.submit(effect("report"))
+    await process.outbox.step()
+    entry = await process.state("report")
+    assert (entry.state, entry.attempts) == (EffectState.INTENT, ())
+    assert f"names {lie} as the next nonce, though 0 are used" in entry.reason
+    node.made_up = {}
+    await process.outbox.submit(effect("claim"))
+    await process.run(4)
+    assert node.executed() == {"report": 1, "claim": 1}
+    assert node._nonce(node.chain.blocks) == 2
+
+
+@pytest.mark.parametrize("lie", [40, 1_000_000])
+async def test_bug_a_nonce_out_of_reach_that_is_stored_is_given_up(
+    process: Process, node: FakeNode, lie: int
+) -> None:
+    node.made_up = {"pending": lie, "latest": lie}
+    for name in ("report", "place"):
+        await process.outbox.submit(effect(name))
+    await process.outbox.step()
+    assert [(await process.state(name)).nonce for name in ("report", "place")] == [lie, lie + 1]
+    node.made_up = {}
+    await process.restart()
+    await process.run(4 * SETTINGS.bump_after_blocks)
+    assert node.executed() == {"report": 1, "place": 1}
+    assert node._nonce(node.chain.blocks) == 3  # one empty transaction proved the lie
+    assert not await process.outbox.pending()
+
+
+async def test_what_comes_while_a_nonce_is_out_of_reach_takes_the_true_one(
+    process: Process, node: FakeNode
+) -> None:
+    node.made_up = {"pending": 40, "latest": 40}
+    await process.outbox.submit(effect("report"))
+    await process.outbox.step()
+    node.made_up = {}
+    await process.outbox.submit(effect("claim"))
+    await process.outbox.step()
+    assert (await process.state("claim")).nonce == 0
+    await process.run(3 * SETTINGS.bump_after_blocks)
+    assert node.executed() == {"report": 1, "claim": 1}
+    assert node._nonce(node.chain.blocks) == 2
+
+
+async def test_a_node_that_names_low_nonces_makes_nothing_happen_twice(
+    process: Process, node: FakeNode
+) -> None:
+    """Its word is no proof that a nonce of ours is made up: what is under way may be mined yet."""
+    for number in range(30):
+        node.send_elsewhere(f"earlier {number}")
+        node.produce()
+    await process.outbox.submit(effect("pay"))
+    await process.outbox.step()
+    held, node.pool = node.pool, {}
+    node.made_up = {"pending": -30, "latest": -30}
+    for _ in range(4 * SETTINGS.bump_after_blocks):
+        node.chain.mine()
+        await process.outbox.step()
+    assert (await process.state("pay")).nonce == 30
+    node.made_up, node.pool = {}, held
+    await process.run()
+    assert node.executed()["pay"] == 1
+
+
+async def test_what_was_open_when_the_database_was_deleted_is_in_reach(
+    node: FakeNode, tmp_path: Path
+) -> None:
+    """Nothing tells a new database of them but the pool."""
+    names = [f"pay {n}" for n in range(SETTINGS.max_in_flight)]
+    first = Process(node, str(tmp_path / "first.sqlite"))
+    await first.start()
+    for name in names:
+        await first.outbox.submit(effect(name))
+    await first.outbox.step()
+    await first.stop()
+    second = Process(node, str(tmp_path / "second.sqlite"))
+    await second.start()
+    await second.outbox.submit(effect("next"))
+    await second.outbox.step()
+    assert (await second.state("next")).nonce == len(names)
+    del node.pool[3]  # and one of them gets lost
+    await second.run(20)
+    assert node.executed() == dict.fromkeys([*names[:3], *names[4:], "next"], 1)
+    await second.stop()
+
+
 async def test_a_refused_transaction_keeps_its_place_and_says_why(
     process: Process, node: FakeNode
 ) -> None:

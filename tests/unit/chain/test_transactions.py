@@ -71,7 +71,7 @@ def test_bug_a_receipt_tells_of_the_vaults_events_too() -> None:
 async def test_preparing_simulates_and_finds_gas_and_nonce(node: FakeNode) -> None:
     node.send_elsewhere("something")
     found = await prepare(node, INTENT)
-    assert (found.result, found.gas, found.nonce) == (b"", 50_000, 1)
+    assert (found.result, found.gas, found.nonce, found.used) == (b"", 50_000, 1, 0)
     node.rule = lambda *_: "escrow: job over"
     with pytest.raises(RevertError, match="job over"):
         await prepare(node, INTENT)
