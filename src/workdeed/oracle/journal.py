@@ -7,6 +7,9 @@ made, so that a lost journal can't lead to a second root for a turn that was sig
 Only the last line can be torn: it is written in one call, and its signature leaves after the sync.
 So a torn line is cut off, and its signature never left; damage elsewhere stops the program.
 
+A write that failed leaves in doubt what is on the disk. Its signature never left either; but it is
+cut off, and its window barred, before anything else is signed. Until that succeeds, nothing is.
+
 The file serves one process. Where several stand ready to act for a member, the journal lies in
 their database: see `journal_database`.
 """
@@ -124,8 +127,13 @@ class SigningJournal:
     Made by `open`. Not safe for several threads at a time.
     """
 
-    def __init__(self, handle: int, lines: Iterable[Entry | _Bar]) -> None:
+    def __init__(self, handle: int, path: Path, lines: Iterable[Entry | _Bar]) -> None:
         self._handle = handle
+        self._path = path
+        self._sure = os.fstat(handle).st_size
+        """How many bytes are sure to be on the disk."""
+        self._owed = 0
+        """Where a bar has to be written before anything else is, 0 if none has."""
         self._began_at = 0
         self._roots: dict[tuple[int, int, int], bytes] = {}
         self._signed: set[Entry] = set()
@@ -143,7 +151,8 @@ class SigningJournal:
             now: the chain's time in Unix seconds, at which a new journal begins.
 
         Raises:
-            JournalError: if it is in use, damaged, or of another member or committee.
+            JournalError: if it is in use, damaged, of another member or committee, or can't be
+                written.
 
         """
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -155,9 +164,12 @@ class SigningJournal:
                 lines = [_begin(handle, path, member, domain, now)]
             head, *rest = [parse_line(line, path) for line in lines]
             check_head(head, path, member, domain)
-            return cls(handle, [_read_bar(head, path), *(_read_line(one, path) for one in rest)])
-        except BaseException:
+            known = [_read_bar(head, path), *(_read_line(one, path) for one in rest)]
+            return cls(handle, path, known)
+        except BaseException as error:
             os.close(handle)
+            if isinstance(error, OSError):
+                raise _unwritable(path, error) from error
             raise
 
     @property
@@ -181,17 +193,18 @@ class SigningJournal:
 
     def record(self, entry: Entry, *, window_start: int) -> None:
         """Write down what is about to be signed, see `Journal.record`."""
+        self._pay()
         check_age(entry, window_start, self._began_at)
         check_root(entry, self._roots.get(entry.key))
         if entry not in self._signed:
-            self._append(format_entry(entry))
-            self._take(entry)
+            self._owed = window_start + 1  # unless the write succeeds
+            self._keep(format_entry(entry), entry)
 
     def bar_before(self, now: int) -> None:
         """Sign for no window that began before `now`, see `Journal.bar_before`."""
         if now > self._began_at:
-            self._append(format_line({"began_at": now}))
-            self._take(_Bar(now))
+            self._owed = max(self._owed, now)
+        self._pay()
 
     def close(self) -> None:
         """Let go of the file and its lock."""
@@ -208,13 +221,52 @@ class SigningJournal:
             )
         self._signed.add(line)
 
+    def _pay(self) -> None:
+        """Write the bar that is owed, if one is, behind what is sure to be on the disk.
+
+        What lies behind that is of a write that failed. It is cut off even if it can be read: a
+        sync that failed may have dropped it, and a later one would not notice.
+        """
+        if not self._owed:
+            return
+        try:
+            self._cut_back()
+        except OSError as error:
+            raise _unwritable(self._path, error) from error
+        self._keep(format_line({"began_at": self._owed}), _Bar(self._owed))
+
+    def _cut_back(self) -> None:
+        """Leave what is sure to be on the disk, and see that it is what this process knows."""
+        if os.fstat(self._handle).st_size > self._sure:
+            os.ftruncate(self._handle, self._sure)
+        lines = _read_lines(self._handle, self._path)
+        found = [_read_line(parse_line(line, self._path), self._path) for line in lines]
+        entries = {one for one in found if isinstance(one, Entry)}
+        if sum(len(line) + 1 for line in lines) != self._sure or entries != self._signed:
+            raise JournalError(
+                f"journal {self._path}: it is not what this oracle wrote; restart the keeper, and"
+                " find out what else writes to the file"
+            )
+
+    def _keep(self, line: bytes, content: Entry | _Bar) -> None:
+        """Write a line, and know it; what was owed until then is not any more."""
+        self._append(line)
+        self._sure += len(line)
+        self._owed = 0
+        self._take(content)
+
     def _append(self, line: bytes) -> None:
         try:
             _write(self._handle, line)
         except OSError as error:
-            # What reached the disk is not known: nothing more may be signed by this process.
-            self._began_at = 2**63
-            raise JournalError(f"journal: it can't be written ({error.strerror})") from error
+            raise _unwritable(self._path, error) from error
+
+
+def _unwritable(path: Path, error: OSError) -> JournalError:
+    return JournalError(
+        f"journal {path}: it can't be written ({error.strerror}), so nothing is signed; make room"
+        " on its disk, or restart the keeper"
+    )
 
 
 def _lock(handle: int, path: Path) -> None:
@@ -237,7 +289,11 @@ def _read_lines(handle: int, path: Path) -> list[bytes]:
         tail = lines.pop() + b"\n"
     if tail:
         os.ftruncate(handle, size - len(tail))
-    # A process that was killed may have written what is read here and not synced it.
+    # A process that was killed may have written what is read here and not synced it, or its sync
+    # may have failed: then the next one writes only what is written anew.
+    if lines:
+        last = lines[-1] + b"\n"
+        _check_written(os.pwrite(handle, last, size - len(tail) - len(last)), last)
     os.fsync(handle)
     os.lseek(handle, 0, os.SEEK_END)
     return lines
@@ -255,9 +311,13 @@ def _begin(handle: int, path: Path, member: str, domain: bytes, now: int) -> byt
 
 
 def _write(handle: int, line: bytes) -> None:
-    if os.write(handle, line) != len(line):
-        raise OSError(0, "the disk is full")
+    _check_written(os.write(handle, line), line)
     os.fsync(handle)
+
+
+def _check_written(count: int, line: bytes) -> None:
+    if count != len(line):
+        raise OSError(0, "the disk is full")
 
 
 def format_line(content: dict[str, object]) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -29,6 +30,19 @@ def opened(path: Path, *, now: int = NOW, member: str = MEMBER) -> SigningJourna
 
 def entry(window: int = 3, turn: int = 0, epoch: int = 1, root: str = "a") -> Entry:
     return Entry(window, turn, epoch, keccak(root.encode()), keccak(b"data " + root.encode()))
+
+
+def break_disk(patched: pytest.MonkeyPatch, how: str) -> None:
+    """Let writes fail, fail after half of a line, or let only the sync fail."""
+
+    def fail(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    real = os.write
+    if how == "half":
+        patched.setattr("os.write", lambda handle, data: real(handle, data[: len(data) // 2]))
+    else:
+        patched.setattr(f"os.{how}", fail)
 
 
 @pytest.fixture
@@ -209,17 +223,75 @@ class TestWriting:
         assert calls == ["write", "fsync"]
         journal.close()
 
-    def test_after_a_failed_write_nothing_is_signed_any_more(
+    @pytest.mark.parametrize("broken", ["write", "half", "fsync"])
+    def test_after_a_failed_write_the_next_window_is_signed_and_this_one_never(
+        self, path: Path, monkeypatch: pytest.MonkeyPatch, broken: str
+    ) -> None:
+        journal = opened(path)
+        journal.record(entry(window=2), window_start=LATER - 1)
+        with monkeypatch.context() as patched:
+            break_disk(patched, broken)
+            for root in ("a", "b"):
+                with pytest.raises(JournalError, match=r"can't be written .* make room"):
+                    journal.record(entry(root=root), window_start=LATER)
+            with pytest.raises(JournalError, match="or restart the keeper"):
+                journal.record(entry(window=4), window_start=LATER + 1)
+        for turn, root in ((0, "a"), (0, "b"), (1, "a")):
+            with pytest.raises(JournalError, match="window: 3 began before"):
+                journal.record(entry(turn=turn, root=root), window_start=LATER)
+        journal.record(entry(window=4), window_start=LATER + 1)
+        journal.close()
+
+        again = opened(path)
+        assert (len(again), again.began_at) == (2, LATER + 1)
+        assert again.root_of(3, 0, 1) is None
+        with pytest.raises(JournalError, match="began before"):
+            again.record(entry(root="b"), window_start=LATER)
+        with pytest.raises(EquivocationError):
+            again.record(entry(window=4, root="b"), window_start=LATER + 1)
+        again.close()
+
+    def test_a_bar_that_could_not_be_written_is_owed(
         self, path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         journal = opened(path)
         with monkeypatch.context() as patched:
-            patched.setattr("os.write", lambda *_: 3)
+            break_disk(patched, "fsync")
             with pytest.raises(JournalError, match="can't be written"):
-                journal.record(entry(), window_start=LATER)
-        with pytest.raises(JournalError):
-            journal.record(entry(turn=1), window_start=LATER)
+                journal.bar_before(5_000)
+        with pytest.raises(JournalError, match="began before"):
+            journal.record(entry(), window_start=4_999)
         journal.close()
+        again = opened(path)
+        assert again.began_at == 5_000
+        again.close()
+
+    @pytest.mark.parametrize("left", [0, 20, 400])
+    def test_one_that_can_not_be_read_back_stays_silent(
+        self, path: Path, monkeypatch: pytest.MonkeyPatch, left: int
+    ) -> None:
+        """What is on the disk is less than was signed: nobody knows what else is amiss."""
+        journal = opened(path)
+        for turn in range(3):
+            journal.record(entry(window=2, turn=turn), window_start=LATER)
+        with monkeypatch.context() as patched:
+            break_disk(patched, "write")
+            with pytest.raises(JournalError):
+                journal.record(entry(), window_start=LATER + 1)
+        os.truncate(path, left)
+        for window in (3, 4, 5):
+            with pytest.raises(JournalError, match="restart the keeper"):
+                journal.record(entry(window=window), window_start=LATER + window)
+        journal.close()
+
+    def test_one_that_can_not_be_begun_says_so(
+        self, path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with monkeypatch.context() as patched:
+            break_disk(patched, "write")
+            with pytest.raises(JournalError, match=r"can't be written .*No space left"):
+                opened(path)
+        opened(path).close()
 
     def test_one_process_signs_with_it(self, path: Path) -> None:
         journal = opened(path)

@@ -6,12 +6,13 @@ loss of power leaves what was synced, and of the rest whatever it likes.
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import stat
 import tempfile
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,8 @@ class Disk:
     Attributes:
         path: the journal.
         lives: how many more steps the process takes before it ends; a write is two of them.
+        failing: which calls fail; a write fails after its first half.
+        lost: bytes that a failed sync dropped: no later one writes them, though they can be read.
         synced: what of the file is sure to be there, None before the first sync.
         is_linked: whether its name is sure to be in its folder.
 
@@ -50,6 +53,8 @@ class Disk:
 
     path: Path
     lives: int = NEVER
+    failing: str = ""
+    lost: set[int] = field(default_factory=set)
     synced: bytes | None = None
     is_linked: bool = False
 
@@ -62,7 +67,19 @@ class Disk:
         self._step()
         os.write(handle, data[:half])
         self._step()
+        self._fail_if("write")
         return half + os.write(handle, data[half:])
+
+    def pwrite(self, handle: int, data: bytes, offset: int) -> int:
+        """Write anew what a sync may have dropped."""
+        self.lost -= set(range(offset, offset + len(data)))
+        return os.pwrite(handle, data, offset)
+
+    def ftruncate(self, handle: int, size: int) -> None:
+        """Cut the file."""
+        self._fail_if("ftruncate")
+        os.ftruncate(handle, size)
+        self.lost -= set(range(size, max(self.lost, default=0) + 1))
 
     def fsync(self, handle: int) -> None:
         """Make sure of the file or of its name."""
@@ -70,8 +87,18 @@ class Disk:
         if stat.S_ISDIR(os.fstat(handle).st_mode):
             self.is_linked = True
         else:
-            self.synced = os.pread(handle, os.fstat(handle).st_size, 0)
+            self._sync(os.pread(handle, os.fstat(handle).st_size, 0))
         self._step()
+
+    def _sync(self, content: bytes) -> None:
+        if self.failing in ("fsync", "ftruncate"):
+            self.lost |= set(range(len(self.synced or b""), len(content)))
+            raise OSError(errno.EIO, "it was not synced")
+        self.synced = bytes(0 if at in self.lost else one for at, one in enumerate(content))
+
+    def _fail_if(self, call: str) -> None:
+        if self.failing == call:
+            raise OSError(errno.ENOSPC, "no room")
 
     def lose_power(self, keep: int, *, zeros: bool, forget: bool) -> None:
         """Leave what was synced, and so many bytes of the rest.
@@ -94,6 +121,7 @@ class Disk:
         kept = rest[:keep]
         self.path.write_bytes(sure + kept + bytes(len(rest) - len(kept)) * zeros)
         # Whatever is there after a start is on the disk.
+        self.lost.clear()
         self.synced, self.is_linked = self.path.read_bytes(), True
 
     def _step(self) -> None:
@@ -118,7 +146,7 @@ def disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Disk:
 
 
 class JournalUnderPower(RuleBasedStateMachine):
-    """A member that signs what it is asked to, and whose process and power end at any time.
+    """A member that signs what it is asked to; its process and power end, and its disk fails.
 
     O19, K29: whatever happens, no two roots leave for one window, turn and epoch.
     """
@@ -149,13 +177,14 @@ class JournalUnderPower(RuleBasedStateMachine):
         turn=st.integers(0, 1),
         root=st.sampled_from("ab"),
         lives=st.one_of(st.just(NEVER), st.integers(0, 4)),
+        failing=st.sampled_from(["", "", "write", "fsync", "ftruncate"]),
     )
-    def sign(self, back: int, turn: int, root: str, lives: int) -> None:
+    def sign(self, back: int, turn: int, root: str, lives: int, failing: str) -> None:
         """Sign for the window under way or the one before."""
         assert self._journal is not None
         window = max(self._now // WINDOW - back, 0)
         wanted = entry(window, turn, root)
-        self._disk.lives = lives
+        self._disk.lives, self._disk.failing = lives, failing
         try:
             self._journal.record(wanted, window_start=window * WINDOW)
         except ProcessEndedError:
@@ -165,7 +194,7 @@ class JournalUnderPower(RuleBasedStateMachine):
         else:
             self._left[window, turn].add(wanted.root)
             assert format_entry(wanted) in (self._disk.synced or b"")
-        self._disk.lives = NEVER
+        self._disk.lives, self._disk.failing = NEVER, ""
 
     @rule()
     def let_a_window_pass(self) -> None:
@@ -249,6 +278,42 @@ def test_a_line_that_was_read_but_never_synced_is_synced_before_it_is_relied_on(
         journal.record(entry(3, 0, "a"), window_start=3 * WINDOW)
     journal.close()
     disk.lives = NEVER
+    again = opened(disk.path, 5 * WINDOW)
+    again.record(entry(3, 0, "a"), window_start=3 * WINDOW)  # and its signature leaves
+    again.close()
+    disk.lose_power(0, zeros=False, forget=False)
+    last = opened(disk.path, 7 * WINDOW)
+    with pytest.raises(EquivocationError):
+        last.record(entry(3, 0, "b"), window_start=3 * WINDOW)
+    last.close()
+
+
+@pytest.mark.parametrize("failing", ["write", "fsync", "ftruncate"])
+def test_what_a_failed_sync_dropped_is_never_relied_on(disk: Disk, failing: str) -> None:
+    """O19: it can be read until the power is lost, and a later sync would not notice."""
+    journal = opened(disk.path, WINDOW)
+    disk.failing = failing
+    with pytest.raises(JournalError, match="can't be written"):
+        journal.record(entry(3, 0, "a"), window_start=3 * WINDOW)
+    disk.failing = ""
+    journal.record(entry(4, 0, "a"), window_start=4 * WINDOW)
+    journal.close()
+    disk.lose_power(0, zeros=False, forget=False)
+    again = opened(disk.path, 9 * WINDOW)
+    assert again.root_of(4, 0, EPOCH) == keccak(b"a")
+    with pytest.raises(JournalError, match="began before"):
+        again.record(entry(3, 0, "b"), window_start=3 * WINDOW)
+    again.close()
+
+
+def test_a_line_whose_sync_failed_before_a_kill_is_written_anew(disk: Disk) -> None:
+    """O19: the next process reads it, signs the same again, and then the power is lost."""
+    journal = opened(disk.path, WINDOW)
+    disk.failing = "fsync"
+    with pytest.raises(JournalError):
+        journal.record(entry(3, 0, "a"), window_start=3 * WINDOW)
+    journal.close()
+    disk.failing = ""
     again = opened(disk.path, 5 * WINDOW)
     again.record(entry(3, 0, "a"), window_start=3 * WINDOW)  # and its signature leaves
     again.close()
