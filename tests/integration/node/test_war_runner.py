@@ -17,7 +17,7 @@ from workdeed.node.drivers.base import TaskKey
 from workdeed.node.drivers.process import ProcessDriver
 from workdeed.node.errors import RunnerError
 from workdeed.node.files import remove_tree
-from workdeed.node.runners import war
+from workdeed.node.runners import trees
 from workdeed.node.runners.base import Order, Plan, RunnerContext, RunnerOptions
 from workdeed.node.runners.git import command, environment, open_remote
 from workdeed.node.runners.steps import LOOK_SECONDS
@@ -266,7 +266,7 @@ def test_a_build_of_an_earlier_agent_that_lies_too_deep_is_not_copied(tmp_path: 
         descriptor = below
     os.close(descriptor)
     with pytest.raises(RunnerError, match="too deep to be copied"):
-        war._copy(tmp_path / "build", tmp_path / "tree")
+        asyncio.run(trees.copy(tmp_path / "build", tmp_path / "tree"))
     assert [one.name for one in tmp_path.iterdir()] == ["build"]
     remove_tree(tmp_path / "build")
 
@@ -587,14 +587,14 @@ async def test_what_can_not_be_removed_stops_no_sweep_and_no_start(
     for commit in commits[:3]:
         await prepare(runner, spec(repository, commit), KEY)
     dropped = [await prepare(runner, spec(repository, hello), OTHER)]
-    remove = war.remove_tree
+    remove = trees.remove_tree
 
     def refusing(path: Path) -> None:
         if commits[1] in path.name:
             raise PermissionError(errno.EPERM, "not permitted")
         remove(path)
 
-    monkeypatch.setattr(war, "remove_tree", refusing)
+    monkeypatch.setattr(trees, "remove_tree", refusing)
     await prepare(runner, spec(repository, commits[3]), KEY)
     await runner.sweep([])
     assert not any(plan.directory.exists() for plan in dropped)

@@ -11,13 +11,11 @@ import asyncio
 import contextlib
 import os
 import re
-import shutil
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
-
-import structlog
+from weakref import WeakValueDictionary
 
 from workdeed.intent import GitSource, Service
 from workdeed.node.drivers.base import Driver, Limits, Task, TaskKey
@@ -26,26 +24,22 @@ from workdeed.node.errors import RunnerError
 from workdeed.node.files import (
     UNCOUNTABLE,
     private_directory,
-    remove_tree,
     told_in_mb,
     tree_bytes,
     write_atomic,
 )
-from workdeed.node.runners import steps
+from workdeed.node.runners import steps, trees
 from workdeed.node.runners.base import Order, Plan, RunnerContext
 from workdeed.node.runners.car import CarRunner
 from workdeed.node.runners.git import command, environment, login, open_remote
 from workdeed.node.runners.image_reference import ImageReference, hex_of
+from workdeed.node.runners.trees import PARTIAL
 from workdeed.protocol.canonical import canonical_hash
-
-_log = structlog.get_logger(__name__)
 
 _FETCH_MEMORY_MB = 1_024
 _MB = 1_000_000
-_PARTIAL = ".partial"
 _AT = "@"
 _KEPT_TREES = 2
-_REASON_CHARS = 300
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 DEFAULT_POLL_MS: Final = 60_000
@@ -67,7 +61,8 @@ class WarRunner:
         self._uses = private_directory(self._directory / "uses")
         self._trust = self._directory / "gitconfig"
         write_atomic(self._trust, b"[safe]\n\tdirectory = *\n")
-        self._locks: dict[str, asyncio.Lock] = {}
+        # One a build, each for as long as somebody holds it or waits.
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def problem(self) -> str:
         """Return why no task can run, "" if one can; see `Runner`."""
@@ -105,7 +100,7 @@ class WarRunner:
                 place,
             )
         finally:
-            await asyncio.to_thread(_remove, place)
+            await trees.finish(trees.remove, place)
         for line in output.splitlines():
             commit, _, name = line.partition("\t")
             if name == f"refs/heads/{source.branch}" and _COMMIT.fullmatch(commit):
@@ -121,15 +116,16 @@ class WarRunner:
         tree = self._tree(order.key, version)
         if not tree.exists():
             digest = await self._digest(order, version, place)
-            async with self._locks.setdefault(digest, asyncio.Lock()):
+            async with self._lock(digest):
                 build = self._builds / digest
                 if not build.exists():
                     await self._make(order, version, build, place)
                 os.utime(build)
-                await asyncio.to_thread(_copy, build, tree)
-            await asyncio.to_thread(self._drop_old_builds, self._options.keep_builds)
+                if not tree.exists():
+                    await trees.copy(build, tree)
+            await self._drop_old_builds(self._options.keep_builds)
         self._note_use(tree)
-        await asyncio.to_thread(self._drop_old_trees, order.key)
+        await trees.finish(self._drop_old_trees, order.key)
         return replace(
             place,
             directory=tree,
@@ -145,7 +141,7 @@ class WarRunner:
     async def discard(self, key: TaskKey) -> None:
         """Remove the workload's trees; see `Runner`."""
         for tree in self._trees_of(key):
-            await asyncio.to_thread(_remove, tree)
+            await trees.finish(trees.remove, tree)
         for note in self._uses.glob(f"{key.name}{_AT}*"):
             note.unlink(missing_ok=True)
         await self._images.discard(key)
@@ -154,11 +150,11 @@ class WarRunner:
         """Remove leftovers; see `Runner`."""
         names = {key.name for key in keep}
         for folder in self._trees.iterdir():
-            if folder.name.partition(_AT)[0] not in names or folder.name.endswith(_PARTIAL):
-                await asyncio.to_thread(_try_to_remove, folder)
+            if folder.name.partition(_AT)[0] not in names or folder.name.endswith(PARTIAL):
+                await trees.finish(trees.try_to_remove, folder)
         for folder in self._builds.iterdir():
-            if folder.name.endswith(_PARTIAL):
-                await asyncio.to_thread(_try_to_remove, folder)
+            if folder.name.endswith(PARTIAL):
+                await trees.finish(trees.try_to_remove, folder)
         for note in self._uses.iterdir():
             if not (self._trees / note.name).exists():
                 note.unlink(missing_ok=True)
@@ -166,7 +162,7 @@ class WarRunner:
 
     async def shrink(self) -> None:
         """Remove all builds: workloads run in copies; see `Shrinking`."""
-        await asyncio.to_thread(self._drop_old_builds, 0)
+        await self._drop_old_builds(0)
         await self._images.shrink()
 
     async def close(self) -> None:
@@ -191,10 +187,10 @@ class WarRunner:
 
     def _drop_old_trees(self, key: TaskKey) -> None:
         """Keep the newest version of a workload and the one before it, which is gone back to."""
-        trees = [one for one in self._trees_of(key) if not one.name.endswith(_PARTIAL)]
-        trees.sort(key=self._used, reverse=True)
-        for tree in trees[_KEPT_TREES:]:
-            _try_to_remove(tree)
+        whole = [one for one in self._trees_of(key) if not one.name.endswith(PARTIAL)]
+        whole.sort(key=self._used, reverse=True)
+        for tree in whole[_KEPT_TREES:]:
+            trees.try_to_remove(tree)
             (self._uses / tree.name).unlink(missing_ok=True)
 
     def _note_use(self, tree: Path) -> None:
@@ -258,8 +254,8 @@ class WarRunner:
         return await steps.run_step(driver, task, seconds, what, look_seconds=self._look_seconds)
 
     async def _make(self, order: Order, version: str, build: Path, place: Plan) -> None:
-        partial = build.with_name(build.name + _PARTIAL)
-        await asyncio.to_thread(_remove, partial)
+        partial = build.with_name(build.name + PARTIAL)
+        await trees.finish(trees.remove, partial)
         private_directory(partial)
         await self._fetch(order, version, partial)
         path = _source(order.service).path or ""
@@ -320,13 +316,16 @@ class WarRunner:
             what = f"build command {number} of {len(commands)}"
             await self._step(place.driver, task, self._options.build_seconds, what)
 
-    def _drop_old_builds(self, keep: int) -> None:
-        finished = [one for one in self._builds.iterdir() if not one.name.endswith(_PARTIAL)]
-        finished.sort(key=lambda one: one.stat().st_mtime, reverse=True)
-        for build in finished[keep:]:
-            lock = self._locks.get(build.name)
-            if lock is None or not lock.locked():
-                _try_to_remove(build)
+    async def _drop_old_builds(self, keep: int) -> None:
+        """Keep the newest ones, and those that are being made or copied."""
+        for build in (await asyncio.to_thread(_finished, self._builds))[keep:]:
+            lock = self._lock(build.name)
+            if not lock.locked():
+                async with lock:
+                    await trees.finish(trees.try_to_remove, build)
+
+    def _lock(self, digest: str) -> asyncio.Lock:
+        return self._locks.setdefault(digest, asyncio.Lock())
 
 
 def _source(service: Service) -> GitSource:
@@ -335,39 +334,12 @@ def _source(service: Service) -> GitSource:
     return service.source.git
 
 
-def _copy(source: Path, target: Path) -> None:
-    """Copy a tree so that `target` is there whole or not at all; links stay links."""
-    partial = target.with_name(target.name + _PARTIAL)
-    _remove(partial)
-    try:
-        shutil.copytree(source, partial, symlinks=True)
-    except RecursionError as error:
-        _remove(partial)
-        raise RunnerError(
-            "build: its folders lie too deep to be copied; make it flatter"
-        ) from error
-    except OSError as error:
-        _remove(partial)
-        # It may name each single file.
-        reason = str(error)[:_REASON_CHARS]
-        raise RunnerError(f"build: its files can't be copied ({reason})") from error
-    partial.replace(target)
-
-
-def _try_to_remove(path: Path) -> None:
-    """Remove a folder or say why it stays, as what a container's users wrote may; all else goes."""
-    try:
-        _remove(path)
-    except OSError as error:
-        _log.warning("war: a folder can't be removed", path=str(path), error=str(error))
-
-
-def _remove(path: Path) -> None:
-    if path.exists():
-        # Renamed first: a half-removed tree must never be taken for a whole one.
-        doomed = path if path.name.endswith(_PARTIAL) else path.with_name(path.name + _PARTIAL)
-        if doomed != path:
-            if doomed.exists():
-                remove_tree(doomed)
-            path.replace(doomed)
-        remove_tree(doomed)
+def _finished(builds: Path) -> list[Path]:
+    """Return the builds that are whole, the one used last first."""
+    used = {}
+    for build in builds.iterdir():
+        # Another workload's start may be removing it.
+        with contextlib.suppress(FileNotFoundError):
+            used[build] = build.stat().st_mtime
+    finished = [build for build in used if not build.name.endswith(PARTIAL)]
+    return sorted(finished, key=lambda build: used[build], reverse=True)
