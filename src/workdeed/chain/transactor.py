@@ -4,6 +4,7 @@ Services that must survive a crash use the outbox instead.
 """
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -11,7 +12,7 @@ from workdeed.chain.bindings.codec import Call
 from workdeed.chain.errors import ChainError
 from workdeed.chain.fees import FeeSettings, quote, with_margin
 from workdeed.chain.keys import Signer
-from workdeed.chain.rpc import RevertError, Rpc
+from workdeed.chain.rpc import RevertError, Rpc, RpcError, RpcUnavailable
 from workdeed.chain.transactions import (
     Intent,
     Receipt,
@@ -44,7 +45,7 @@ class TransactionFailedError(ChainError):
 
 
 class TransactionTimeoutError(ChainError):
-    """A transaction was sent and is not mined in time; it may still be."""
+    """A transaction was sent, or may have been, and is not seen in a block in time."""
 
     def __init__(self, name: str, tx_hash: bytes) -> None:
         super().__init__(
@@ -125,27 +126,27 @@ class Transactor:
 
         Raises:
             TransactionFailedError: if it is refused, by the simulation or in its block.
-            TransactionTimeoutError: if it is not mined in time.
+            TransactionTimeoutError: if it is not mined in time, or the chain does not tell.
             FeeCapError: if gas costs too much now.
-            RpcUnavailable, RpcError: as `Rpc.call`. After a broadcast without an answer too: the
-                transaction may then be on its way.
+            RpcUnavailable, RpcError: as `Rpc.call`; nothing was sent then.
 
         """
         intent = self._intent(call, value)
         async with self._sending:
-            tx_hash, gas = await self._send(call.name, intent)
+            raw, gas = await self._sign(call.name, intent)
+            is_answered = await self._is_answered(raw)
+        tx_hash = keccak(raw)
         try:
             async with asyncio.timeout(self._settings.wait_seconds):
-                receipt = await self._await(tx_hash)
+                receipt = await self._await(tx_hash, None if is_answered else raw)
         except TimeoutError:
             raise TransactionTimeoutError(call.name, tx_hash) from None
         if not receipt.succeeded:
-            reason = await reason_of(self._rpc, intent, receipt, gas)
-            raced = f"reverted in block {receipt.block} by what came before it there"
-            raise TransactionFailedError(call.name, raced if reason is None else reason, tx_hash)
+            reason = await self._reason_of(intent, receipt, gas)
+            raise TransactionFailedError(call.name, reason, tx_hash)
         return receipt
 
-    async def _send(self, name: str, intent: Intent) -> tuple[bytes, int]:
+    async def _sign(self, name: str, intent: Intent) -> tuple[bytes, int]:
         if self._chain_id is None:
             self._chain_id = await self._rpc.chain_id()
         try:
@@ -163,17 +164,39 @@ class Transactor:
         raw = self._signer.sign_transaction(
             intent.transaction(chain_id=self._chain_id, nonce=found.nonce, gas=gas, fees=fees)
         )
-        await broadcast(self._rpc, raw)
-        return keccak(raw), gas
+        return raw, gas
 
-    async def _await(self, tx_hash: bytes) -> Receipt:
+    async def _is_answered(self, raw: bytes) -> bool:
+        """Send a transaction, and tell whether a node says that it has it.
+
+        One that got no answer may be on its way: whoever is told of an error would send another.
+        """
+        try:
+            await broadcast(self._rpc, raw)
+        except RpcUnavailable:
+            return False
+        return True
+
+    async def _await(self, tx_hash: bytes, unanswered: bytes | None) -> Receipt:
+        """Look for a receipt as long as it takes; an answer that does not come is no end of it."""
         while True:
-            receipt = await receipt_of(self._rpc, tx_hash)
-            if receipt is not None:
-                head = await self._rpc.head()
-                if head.number - receipt.block >= self._settings.confirmations:
-                    return receipt
+            with suppress(RpcUnavailable, RpcError):
+                receipt = await receipt_of(self._rpc, tx_hash)
+                if receipt is not None:
+                    head = await self._rpc.head()
+                    if head.number - receipt.block >= self._settings.confirmations:
+                        return receipt
+                elif unanswered is not None and await self._is_answered(unanswered):
+                    unanswered = None
             await asyncio.sleep(self._settings.poll_seconds)
+
+    async def _reason_of(self, intent: Intent, receipt: Receipt, gas: int) -> str:
+        try:
+            reason = await reason_of(self._rpc, intent, receipt, gas)
+        except RpcUnavailable:
+            return f"reverted in block {receipt.block}, and the chain does not tell why"
+        raced = f"reverted in block {receipt.block} by what came before it there"
+        return raced if reason is None else reason
 
     def _intent(self, call: Call[Any], value: int) -> Intent:
         return Intent(sender=self.address, to=call.to, data=call.data, value=value)

@@ -76,8 +76,9 @@ class Sender:
         Raises:
             MissingKeyError: without a key.
             RefusedError: if the contract refuses it.
-            UnminedError: if it is not mined in time.
-            ChainError: if the chain does not answer, or gas costs more than the settings allow.
+            UnminedError: if it is not mined in time, or the chain does not tell.
+            ChainError: if the chain does not answer, or gas costs more than the settings allow;
+                nothing was sent then.
 
         """
         transactor = self._required()
