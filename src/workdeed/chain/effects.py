@@ -256,7 +256,7 @@ class EffectBook:
 
         return await self._store.transaction(work)
 
-    def _states(self, states: Sequence[EffectState]) -> Select[tuple[EffectRow]]:
+    def _states(self, states: Sequence[EffectState]) -> Select[EffectRow]:
         return select(EffectRow).where(
             EffectRow.chain_id == self._chain_id,
             EffectRow.sender == self._sender,
