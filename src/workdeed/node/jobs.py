@@ -12,7 +12,7 @@ from workdeed.node.drivers.base import TaskKey
 from workdeed.node.errors import NodeError
 from workdeed.node.lifecycle import Cause
 from workdeed.node.pod import Gate, Pod
-from workdeed.node.records import JobRecord, Pin, Revision
+from workdeed.node.records import End, JobRecord, Pin, Revision
 from workdeed.node.secrets import Opened
 from workdeed.node.tasks import put_down
 from workdeed.node.values import NodeFacts
@@ -447,3 +447,14 @@ class _ServiceMemory:
         names = {*others, self._service} if stopped else others
         if set(self._revision.stopped) != names:
             self._job.remember(self._number, stopped=tuple(sorted(names)))
+
+    @property
+    def end(self) -> End | None:
+        return self._revision.ends.get(self._service)
+
+    def remember_end(self, end: End | None) -> None:
+        ends = {name: one for name, one in self._revision.ends.items() if name != self._service}
+        if end is not None:
+            ends[self._service] = end
+        if ends != self._revision.ends:
+            self._job.remember(self._number, ends=ends)

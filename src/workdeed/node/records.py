@@ -13,6 +13,7 @@ from typing import Any
 from workdeed.intent import spec_hash
 from workdeed.node.errors import StateError
 from workdeed.node.files import private_directory, read_json, sync_directory, write_json
+from workdeed.node.lifecycle import Cause
 from workdeed.protocol.signing import to_checksum
 
 MAX_BAD = 32
@@ -44,6 +45,17 @@ class Pin:
 
 
 @dataclass(frozen=True, slots=True)
+class End:
+    """An end that the process of a service was asked to come to, and why.
+
+    It may come only later: the wait for it may be called off, or the agent end meanwhile.
+    """
+
+    cause: Cause
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Revision:
     """One accepted dispatch.
 
@@ -53,6 +65,7 @@ class Revision:
         pins: which version of each service runs.
         stopped: services that the payer stopped by a command.
         failed: why the revision was given up here, "" while it was not.
+        ends: of services that were asked to end and not started since.
 
     """
 
@@ -62,6 +75,7 @@ class Revision:
     pins: Mapping[str, Pin] = field(default_factory=dict)
     stopped: tuple[str, ...] = ()
     failed: str = ""
+    ends: Mapping[str, End] = field(default_factory=dict)
 
     @property
     def spec_hash(self) -> bytes:
@@ -163,6 +177,10 @@ def _encode(record: JobRecord) -> dict[str, Any]:
                 },
                 "stopped": list(one.stopped),
                 "failed": one.failed,
+                "ends": {
+                    name: {"cause": end.cause.value, "reason": end.reason}
+                    for name, end in one.ends.items()
+                },
             }
             for one in record.revisions
         ],
@@ -197,4 +215,9 @@ def _revision(value: Any) -> Revision:
         pins=pins,
         stopped=tuple(value["stopped"]),
         failed=str(value["failed"]),
+        # Records of earlier releases lack them.
+        ends={
+            name: End(Cause(end["cause"]), str(end["reason"]))
+            for name, end in value.get("ends", {}).items()
+        },
     )

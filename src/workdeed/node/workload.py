@@ -22,7 +22,7 @@ from workdeed.node.errors import DriverError, NodeError
 from workdeed.node.files import told_in_mb
 from workdeed.node.health import HealthProbe
 from workdeed.node.lifecycle import Cause, Event, Lifecycle, State
-from workdeed.node.records import Pin
+from workdeed.node.records import End, Pin
 from workdeed.node.runners.base import Order, Plan, Runner
 from workdeed.node.secrets import Opened
 from workdeed.node.tasks import put_down
@@ -100,6 +100,13 @@ class Memory(Protocol):
     def remember_stopped(self, stopped: bool) -> None:
         """Remember whether the payer stopped it."""
 
+    @property
+    def end(self) -> End | None:
+        """The end that it was asked to come to, None once it was started after that."""
+
+    def remember_end(self, end: End | None) -> None:
+        """Remember that it was asked to end, or is started again."""
+
 
 class Surroundings(Neighbours, Protocol):
     """What a service needs to know of its job and its siblings."""
@@ -168,6 +175,8 @@ class Workload:
         self._woken = asyncio.Event()
         self._launched: float | None = None
         self._found = False
+        self._end = memory.end
+        """The end that what runs was asked to come to, None if it was not."""
         self._newer = ""
         self._untaken = "", 0
         """The newer version that could not be made ready last, and how often."""
@@ -303,8 +312,8 @@ class Workload:
             if self._launched is not None and time.monotonic() - self._launched > reset:
                 pause, failures = first, 0
             self._launched = None
-            if self.cause is Cause.VERSION and self.state is State.STOPPED:
-                continue  # by plan, and at once
+            if self._by_plan and self.state is State.STOPPED:
+                continue  # at once
             failures += 1
             if self._again(failures):
                 await asyncio.sleep(pause)
@@ -333,9 +342,15 @@ class Workload:
         longest = max(first, min(pauses.longest, rule.longest_ms / 1000))
         return min(first, longest), longest, rule.reset_ms / 1000
 
+    @property
+    def _by_plan(self) -> bool:
+        return self.cause is not None and self.cause.planned
+
     def _again(self, failures: int) -> bool:
         """Tell whether the restart policy wants another try after `failures` in a row."""
         rule = self.service.restart
+        if self._by_plan:
+            return True
         if self.cause is not Cause.UNSTARTED and (
             rule.policy == "never" or (rule.policy == "on-failure" and self.cause is Cause.GONE)
         ):
@@ -419,6 +434,7 @@ class Workload:
         task = await self._task_of(plan)
         # What another service hands on may have been waited for.
         await self._around.may_start(note)
+        self._note_end(None)
         handle = await plan.driver.start(task)
         self._found = False
         self._move(Event.LAUNCHED)
@@ -628,18 +644,24 @@ class Workload:
             self._lifecycle.note(f"{pin.version[:12]} was given up: {reason}")
 
     async def _over(self, over: OverError) -> None:
-        """Take down an end that the watch saw, or bring about one that it asks for."""
+        """Take down an end that the watch saw, or bring about one that it asks for.
+
+        One that was asked to end before, and watched on since the wait for that was called off, has
+        done as it was told, however it ends.
+        """
+        asked = self._end
+        cause = over.cause if asked is None else asked.cause
         if over.event is Event.WITHDRAWN:
-            await self._stop(over.cause, str(over))
+            await self._stop(cause, str(over))
             if over.cause is Cause.VERSION:
                 # Only now: a crash before would leave the old one running under the new one's name.
                 self._memory.remember_pin(replace(self._memory.pin, version=self._newer))
         else:
-            self.cause = over.cause
+            self.cause = cause
             tail = await self._last_line() if over.event is Event.EXITED else ""
-            again = self._again(1)
-            event = Event.FINISHED if over.cause is Cause.GONE and not again else over.event
-            self._move(event, f"{over}{tail}")
+            done = cause.planned or (cause is Cause.GONE and not self._again(1))
+            reason = f"{over}{tail}" if asked is None else asked.reason
+            self._move(Event.FINISHED if done else over.event, reason)
         self._give_version_up(str(over))
 
     async def _stop(self, cause: Cause, reason: str) -> None:
@@ -654,6 +676,7 @@ class Workload:
         try:
             if found is not None:
                 driver, handle = found
+                self._note_end(End(cause, reason))
                 await driver.stop(handle, self._tools.pauses.grace)
         except DriverError as error:
             self._move(Event.STUCK, str(error))
@@ -661,6 +684,15 @@ class Workload:
         if self.state is State.STOPPING:
             self._move(Event.ENDED, reason)
         self._running = self.pid = None
+
+    def _note_end(self, end: End | None) -> None:
+        """Remember that it is asked to end, or started again."""
+        self._end = end
+        try:
+            self._memory.remember_end(end)
+        except OSError as error:
+            # Only another run of the agent would need it.
+            self._log.warning("workload: its end can't be noted", error=str(error))
 
     async def _last_line(self) -> str:
         if self._running is None:

@@ -70,6 +70,51 @@ async def test_a_revision_that_is_kept_while_it_ends_runs_again(job: Job, world:
     assert (job.serving.number, job.wanted.number) == (0, 2)
 
 
+@pytest.mark.parametrize("again", [False, True])
+@pytest.mark.parametrize("policy", ["on-failure", "never"])
+@pytest.mark.parametrize("word", ["abandon", "revise"])
+async def test_a_revision_that_ends_after_it_was_called_back_is_started_again(
+    launch: Launch, world: World, word: str, policy: str, again: bool
+):
+    """It was told to, which is no end of its own that the restart policy speaks of."""
+    restart = QUICK | {"policy": policy}
+    job = launch(record_of(revision(0, restart=restart)))
+    await reaches(job.wanted, State.RUNNING)
+    await job.revise(rolling(1))
+    world.slow = 5
+    job.take()
+    await until(lambda: job.pods[0].state is State.STOPPING, "the end of the old one")
+    await (job.abandon("the canary was ill") if word == "abandon" else job.revise(rolling(2)))
+    if again:
+        await job.leave()
+        job = launch(job.record)
+    await reaches(job.serving, State.RUNNING)
+    assert "stop 0" not in world.events
+    world.slow = 0
+    world.exit(0)
+    await until(lambda: world.events.count("start 0") == 2, "the restart")
+    await reaches(job.serving, State.RUNNING)
+    assert (job.serving.number, job.serving.main.restarts) == (0, 0)
+    world.exit(0)
+    await reaches(job.serving, State.STOPPED)
+    await asyncio.sleep(0.2)
+    assert world.events.count("start 0") == 2
+
+
+async def test_what_was_ended_for_its_illness_and_found_again_was_ill(launch: Launch, world: World):
+    job = launch(record_of(revision(0, restart=QUICK | {"policy": "on-failure"})))
+    await reaches(job.wanted, State.RUNNING)
+    world.well, world.slow = False, 5
+    await reaches(job.wanted, State.STOPPING)
+    await job.leave()
+    job = launch(job.record)
+    world.well, world.slow = True, 0
+    await reaches(job.wanted, State.RUNNING)
+    world.exit(0)
+    await until(lambda: job.wanted.main.cause is Cause.ILL, "the end")
+    await until(lambda: world.events == ["start 0", "start 0"], "the restart")
+
+
 async def test_a_restart_while_the_engine_is_away_leaves_it_watched(make: Make, world: World):
     pod = make(restart=QUICK | {"tries": 1})
     await reaches(pod, State.RUNNING)

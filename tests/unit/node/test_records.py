@@ -7,17 +7,21 @@ from pathlib import Path
 import pytest
 
 from workdeed.node.errors import StateError
-from workdeed.node.records import MAX_BAD, JobRecord, JobStore, Pin, Revision
+from workdeed.node.lifecycle import Cause
+from workdeed.node.records import MAX_BAD, End, JobRecord, JobStore, Pin, Revision
 from workdeed.protocol.hashing import keccak
 from workdeed.protocol.signing import to_checksum
 
 ESCROW = to_checksum("0x" + "e5" * 20)
 PIN = Pin("c1", "c0", ("c2",))
+END = End(Cause.REPLACED, "replaced by a newer revision")
 RECORD = JobRecord(
     ESCROW,
     3,
     (
-        Revision(0, b"{}", {"main.main": 4000}, {"main": PIN}, ("main",), "it was ill"),
+        Revision(
+            0, b"{}", {"main.main": 4000}, {"main": PIN}, ("main",), "it was ill", {"main": END}
+        ),
         Revision(1, b"[]"),
     ),
     serving=1,
@@ -43,8 +47,10 @@ def test_a_record_of_an_earlier_release_is_loaded(tmp_path: Path):
     (path,) = (tmp_path / "jobs").iterdir()
     written = json.loads(path.read_text())
     del written["payer"], written["confirmed"]
+    for one in written["revisions"]:
+        del one["ends"]
     path.write_text(json.dumps(written))
-    assert list(store.load()) == [replace(RECORD, payer="", confirmed=0)]
+    assert list(store.load()) == [replace(RECORD.changing(0, ends={}), payer="", confirmed=0)]
 
 
 def test_saving_replaces_and_removing_forgets(tmp_path: Path):
