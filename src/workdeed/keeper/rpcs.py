@@ -1,20 +1,28 @@
 """One chain over several RPC addresses: how each of them does, and the one that is asked."""
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Literal, TypeVar, get_args
+from typing import Any, Final, Literal, TypeVar, get_args
 
-from workdeed.chain.rpc import RevertError, Rpc, RpcError, RpcUnavailable
+from workdeed.chain.errors import ChainError
+from workdeed.chain.rpc import Rpc, RpcError, RpcUnavailable
 from workdeed.keeper.logs import OnceLog
 from workdeed.keeper.metrics import Metrics
 
 T = TypeVar("T")
 
 ErrorKind = Literal["unavailable", "refused", "odd"]
-"""No usable answer, an error object that is no revert, an answer that contradicts the others."""
+"""No usable answer, an error object that is no verdict, one that contradicts the others."""
 
 RETURN_SECONDS = 60.0
 """How long another RPC is used before the preferred one is tried again."""
+
+SEND_SECONDS = 10.0
+"""How long an RPC may take to accept a transaction."""
+
+_SEND: Final = "eth_sendRawTransaction"
+_LOGS: Final = "eth_getLogs"
 
 
 class CheckedRpc(Rpc):
@@ -139,17 +147,18 @@ class MeteredRpc(Rpc):
 
     async def call(self, method: str, params: Sequence[object] = ()) -> Any:
         """Call one method; see `Rpc.call`."""
-        return await self._metered(self._rpc.call(method, params))
+        return await self._metered(self._rpc.call(method, params), method == _LOGS)
 
     async def batch(self, calls: Sequence[tuple[str, Sequence[object]]]) -> list[Any]:
         """Call several methods; see `Rpc.batch`."""
-        return await self._metered(self._rpc.batch(calls))
+        about_logs = any(method == _LOGS for method, _ in calls)
+        return await self._metered(self._rpc.batch(calls), about_logs)
 
     async def close(self) -> None:
         """Close its connections."""
         await self._rpc.close()
 
-    async def _metered(self, request: Awaitable[T]) -> T:
+    async def _metered(self, request: Awaitable[T], about_logs: bool) -> T:
         began = self._now()
         try:
             answer = await request
@@ -158,18 +167,27 @@ class MeteredRpc(Rpc):
             self._health.down(self, str(error))
             raise
         except RpcError as error:
-            if not isinstance(error, RevertError):
-                self._health.failed(self, "refused")
-            self._health.fine(self)
+            if error.is_verdict:
+                self._health.fine(self)
+            else:
+                self._refused(error, about_logs)
             raise
         finally:
             self._health.took(self, self._now() - began)
         self._health.fine(self)
         return answer
 
+    def _refused(self, error: RpcError, about_logs: bool) -> None:
+        self._health.failed(self, "refused")
+        # Logs of too many blocks are refused by good ones, too: the reader finds out how many.
+        if not about_logs:
+            self._health.down(self, str(error))
+
 
 class FailoverRpc(Rpc):
-    """Asks one RPC, and the next where it does not answer.
+    """Asks one RPC, and the next where it does not answer or refuses to.
+
+    A transaction goes to all of them: one may take it and drop it.
 
     Args:
         rpcs: the RPCs, the preferred one first.
@@ -190,6 +208,7 @@ class FailoverRpc(Rpc):
         self._now = now
         self._current = 0
         self._until = 0.0
+        self._sending: set[asyncio.Task[Any]] = set()
 
     @property
     def origin(self) -> str:
@@ -198,6 +217,8 @@ class FailoverRpc(Rpc):
 
     async def call(self, method: str, params: Sequence[object] = ()) -> Any:
         """Call one method; see `Rpc.call`."""
+        if method == _SEND:
+            return await self._send(params)
         return await self._first(lambda rpc: rpc.call(method, params))
 
     async def batch(self, calls: Sequence[tuple[str, Sequence[object]]]) -> list[Any]:
@@ -206,22 +227,64 @@ class FailoverRpc(Rpc):
 
     async def close(self) -> None:
         """Close all connections."""
+        for task in self._sending:
+            task.cancel()
+        await asyncio.gather(*self._sending, return_exceptions=True)
         for rpc in self._rpcs:
             await rpc.close()
 
     async def _first(self, ask: Callable[[Rpc], Awaitable[T]]) -> T:
-        """Return the first answer; errors of a contract or a method are answers, too."""
-        error: RpcUnavailable | None = None
+        """Return the first answer; what an RPC says about the call itself is one, too."""
+        errors = list[ChainError]()
         for index in self._order():
             rpc = self._rpcs[index]
             try:
                 answer = await ask(rpc)
-            except RpcUnavailable as found:
-                error = error or found
+            except (RpcUnavailable, RpcError) as error:
+                if _is_verdict(error):
+                    raise
+                errors.append(error)
                 continue
             self._use(index)
             return answer
-        raise error or RpcUnavailable("http://", "no address is set")
+        raise _first_reason(errors)
+
+    async def _send(self, params: Sequence[object]) -> Any:
+        """Offer a transaction to all RPCs that are not avoided, and return the first answer.
+
+        The others go on beside: what becomes of it there shows in their health.
+        """
+        rpcs = [self._rpcs[index] for index in self._order()]
+        chosen = [rpc for rpc in rpcs if not self._health.is_avoided(rpc)] or rpcs
+        errors = list[ChainError]()
+        for offer in asyncio.as_completed([self._offer(rpc, params) for rpc in chosen]):
+            try:
+                return await offer
+            except (RpcUnavailable, RpcError) as error:
+                if _is_verdict(error):
+                    raise
+                errors.append(error)
+        raise _first_reason(errors)
+
+    def _offer(self, rpc: Rpc, params: Sequence[object]) -> asyncio.Task[Any]:
+        async def send() -> Any:
+            try:
+                async with asyncio.timeout(SEND_SECONDS):
+                    return await rpc.call(_SEND, params)
+            except TimeoutError:
+                error = RpcUnavailable(rpc.origin, "it does not take a transaction in time")
+                self._health.down(rpc, str(error))
+                raise error from None
+
+        task = asyncio.create_task(send())
+        self._sending.add(task)
+        task.add_done_callback(self._sent)
+        return task
+
+    def _sent(self, task: asyncio.Task[Any]) -> None:
+        self._sending.discard(task)
+        if not task.cancelled():
+            task.exception()  # asked for, so that asyncio does not miss it
 
     def _order(self) -> list[int]:
         """Return whom to ask: from the one in use on, those that contradict the others last."""
@@ -235,3 +298,14 @@ class FailoverRpc(Rpc):
         if index != self._current:
             self._current = index
             self._until = self._now() + RETURN_SECONDS
+
+
+def _is_verdict(error: ChainError) -> bool:
+    return isinstance(error, RpcError) and error.is_verdict
+
+
+def _first_reason(errors: Sequence[ChainError]) -> ChainError:
+    """Return why nobody answers; a refusal tells more than silence."""
+    refusals = [error for error in errors if isinstance(error, RpcError)]
+    silent = RpcUnavailable("http://", "no address is set")
+    return next(iter([*refusals, *errors]), silent)
