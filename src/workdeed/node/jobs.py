@@ -287,17 +287,21 @@ class Job:
 
         That takes as long as its rollout policy waits for it, or until somebody settles it. One
         that was well and falls ill again gets as long as the first time to be well, and the time to
-        prove it twice. Time in which it may not run does not count: the one before could not run
-        either.
+        prove it twice. Time in which nothing may be started does not count, as the one before could
+        not run either; but a look at the chain that fails now and then only stops the clock, or an
+        ill revision would stay for ever. One that its payer stopped begins anew after that.
         """
         proof = max(self._tools.settle_seconds, _proof_seconds(pod.spec))
         allowed = pod.spec.rollout.deadline_ms / 1000
-        began = time.monotonic()
+        looked = began = time.monotonic()
         deadline, was_well = began + allowed, False
         while pod.well_seconds < proof and not self._settled.is_set():
             now = time.monotonic()
-            if not self._tools.gate.is_open or pod.is_stopped:
+            since, looked = now - looked, now
+            if pod.is_stopped:
                 began, deadline, was_well = now, now + allowed, False
+            elif not self._tools.gate.is_open:
+                began, deadline = began + since, deadline + since
             elif pod.well and not was_well:
                 deadline, was_well = now + (now - began) + 2 * proof, True
             elif now > deadline and not pod.well:

@@ -199,6 +199,36 @@ async def test_what_waited_for_a_value_is_not_started_through_a_closed_gate(
     await reaches(pod, State.RUNNING)
 
 
+async def test_a_chain_that_fails_now_and_then_keeps_no_ill_revision_in_its_place(
+    job: Job, world: World, gate: Gate
+):
+    world.ill = {1}
+    await job.revise(revision(1, rollout={"deadline_ms": 1_000}))
+    began = time.monotonic()
+    while not job.record.wanted.failed:
+        assert time.monotonic() - began < 10, "it was not given up"
+        await asyncio.sleep(0.3)
+        gate.close("the RPCs disagree")
+        await asyncio.sleep(0.55)
+        gate.open()
+    await reaches(job.serving, State.RUNNING)
+    assert job.serving.number == 0
+
+
+async def test_time_without_the_chain_does_not_count_against_a_revision(
+    job: Job, world: World, gate: Gate
+):
+    world.ill = {1}
+    await job.revise(revision(1, rollout={"deadline_ms": 1_000}))
+    await until(lambda: "start 1" in world.events, "the change")
+    gate.close("the RPCs disagree")
+    await asyncio.sleep(2)
+    gate.open()
+    world.ill = set()
+    await until(lambda: len(job.pods) == 1, "the proof")
+    assert job.wanted.number == 1
+
+
 # --- A full disk ---------------------------------------------------------------------------------
 
 
