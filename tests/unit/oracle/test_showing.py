@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+import tracemalloc
+from collections.abc import Awaitable
 from pathlib import Path
 
 import pytest
 
 from workdeed.oracle.archive import Archive
-from workdeed.oracle.errors import ForbiddenError, NotYetError
+from workdeed.oracle.errors import DataMissingError, ForbiddenError, NotYetError
 from workdeed.oracle.evidence import EvidenceLog
-from workdeed.oracle.showing import VALID_SECONDS, EvidenceDesk
+from workdeed.oracle.showing import MAX_SHOWN_BYTES, VALID_SECONDS, EvidenceDesk
 from workdeed.protocol.errors import MerkleError, MessageError, SignatureError
 from workdeed.protocol.evidence import Evidence, EvidenceRequest
-from workdeed.protocol.limits import MAX_ANSWERS
+from workdeed.protocol.limits import MAX_ANSWERS, MAX_LEAVES, MIB
 from workdeed.protocol.messages import Answer, Workload, evidence_root, sign
 from workdeed.protocol.signing import address_of
 
@@ -55,6 +58,18 @@ def answer(number: int, job_id: int = JOB, license_id: int = NODE) -> Answer:
         workloads=(work,),
     )
     return sign(made, DOMAIN, NODE_KEY)
+
+
+async def measured(work: Awaitable[Evidence]) -> tuple[Evidence | None, int]:
+    """Return what was shown, None if it was too much, and how much memory that took at most."""
+    tracemalloc.start()
+    try:
+        shown = None
+        with contextlib.suppress(DataMissingError):
+            shown = await work
+        return shown, tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
 
 
 PAYER, OPERATOR, STRANGER = key_of("payer"), key_of("operator", 0), key_of("stranger")
@@ -118,12 +133,82 @@ async def test_many_answers_come_in_pages(desk: EvidenceDesk, log: EvidenceLog, 
     assert (await desk.show(request(sim, PAYER, 2))).answers == ()
 
 
+async def test_a_page_reads_no_more_than_its_own(
+    desk: EvidenceDesk, log: EvidenceLog, sim: Sim, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = [answer(number) for number in range(MAX_ANSWERS + 3)]
+    for one in answers:
+        log.add(WINDOW, one)
+    await desk.show(request(sim, PAYER))
+    asked: list[int] = []
+    real = log.answers_at
+    monkeypatch.setattr(log, "answers", None)
+    monkeypatch.setattr(
+        log, "answers_at", lambda window, places: asked.append(len(places)) or real(window, places)
+    )
+    assert (await desk.show(request(sim, PAYER, 1))).check(DOMAIN) == answers[MAX_ANSWERS:]
+    assert asked == [3]
+
+
+async def test_what_came_since_is_shown_too(desk: EvidenceDesk, log: EvidenceLog, sim: Sim) -> None:
+    for count in (1, 2):
+        log.add(WINDOW, answer(count))
+        shown = await desk.show(request(sim, PAYER))
+        assert len(shown.check(DOMAIN)) == count
+
+
+async def test_a_large_window_is_not_read_into_memory(
+    desk: EvidenceDesk, log: EvidenceLog, sim: Sim, tmp_path: Path
+) -> None:
+    pad = b"x" * 8_000
+    with (tmp_path / "evidence" / f"{WINDOW}.jsonl").open("wb") as file:
+        for number in range(4_000):
+            file.write(b'{"license_id":9,"nonce":%d,"pad":"%s"}\n' % (number, pad))
+    log.add(WINDOW, answer(1))
+    asked = request(sim, PAYER)
+    shown, most = await measured(desk.show(asked))
+    assert shown is not None
+    assert shown.check(DOMAIN) == [answer(1)]
+    assert most < 4 * MIB  # of 32
+
+
+@pytest.mark.parametrize("how", ["many", "large"])
+async def test_a_window_above_the_limits_is_refused_before_it_is_read(
+    desk: EvidenceDesk, log: EvidenceLog, sim: Sim, tmp_path: Path, how: str
+) -> None:
+    with (tmp_path / "evidence" / f"{WINDOW}.jsonl").open("wb") as file:
+        if how == "many":
+            file.write(b"{}\n" * (MAX_LEAVES + 1))
+        else:
+            file.truncate(MAX_SHOWN_BYTES + 1)
+    asked = request(sim, PAYER)
+    for _ in range(2):
+        shown, most = await measured(desk.show(asked))
+        assert shown is None
+        assert most < 4 * MIB
+
+
 async def test_nothing_kept_is_no_page(desk: EvidenceDesk, sim: Sim) -> None:
     shown = await desk.show(request(sim, PAYER))
     assert (shown.pages, shown.answers, shown.evidence_root) == (0, (), bytes(32))
 
 
 async def test_the_owner_of_the_license_may_ask(desk: EvidenceDesk, sim: Sim) -> None:
+    await desk.show(request(sim, OPERATOR))
+
+
+async def test_of_a_license_that_never_served_the_job_nothing_is_shown(
+    desk: EvidenceDesk, sim: Sim
+) -> None:
+    """Whoever owns any license could otherwise make an oracle read any window."""
+    for key in (key_of("operator", 2), PAYER):
+        asked = request(sim, key).model_copy(update={"license_id": NODE + 2, "signature": b""})
+        with pytest.raises(ForbiddenError, match="license_id: it was never placed on this job"):
+            await desk.show(sign(asked, DOMAIN, key))
+
+
+async def test_a_license_that_was_released_may_still_ask(desk: EvidenceDesk, sim: Sim) -> None:
+    sim.place(1, release=[NODE])
     await desk.show(request(sim, OPERATOR))
 
 
