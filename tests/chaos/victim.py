@@ -79,7 +79,7 @@ from workdeed.placement import Profiles
 from workdeed.protocol.eip712 import COMMITTEE_DOMAIN, ESCROW_DOMAIN
 from workdeed.protocol.figures import UNIT, Pair
 from workdeed.protocol.hashing import keccak
-from workdeed.protocol.messages import NodeProfile, Report
+from workdeed.protocol.messages import NodeProfile, PlacementProposal, Report
 from workdeed.sdk.endpoints import Endpoints
 
 T = TypeVar("T")
@@ -447,7 +447,8 @@ class Victim:
             snapshots=self._snapshots(service),
             journal=WatchedPlacements(path, signer.address),
             addresses=self._addresses,
-            endpoints=cast("Endpoints", self._placements),
+            members=cast("Endpoints", self._placements),
+            nodes=cast("Endpoints", self._placements),
             clock=self._clock,
             log=self._log,
             once=self._once,
@@ -456,7 +457,7 @@ class Victim:
         member = PlacementMember(signer, self._deployment.domain(ESCROW_DOMAIN), TURN_SECONDS)
         leading = Leading(self._suite.escrow, member, tools, self._desk)
 
-        async def prepare(_: View) -> None:
+        async def prepare(_: Books, __: PlacementProposal) -> None:
             return None
 
         following = Following(member, tools, leading, lambda: self._loop.view, prepare)

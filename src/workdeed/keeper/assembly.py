@@ -50,6 +50,7 @@ from workdeed.keeper.placement_routes import placement_routes
 from workdeed.keeper.placements import Following, Leading, Member, Tools
 from workdeed.keeper.profilesync import ProfileSync
 from workdeed.keeper.progress import CatchUp
+from workdeed.keeper.reach import Waits
 from workdeed.keeper.replicas import Lookout
 from workdeed.keeper.reportdata import ReportSource
 from workdeed.keeper.reports import Reports
@@ -475,18 +476,13 @@ class _Builder:
         journal = PlacementJournal(base.settings.state_dir / "placements.db", member.address)
         self._stack.callback(journal.close)
         profiles = Profiles(base.deployment.domain(COMMITTEE_DOMAIN))
-        # Whoever is slow costs a turn, so nobody is waited for longer than a part of one.
-        quick = Endpoints(
-            allow_private=base.settings.allow_private_endpoints,
-            trusted=base.settings.peers.values(),
-            timeout=min(5.0, turn_seconds / 2),
-        )
-        self._stack.push_async_callback(quick.close)
+        waits = Waits.of(turn_seconds)
         tools = Tools(
             snapshots=self._snapshots(oracle, profiles),
             journal=journal,
             addresses=base.addresses,
-            endpoints=quick,
+            members=self._client(waits.member),
+            nodes=self._client(waits.node),
             clock=base.clock,
             log=base.log,
             once=base.once,
@@ -494,8 +490,10 @@ class _Builder:
         )
         seat = Member(member, base.deployment.domain(ESCROW_DOMAIN), turn_seconds)
         leading = Leading(base.suite.escrow, seat, tools, desk)
-        sync = ProfileSync(profiles, base.addresses, quick, base.once)
-        following = Following(seat, tools, leading, self.view, sync.run)
+        # A client of its own, so that nodes that are gone take nobody's connections.
+        asking = self._client(waits.profile)
+        sync = ProfileSync(profiles, base.addresses, asking, base.once, patience=waits.node)
+        following = Following(seat, tools, leading, self.view, sync.prepare)
         service = oracle.service
         self._routers.append(placement_routes(following, lambda: service.may_speak))
         self._routers.append(candidate_routes(CandidateFinder(profiles, self.view)))
@@ -516,6 +514,16 @@ class _Builder:
             Duty("placements", lead),
             Duty("spares", spares.run),
         ]
+
+    def _client(self, timeout: float) -> Endpoints:
+        base = self._base
+        client = Endpoints(
+            allow_private=base.settings.allow_private_endpoints,
+            trusted=base.settings.peers.values(),
+            timeout=timeout,
+        )
+        self._stack.push_async_callback(client.close)
+        return client
 
     def _snapshots(self, oracle: Oracle, profiles: Profiles) -> Snapshots:
         base = self._base

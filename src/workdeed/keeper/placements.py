@@ -7,7 +7,7 @@ what it computes itself, and never two different placements for one round of a j
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
 from workdeed.chain.bindings.escrow import SERVICE, JobEscrow
@@ -21,6 +21,7 @@ from workdeed.keeper.journal import PlacementJournal
 from workdeed.keeper.logs import Log, OnceLog
 from workdeed.keeper.metrics import Metrics
 from workdeed.keeper.peers import AddressBook
+from workdeed.keeper.reach import AT_ONCE, Reach, TooManyAskedError
 from workdeed.keeper.snapshots import Snapshots
 from workdeed.keeper.view import View
 from workdeed.placement import (
@@ -29,10 +30,13 @@ from workdeed.placement import (
     PlacementRefusedError,
     check_proposal,
     choose,
+    queue,
+    relevant_skips,
 )
 from workdeed.placement import View as PlacementView
 from workdeed.protocol.eip712 import Domain
 from workdeed.protocol.errors import ProtocolError, SignatureError
+from workdeed.protocol.limits import MAX_SKIPPED
 from workdeed.protocol.messages import PlacementProposal, PlacementSignature
 from workdeed.protocol.quorum import faults, quorum
 from workdeed.protocol.windows import leader
@@ -85,7 +89,10 @@ class Tools:
     Attributes:
         snapshots: views of the chain to choose from.
         journal: what was signed.
-        addresses, endpoints: how nodes and members are reached.
+        addresses: where nodes and members are.
+        members: the HTTP client for members. They ask nodes themselves before they answer, so its
+            timeout is some times that of `nodes`.
+        nodes: the HTTP client for nodes, whose timeout is how long one may take.
         clock: the chain's time.
         log, once, metrics: where it tells what happens.
 
@@ -94,32 +101,19 @@ class Tools:
     snapshots: Snapshots
     journal: PlacementJournal
     addresses: AddressBook
-    endpoints: Endpoints
+    members: Endpoints
+    nodes: Endpoints
     clock: ChainClock
     log: Log
     once: OnceLog
     metrics: Metrics
 
-    async def unreachable(self, books: Books, licenses: Collection[int]) -> set[int]:
-        """Return those of some licenses whose node does not answer."""
-        ids = sorted(licenses)
-        answers = await asyncio.gather(*(self._answers(books, one) for one in ids))
-        return {one for one, answered in zip(ids, answers, strict=True) if not answered}
+    def reach(self, remember: float) -> Reach:
+        """Return what asks nodes whether they answer, and remembers for some seconds who did not.
 
-    async def _answers(self, books: Books, license_id: int) -> bool:
-        address = self.addresses.of_license(books, license_id)
-        if address is None:
-            return False
-        name = f"health of license {license_id}"
-        try:
-            await self.endpoints.get(address, "/healthz")
-        except EndpointError:
-            return False
-        except Exception as error:  # a fault of this program must not end the whole placement
-            self.fault(name, error)
-            return False
-        self.once.fine(name)
-        return True
+        Leading and following have one each, so that no proposal keeps this member from leading.
+        """
+        return Reach(self.addresses, self.nodes, self.clock.now, remember, self.once, self.fault)
 
     def fault(self, where: str, error: Exception) -> None:
         """Tell of an error that nobody expected, and count it."""
@@ -155,6 +149,11 @@ class Leading:
     """The turn in which this member last signed for (job, round, window)."""
     _turn: tuple[int, int] = field(default=(0, -1), init=False)
     _tried: set[tuple[int, int]] = field(default_factory=set, init=False)
+    _reach: Reach = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Remember silent nodes for a turn."""
+        self._reach = self.tools.reach(self.member.turn_seconds)
 
     async def run(self, view: View) -> None:
         """Propose for every job that needs it, if this member leads now; once a turn and round."""
@@ -212,14 +211,41 @@ class Leading:
     ) -> tuple[Placement, tuple[int, ...]] | None:
         """Return a placement on nodes that answer, and the licenses skipped for it."""
         skipped: set[int] = set()
+        known: dict[int, bool] = {}
         while True:
             placement = choose(snapshot, job_id, skipped=skipped)
             if placement is None:
                 return None
-            silent = await self.tools.unreachable(snapshot.books, placement.assign)
+            known |= await self._look(snapshot, job_id, placement.assign, skipped, known)
+            silent = {one for one in placement.assign if not known[one]}
             if not silent:
                 return placement, tuple(sorted(skipped))
             skipped |= silent
+            if len(skipped) > MAX_SKIPPED:
+                raise PlacementError(f"skipped: more than {MAX_SKIPPED} nodes do not answer")
+            await asyncio.sleep(0)  # a choice among many takes a while, and others have work too
+
+    async def _look(
+        self,
+        snapshot: PlacementView,
+        job_id: int,
+        assign: Sequence[int],
+        skipped: Collection[int],
+        known: Collection[int],
+    ) -> dict[int, bool]:
+        """Return which nodes answer of those to assign that are not known yet.
+
+        Where some were silent, the next ones in line are asked along with them: many silent nodes
+        cost no more time than a few.
+        """
+        new = [one for one in assign if one not in known]
+        if not new:
+            return {}
+        if skipped:
+            line = queue(snapshot, job_id, AT_ONCE + len(known), skipped=skipped)
+            new = list(dict.fromkeys([*new, *(one for one in line if one not in known)]))[:AT_ONCE]
+        silent = await self._reach.silent(snapshot.books, new)
+        return {one: one not in silent for one in new}
 
     def _sign(
         self,
@@ -307,12 +333,12 @@ class Leading:
         """Return a member's answer; one that has not read so far is asked again."""
         for _ in range(EARLY_TRIES):
             try:
-                return await self.tools.endpoints.send("POST", address, "/placements", body)
+                return await self.tools.members.send("POST", address, "/placements", body)
             except StatusError as error:
                 if error.status != TOO_EARLY:
                     raise
                 await asyncio.sleep(EARLY_PAUSE)
-        return await self.tools.endpoints.send("POST", address, "/placements", body)
+        return await self.tools.members.send("POST", address, "/placements", body)
 
     async def _send(self, view: View, proposal: PlacementProposal, packed: bytes) -> None:
         call = self.escrow.place(
@@ -350,7 +376,7 @@ class Leading:
         self.tools.journal.forget_before(window)
 
 
-@dataclass(frozen=True)
+@dataclass
 class Following:
     """Signs the proposals of other leaders.
 
@@ -359,7 +385,8 @@ class Following:
         tools: what it works with.
         leading: told what was signed, so that it does not propose at once.
         view: returns the latest view, None before the first.
-        prepare: fetches specs and profiles that are missing under a view.
+        prepare: fetches missing profiles of the licenses that a proposal rests on. It takes no
+            longer than a node may take to answer; what does not come in time stays missing.
 
     """
 
@@ -367,7 +394,12 @@ class Following:
     tools: Tools
     leading: Leading
     view: Callable[[], View | None]
-    prepare: Callable[[View], Awaitable[None]]
+    prepare: Callable[[Books, PlacementProposal], Awaitable[None]]
+    _reach: Reach = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Remember silent nodes for a turn."""
+        self._reach = self.tools.reach(self.member.turn_seconds)
 
     async def answer(self, proposal: PlacementProposal) -> PlacementSignature:
         """Return this member's signature of a proposal.
@@ -425,12 +457,12 @@ class Following:
             raise TooEarlyError("job_id: this round of the job is not read here yet; ask again")
         if (job.round, job.revision) != (proposal.round, proposal.revision) or job.cancelled:
             raise PlacementRefusedError("round", "the job has changed since; read the chain anew")
-        await self.prepare(view)
         try:
             snapshot = await self.tools.snapshots.named(proposal.block_hash, proposal.window)
         except ChainError as error:
             raise TooEarlyError(str(error)) from error
-        silent = await self._silent(view, proposal)
+        await self.prepare(view.books, proposal)
+        silent = await self._silent(view, snapshot, proposal)
         check_proposal(
             snapshot,
             proposal,
@@ -438,8 +470,14 @@ class Following:
             unreachable=silent.__contains__,
         )
 
-    async def _silent(self, view: View, proposal: PlacementProposal) -> set[int]:
-        """Return which of the skipped licenses do not answer here either, if that matters."""
-        if len(proposal.skipped) <= faults(len(view.books.members)):
+    async def _silent(
+        self, view: View, snapshot: PlacementView, proposal: PlacementProposal
+    ) -> set[int]:
+        """Return which of the skips that count do not answer here either, if that matters."""
+        skips = relevant_skips(snapshot, proposal.job_id, proposal.skipped)
+        if len(skips) <= faults(len(view.books.members)):
             return set()
-        return await self.tools.unreachable(view.books, proposal.skipped)
+        try:
+            return await self._reach.silent(view.books, skips)
+        except TooManyAskedError as error:
+            raise TooEarlyError(f"skipped: {error}") from error

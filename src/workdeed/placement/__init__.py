@@ -4,7 +4,7 @@
 proposal is that placement.
 """
 
-from workdeed.placement.choose import Placement, candidates, choose, releases
+from workdeed.placement.choose import Placement, candidates, choose, queue, releases
 from workdeed.placement.errors import PlacementError, PlacementRefusedError
 from workdeed.placement.profiles import Profiles
 from workdeed.placement.proposals import check_proposal, relevant_skips
@@ -21,6 +21,7 @@ __all__ = [
     "choose",
     "obstacle",
     "obstacles",
+    "queue",
     "releases",
     "relevant_skips",
 ]

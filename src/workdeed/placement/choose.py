@@ -67,9 +67,7 @@ def choose(view: View, job_id: int, *, skipped: Collection[int] = frozenset()) -
         return None
     release = tuple(sorted(releases(view, job_id)))[:MAX_PLACEMENT]
     free = max(0, min(job.slots - job.active + len(release), MAX_PLACEMENT))
-    others = [one for one in view.books.placed(job_id) if one not in release]
-    leaving = [one for one in others if is_draining(view, one)]
-    staying = [one for one in others if one not in leaving]
+    leaving, staying = _remaining(view, job_id, release)
     most = min(free + len(leaving), free + MAX_PLACEMENT - len(release), MAX_PLACEMENT)
     assign = tuple(_pick(view, job, staying, set(skipped), most)) if most > 0 else ()
     if job.start == 0 and len(assign) < job.min_slots:
@@ -77,6 +75,25 @@ def choose(view: View, job_id: int, *, skipped: Collection[int] = frozenset()) -
     replaced = leaving[: max(0, len(assign) - free)]
     release = tuple(sorted((*release, *replaced)))
     return Placement(release, assign) if release or assign else None
+
+
+def queue(
+    view: View, job_id: int, count: int, *, skipped: Collection[int] = frozenset()
+) -> tuple[int, ...]:
+    """Return the first `count` candidates of a job, in the order in which `choose` takes them.
+
+    Args:
+        view: what it follows from.
+        job_id: the job.
+        count: how many at most.
+        skipped: candidates that are left out.
+
+    Raises:
+        PlacementError: if there is no such job.
+
+    """
+    _, staying = _remaining(view, job_id, releases(view, job_id))
+    return tuple(_pick(view, view.job(job_id), staying, set(skipped), count))
 
 
 def releases(view: View, job_id: int) -> dict[int, str]:
@@ -139,6 +156,13 @@ def _release_reason(view: View, job_id: int, license_id: int) -> str:
     if strikes >= view.k:
         return f"it earned nothing in {strikes} reported windows"
     return lost(view, job_id, license_id)
+
+
+def _remaining(view: View, job_id: int, release: Collection[int]) -> tuple[list[int], list[int]]:
+    """Return the placed licenses that need not go: those that drain, and those that stay."""
+    others = [one for one in view.books.placed(job_id) if one not in release]
+    leaving = [one for one in others if is_draining(view, one)]
+    return leaving, [one for one in others if one not in leaving]
 
 
 def _pick(

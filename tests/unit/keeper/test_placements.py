@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,14 +36,16 @@ from workdeed.keeper.placements import (
     Tools,
     turn_at,
 )
+from workdeed.keeper.reach import AT_ONCE
 from workdeed.keeper.snapshots import Snapshots, Strikes
 from workdeed.keeper.specs import SpecReader, SpecStore
 from workdeed.keeper.view import View
-from workdeed.placement import PlacementRefusedError, Profiles, choose
+from workdeed.placement import Placement, PlacementRefusedError, Profiles, choose, queue
 from workdeed.protocol.eip712 import COMMITTEE_DOMAIN, ESCROW_DOMAIN, Domain, placement_digest
 from workdeed.protocol.hashing import keccak
 from workdeed.protocol.messages import NodeProfile, PlacementProposal, Resources, sign
 from workdeed.protocol.signing import address_of, public_key_of, recover
+from workdeed.sdk.endpoints import Endpoints
 from workdeed.sdk.errors import EndpointError, StatusError
 
 CHAIN_ID = 31_337
@@ -60,6 +64,8 @@ SPEC = encode_spec(
         }
     )
 )
+
+Prepare = Callable[[Books, PlacementProposal], Awaitable[None]]
 
 
 @dataclass
@@ -94,6 +100,7 @@ class Network:
         self.specs.put(keccak(SPEC), SPEC)
         self.struck: dict[tuple[int, int], int] = {}
         self.rpc = BlockRpc(self.chain)
+        self.where: dict[int, str] = {}
         self._folder, self._once = folder, once
         for seat in range(seats):
             self.chain.log(licenses.ProfileSet(1_001 + seat, bytes(32), f"http://oracle{seat}"))
@@ -149,6 +156,14 @@ class Network:
 
         return answer
 
+    def clients(self) -> tuple[Endpoints, Endpoints]:
+        """Return how one keeper reaches members and nodes."""
+        return self.endpoints, self.endpoints
+
+    def known(self, seat: int) -> tuple[Profiles, Prepare]:
+        """Return the profiles that a member holds, and what fetches others for a proposal."""
+        return self.profiles, _nothing
+
     def leader(self, turn: int) -> Keeper:
         """Return who leads a turn of the current window."""
         return self.keepers[(self.chain.window + turn) % len(self.keepers)]
@@ -169,19 +184,22 @@ class Network:
     def _keeper(self, seat: int) -> Keeper:
         signer = LocalSigner(MEMBER_KEYS[seat])
         journal = PlacementJournal(self._folder / f"placements{seat}.db", signer.address)
+        members, nodes = self.clients()
+        profiles, prepare = self.known(seat)
         tools = Tools(
             snapshots=Snapshots(
                 self.rpc,
                 self.chain.history,
                 CALENDAR,
-                self.profiles,
+                profiles,
                 SpecReader(self.specs),
                 self._strikes,
                 2,
             ),
             journal=journal,
-            addresses=AddressBook({}),
-            endpoints=self.endpoints,
+            addresses=AddressBook(self.where),
+            members=members,
+            nodes=nodes,
             clock=_Clock(self.chain),
             log=get_log(),
             once=self._once,
@@ -189,7 +207,7 @@ class Network:
         )
         member, desk = Member(signer, DOMAIN, TURN), Desk()
         leading = Leading(JobEscrow(ESCROW), member, tools, desk)  # type: ignore[arg-type]
-        following = Following(member, tools, leading, self.chain.view, _nothing)
+        following = Following(member, tools, leading, self.chain.view, prepare)
         return Keeper(leading, following, desk, journal)
 
     async def _strikes(self, _: Books) -> Strikes:
@@ -207,7 +225,7 @@ class _Clock(ChainClock):
         return self._chain.timestamp
 
 
-async def _nothing(_: View) -> None:
+async def _nothing(_: Books, __: PlacementProposal) -> None:
     """There is nothing to fetch."""
 
 
@@ -386,6 +404,55 @@ async def test_more_skips_than_faults_are_checked(network: Network) -> None:
     network.up(1, False)
     network.up(2, False)
     assert await network.keepers[0].following.answer(proposal)
+
+
+async def test_a_follower_asks_only_about_skips_that_count(network: Network) -> None:
+    network.node(4, owner=2)
+    network.chain.freeze(4)
+    network.endpoints.asked.clear()
+    assert await network.keepers[0].following.answer(await proposal_of(network, skipped=(1, 4)))
+    assert network.endpoints.asked == []
+
+
+async def test_more_skips_than_can_be_checked_at_once_are_asked_for_again(
+    network: Network,
+) -> None:
+    """One after the other, they took longer than the leader waits."""
+    silent = tuple(range(10, 10 + AT_ONCE + 5))
+    for license_id in silent:
+        network.node(license_id, up=False)
+    proposal = await proposal_of(network, skipped=silent)
+    follower = network.keepers[0].following
+    with pytest.raises(TooEarlyError, match="skipped: 5 of 37 nodes could not be asked"):
+        await follower.answer(proposal)
+    assert await follower.answer(proposal)
+    healths = [url for method, url in network.endpoints.asked if url.endswith("/healthz")]
+    assert len(healths) == len(set(healths)) == len(silent)
+
+
+async def test_many_silent_nodes_cost_the_leader_no_more_time_than_a_few(
+    network: Network,
+) -> None:
+    """It asked one after the other, each for the whole timeout."""
+    network.chain.open_job(2, slots=1, spec=SPEC)
+    for license_id in range(10, 30):
+        network.node(license_id, owner=license_id % 4)
+    await proposal_of(network)  # the window has begun
+    leader = network.keepers[1].leading
+    snapshot = await leader.tools.snapshots.current(1)
+    *silent, last = queue(snapshot, 2, 99)
+
+    async def mute(_: bytes) -> bytes:
+        await asyncio.sleep(0.2)
+        raise EndpointError("no answer")
+
+    for license_id in silent:
+        network.endpoints.on("GET", f"http://node{license_id}/healthz", mute)
+    started = time.monotonic()
+    found = await leader._choose(snapshot, 2)
+    assert found == (Placement((), (last,)), tuple(sorted(silent)))
+    assert time.monotonic() - started < 0.2 * len(silent) / 3
+    assert len(network.endpoints.asked) == len(silent) + 1
 
 
 async def test_too_few_nodes_wait(network: Network) -> None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from workdeed.chain.bindings import desk, escrow, registry
-from workdeed.placement.choose import Placement, candidates, choose, rank, releases
+from workdeed.placement.choose import Placement, candidates, choose, queue, rank, releases
 from workdeed.placement.errors import PlacementError
 from workdeed.placement.rules import ELIGIBLE, obstacle
 from workdeed.protocol.hashing import keccak
@@ -366,6 +366,18 @@ def test_the_contract_would_take_it(world: World) -> None:
     assert not job.end or world.window + 1 < job.end
     assert all(obstacle(view, 1, one) == ELIGIBLE for one in found.assign)
     assert found.release or found.assign
+
+
+@given(worlds(), st.sets(st.integers(10, 23), max_size=3))
+def test_the_queue_begins_with_those_that_are_chosen(world: World, skipped: set[int]) -> None:
+    view = world.view()
+    found = choose(view, 1, skipped=skipped)
+    line = queue(view, 1, 99, skipped=skipped)
+    assert len(set(line)) == len(line)
+    assert not set(line) & skipped
+    assert queue(view, 1, 2, skipped=skipped) == line[:2]
+    if found is not None:
+        assert line[: len(found.assign)] == found.assign
 
 
 @given(worlds(), st.randoms(use_true_random=False))
