@@ -126,12 +126,15 @@ class Fleet:
         Args:
             license_id: who lied or not.
             window: when.
-            serving: the licenses that were probed in the window: of two that show one instance the
-                first is paid, and one alone is no double.
+            serving: the licenses that were probed in the window: of those that show one instance
+                its own license is paid, or without that the lowest; one alone is no double.
 
         """
         lie = self.lies.get((license_id, window))
-        return lie is not None and (lie.kind != "double" or lie.of in serving)
+        if lie is None or lie.kind != "double" or lie.of in serving:
+            return lie is not None
+        same = [one for one in serving if self.lies.get((one, window)) == lie]
+        return license_id != min(same)
 
     def _lie(self, node: Node, window: int) -> Lie | None:
         """Return what a node does in a window: the same at every probe."""

@@ -109,6 +109,17 @@ async def test_one_shows_the_instance_of_another(fleet: Fleet) -> None:
     assert not fleet.caught(node.license_id, asked.window, {node.license_id})
 
 
+async def test_of_two_that_show_the_instance_of_one_that_is_away_the_lower_is_paid(
+    fleet: Fleet,
+) -> None:
+    away, *_, lower, higher = (one.license_id for one in fleet.nodes)
+    fleet.lies = {(one, 5): Lie("double", away) for one in (lower, higher)}
+    assert not fleet.caught(lower, 5, {lower, higher})
+    assert fleet.caught(higher, 5, {lower, higher})
+    assert not fleet.caught(higher, 5, {higher})
+    assert fleet.caught(lower, 5, {away, lower, higher})
+
+
 async def test_all_kinds_are_told_and_taken_down(fleet: Fleet) -> None:
     for window in range(1, 30):
         for node in fleet.nodes:
