@@ -107,10 +107,12 @@ class EvidenceLog:
                 yield line
 
     def prune(self, before: int) -> None:
-        """Delete the answers of windows below `before`."""
+        """Delete the answers of windows below `before`, also of those that nobody closed."""
+        for window in [one for one in self._open if one < before]:
+            self._open.pop(window).close()
         for path in self._folder.iterdir():
             found = _NAME.fullmatch(path.name)
-            if found and int(found[1]) < before and int(found[1]) not in self._open:
+            if found and int(found[1]) < before:
                 path.unlink(missing_ok=True)
 
     def shut(self) -> None:

@@ -1,11 +1,13 @@
 """Keeps the prober on what the chain says, and turns windows that are over into observations."""
 
+import asyncio
 import time
 from collections.abc import Callable
 
 from workdeed.chain.books import Books
 from workdeed.oracle.committee import Committee
 from workdeed.oracle.desk import Desk
+from workdeed.oracle.evidence import EvidenceLog
 from workdeed.oracle.facts import FactFinder
 from workdeed.oracle.prober import Prober
 from workdeed.oracle.snapshots import ChainView
@@ -21,6 +23,7 @@ class Measuring:
         prober: probes what it is told to.
         facts: reads what serves.
         desk: observes.
+        evidence: where the prober keeps answers.
         max_skew: seconds by which this machine's clock and the head may differ, and for which
             nobody may look at the chain.
         wall: Unix seconds of this machine.
@@ -34,6 +37,7 @@ class Measuring:
         prober: Prober,
         facts: FactFinder,
         desk: Desk,
+        evidence: EvidenceLog,
         *,
         max_skew: float,
         wall: Callable[[], float] = time.time,
@@ -43,6 +47,7 @@ class Measuring:
         self._prober = prober
         self._facts = facts
         self._desk = desk
+        self._evidence = evidence
         self._max_skew = max_skew
         self._wall = wall
         self._monotonic = monotonic
@@ -116,6 +121,7 @@ class Measuring:
                 await self._desk.observation(facts, committee.epoch)
             else:
                 self._prober.close_window(facts.window, facts.pairs)
+                await asyncio.to_thread(self._evidence.close, facts.window)
             self._observed += 1
 
     def _check_time(self, window: int) -> None:

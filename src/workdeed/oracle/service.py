@@ -172,6 +172,7 @@ class OracleService:
             parts.prober,
             self._facts,
             self._desk,
+            parts.evidence,
             max_skew=settings.max_skew,
             wall=wall,
             monotonic=self._pace.monotonic,

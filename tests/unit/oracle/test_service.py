@@ -23,12 +23,23 @@ from workdeed.oracle.journal import journal_path
 from workdeed.oracle.peers import Peer
 from workdeed.oracle.settings import RoundRules
 from workdeed.protocol.figures import UNIT, UNKNOWN, Pair
-from workdeed.protocol.messages import Proofs, Proposal, Signatures, sign
+from workdeed.protocol.messages import Answer, Proofs, Proposal, Signatures, sign
 from workdeed.protocol.quorum import faults
 from workdeed.protocol.report import OpenPair
 
 from .cluster import Cluster, Seat, check_signatures
-from .support import CLOCK, DOMAIN, ESCROW, FIRST_NODE, Sim, account, key_of, oracle, with_job
+from .support import (
+    CHAIN_ID,
+    CLOCK,
+    DOMAIN,
+    ESCROW,
+    FIRST_NODE,
+    Sim,
+    account,
+    key_of,
+    oracle,
+    with_job,
+)
 
 NODE = FIRST_NODE
 PAIR = Pair(ESCROW, 1, NODE)
@@ -41,6 +52,19 @@ async def cluster(tmp_path: Path) -> AsyncIterator[Cluster]:
     opened.open_all()
     yield opened
     await opened.close()
+
+
+def answer_of(license_id: int) -> Answer:
+    """Return what a node may have answered to a probe."""
+    return Answer(
+        chain_id=CHAIN_ID,
+        license_id=license_id,
+        node=account("node"),
+        nonce=bytes(32),
+        window=2,
+        instance_id=bytes(16),
+        workloads=(),
+    )
 
 
 def signed_roots(cluster: Cluster) -> Iterator[tuple[int, tuple[int, int, int], bytes]]:
@@ -711,6 +735,24 @@ class TestMeasuring:
         await cluster.seats[0].service.tick()
         assert cluster.seats[0].service.status.observed == 499
         assert len(cluster.seats[0].prober.closed) <= 64
+
+    async def test_without_a_seat_no_evidence_stays_open(
+        self, cluster: Cluster, tmp_path: Path
+    ) -> None:
+        """It measures on, for the day on which it gets one, and is never asked to observe."""
+        cluster.sim.log(committee.SeatRemoved(1, 2, cluster.member(1), 5))
+        seat, answer = cluster.seats[1], answer_of(NODE)
+        evidence = seat.service._evidence
+        for window in (2, 3, 4):
+            await cluster.to_window(window)
+            evidence.add(window, answer)
+        await cluster.to_window(5)
+        assert seat.prober.closed == [2, 3, 4]
+        assert evidence._open == {}
+        assert [evidence.count(window, 9) for window in (2, 3, 4)] == [1, 1, 1]
+        cluster.sim.report(200, bytes(32))
+        await seat.service.tick()
+        assert list((tmp_path / "oracle1" / "evidence").iterdir()) == []
 
 
 class TestStrikes:
