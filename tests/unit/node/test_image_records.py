@@ -73,6 +73,19 @@ def test_a_login_opens_an_image_by_whatever_name(records: ImageRecords):
     assert records.may_use("second", "r/a@sha256:1", ONE.id)
 
 
+def test_what_comes_during_a_pull_is_nobodys_before_it_is_recorded(records: ImageRecords):
+    records.begin("r/a:v1", None, {"sha256:0"})
+    records.begin("r/b:v1", None, {"sha256:0", ONE.id})
+    assert records.may_use("anybody", "r/a@sha256:0", "sha256:0")
+    assert not records.may_use("anybody", "r/a@sha256:1", ONE.id)
+    records.add("r/a@sha256:1", ONE, "r/a:v1", "first", 0)
+    assert records.may_use("first", "r/a@sha256:1", ONE.id)
+    records.end("r/b:v1")
+    assert not records.may_use("anybody", "r/a@sha256:2", "sha256:2")
+    records.end("r/a:v1")
+    assert records.may_use("anybody", "r/a@sha256:2", "sha256:2")
+
+
 def test_records_of_a_runner_of_its_own_are_taken_over_once(records: ImageRecords, tmp_path: Path):
     old = tmp_path / "car" / "images.json"
     old.parent.mkdir()

@@ -54,6 +54,7 @@ class ImageRecords:
         """
         self._path = path
         self._state = _read(path)
+        self._under_way: dict[str, Collection[str]] = {}
 
     def take_over(self, path: Path) -> None:
         """Add what an agent that kept a record for each runner left in `path`, and remove that.
@@ -77,13 +78,26 @@ class ImageRecords:
         """Return what is known of an image that was brought, by `name@sha256:...`."""
         return self._state.images.get(pinned)
 
-    def begin(self, reference: str, before: Image | None) -> None:
-        """Note that `reference` is about to be pulled, and what it was before."""
+    def begin(
+        self, reference: str, before: Image | None, others: Collection[str] | None = None
+    ) -> None:
+        """Note that a reference is about to be pulled.
+
+        Args:
+            reference: `name:tag` or `name@sha256:...`.
+            before: what it was before.
+            others: ids of all images that were there before. What comes until the pull is over and
+                is not recorded yet may be what it brings, and is nobody's.
+
+        """
+        if others is not None:
+            self._under_way[reference] = others
         self._state.pending[reference] = before.id if before is not None else ""
         self._save()
 
     def end(self, reference: str) -> None:
         """Note that the pull of `reference` is over."""
+        self._under_way.pop(reference, None)
         if self._state.pending.pop(reference, None) is not None:
             self._save()
 
@@ -99,7 +113,9 @@ class ImageRecords:
         found = [
             one for name, one in self._state.images.items() if name == pinned or one.id == image
         ]
-        return not found or any(one.jobs is None or job in one.jobs for one in found)
+        if not found:
+            return all(image in others for others in self._under_way.values())
+        return any(one.jobs is None or job in one.jobs for one in found)
 
     @property
     def pending(self) -> dict[str, str]:

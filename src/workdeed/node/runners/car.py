@@ -8,7 +8,7 @@ one's registry login brings it too, whichever runner it asks.
 import asyncio
 import contextlib
 import time
-from collections.abc import Collection
+from collections.abc import Awaitable, Callable, Collection
 from typing import Final
 
 from workdeed.intent import ImageSource, Service
@@ -82,14 +82,15 @@ class CarRunner:
         reference = ImageReference.parse(source.reference)
         if reference.digest:
             return hex_of(reference.digest)
-        async with self._lock(reference.name):
-            if source.pull != "always":
-                found = await self._images.find(reference.tagged)
-                if found is not None:
-                    version = self._version(reference, found)
-                    if self._may_use(order, reference.pinned(version), found):
-                        return version
-            return await self._pull(order, source, reference, reference.tag)
+
+        async def there() -> str:
+            found = await self._images.find(reference.tagged) if source.pull != "always" else None
+            if found is None:
+                return ""
+            version = self._version(reference, found)
+            return version if self._may_use(order, reference.pinned(version), found) else ""
+
+        return await there() or await self._pull(order, source, reference, reference.tag, there)
 
     async def prepare(self, order: Order, version: str) -> Plan:
         """Make sure that exactly the image of `version` is there; see `Runner`.
@@ -101,19 +102,21 @@ class CarRunner:
         """
         source = _source(order.service)
         reference = ImageReference.parse(source.reference)
-        async with self._lock(reference.name):
-            pinned = reference.pinned(version)
-            # Before it is looked for: a clean-up must not take it away in between.
-            self._records.use(order.key.name, pinned, time.time())
-            name, image = await self._present(order, reference, version)
-            if image is None:
-                await self._pull(order, source, reference, f"sha256:{version}")
-                name, image = pinned, await self._images.find(pinned)
-            if image is None:
-                raise RunnerError(
-                    f"source.image: {pinned} is gone again; free some disk and try again"
-                )
-            _check_size(image, order)
+        pinned = reference.pinned(version)
+
+        async def there() -> str:
+            _, image = await self._present(order, reference, version)
+            return version if image is not None else ""
+
+        # Before it is looked for: a clean-up must not take it away in between.
+        self._records.use(order.key.name, pinned, time.time())
+        name, image = await self._present(order, reference, version)
+        if image is None:
+            await self._pull(order, source, reference, f"sha256:{version}", there)
+            name, image = pinned, await self._images.find(pinned)
+        if image is None:
+            raise RunnerError(f"source.image: {pinned} is gone again; free some disk and try again")
+        _check_size(image, order)
         with contextlib.suppress(DriverError):
             await self._clean(self._options.keep_builds)
         return Plan(
@@ -179,8 +182,8 @@ class CarRunner:
     def _records(self) -> ImageRecords:
         return self._container.image_records
 
-    def _lock(self, name: str) -> asyncio.Lock:
-        return self._container.image_locks.setdefault(name, asyncio.Lock())
+    def _lock(self, target: str) -> asyncio.Lock:
+        return self._container.image_locks.setdefault(target, asyncio.Lock())
 
     async def _present(
         self, order: Order, reference: ImageReference, version: str
@@ -208,9 +211,17 @@ class CarRunner:
         return (*known, *versions, hex_of(image.id))[0]
 
     async def _pull(
-        self, order: Order, source: ImageSource, reference: ImageReference, tag: str
+        self,
+        order: Order,
+        source: ImageSource,
+        reference: ImageReference,
+        tag: str,
+        there: Callable[[], Awaitable[str]],
     ) -> str:
-        """Bring the image, trying as often as the spec says; return the hex of its digest."""
+        """Bring the image, trying as often as the spec says; return the hex of its digest.
+
+        `there` returns that, or "", of the image that the order may have without a pull.
+        """
         if source.pull == "never":
             raise RunnerError(
                 f"source.image: {source.reference} is not on this node and pull is never; "
@@ -221,7 +232,7 @@ class CarRunner:
         pause, longest = self._pauses
         for rest in reversed(range(source.tries)):
             try:
-                return await self._bring(order, reference, tag, login)
+                return await self._bring_once(order, reference, tag, login, there)
             except ImageTooLargeError as error:
                 raise RunnerError(
                     f"resources.storage_mb: {error}; ask for more storage or make it smaller"
@@ -241,13 +252,37 @@ class CarRunner:
         except AddressRefusedError as error:
             raise RunnerError(f"source.image.reference: {error}") from error
 
+    async def _bring_once(
+        self,
+        order: Order,
+        reference: ImageReference,
+        tag: str,
+        login: Login | None,
+        there: Callable[[], Awaitable[str]],
+    ) -> str:
+        """Bring the image unless another has just done so; nothing else is held up meanwhile."""
+        target = _target(reference, tag)
+        lock = self._lock(target)
+        await lock.acquire()
+
+        async def bring() -> str:
+            try:
+                return await there() or await self._bring(order, reference, tag, login)
+            finally:
+                lock.release()
+
+        # The engine goes on when the caller gives up. What it brings must be recorded then too: by
+        # a login, it would be anybody's otherwise.
+        return await asyncio.shield(asyncio.ensure_future(bring()))
+
     async def _bring(
         self, order: Order, reference: ImageReference, tag: str, login: Login | None
     ) -> str:
         by_digest = tag.startswith("sha256:")
-        target = f"{reference.name}@{tag}" if by_digest else reference.tagged
+        target = _target(reference, tag)
+        await self._settle(target)
         others = await self._images.ids()
-        self._records.begin(target, await self._images.find(target))
+        self._records.begin(target, await self._images.find(target), others)
         try:
             told = await self._images.pull(
                 reference.name,
@@ -267,8 +302,12 @@ class CarRunner:
                 job = _job(order.key) if login is not None else None
                 tag_name = "" if by_digest else reference.tagged
                 self._records.add(pinned, image, tag_name, job, time.time())
-        finally:
-            self._records.end(target)
+        except Exception:
+            # Where the agent is about to end, the next one does it.
+            with contextlib.suppress(DriverError):
+                await self._settle(target, others)
+            raise
+        self._records.end(target)
         if image.size > order.resources.storage_mb * _MB:
             # Not this workload's any more, or it would be kept for it.
             self._records.release(order.key.name)
@@ -303,17 +342,28 @@ class CarRunner:
 
     async def _adopt(self) -> None:
         """Record what pulls brought that a crash cut off before they were recorded."""
-        for target, before in self._records.pending.items():
-            found = await self._images.find(target)
-            if found is not None and found.id != before:
-                reference = ImageReference.parse(target)
-                pinned = reference.pinned(
-                    hex_of(reference.digest) or self._version(reference, found)
-                )
-                tag = reference.tagged if reference.tag else ""
-                # Nobody's, so that each job has to show its login for it.
-                self._records.add(pinned, found, tag, "", 0.0)
-            self._records.end(target)
+        for target in self._records.pending:
+            await self._settle(target)
+
+    async def _settle(self, target: str, others: Collection[str] = ()) -> None:
+        """Record what a pull of `target` that failed or was cut off has brought all the same.
+
+        Args:
+            target: by which it was pulled; without such a pull nothing happens.
+            others: ids of images that were there before, as far as that is known.
+
+        """
+        before = self._records.pending.get(target)
+        if before is None:
+            return
+        found = await self._images.find(target)
+        if found is not None and found.id not in (before, *others):
+            reference = ImageReference.parse(target)
+            pinned = reference.pinned(hex_of(reference.digest) or self._version(reference, found))
+            tag = reference.tagged if reference.tag else ""
+            # Nobody's, so that each job has to show its login for it.
+            self._records.add(pinned, found, tag, "", 0.0)
+        self._records.end(target)
 
     async def _clean(self, keep: int) -> None:
         """Remove the images of the runners that no workload needs, but for the newest `keep`."""
@@ -353,6 +403,11 @@ def _source(service: Service) -> ImageSource:
 
 def _job(key: TaskKey) -> str:
     return f"{key.escrow.lower()}-{key.job_id}"
+
+
+def _target(reference: ImageReference, tag: str) -> str:
+    """Return the name by which the engine has what is pulled at a tag or a digest."""
+    return f"{reference.name}@{tag}" if tag.startswith("sha256:") else reference.tagged
 
 
 def _login(source: ImageSource, order: Order) -> Login | None:
