@@ -329,7 +329,7 @@ class Agent:
         record = job.record
         wanted = record.wanted
         verdict = decide(view, moment.window, wanted.number, wanted.spec_hash)
-        job.allow_starts(verdict.action is Action.RUN)
+        job.judge_starts(lambda one: decide(view, moment.window, one.number, one.spec_hash))
         seen = self._sightings[record.job_id]
         if verdict.action is not Action.STOP and record.retired is None:
             seen.stands(moment.number)

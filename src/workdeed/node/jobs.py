@@ -16,6 +16,7 @@ from workdeed.node.records import End, JobRecord, Pin, Revision
 from workdeed.node.secrets import Opened
 from workdeed.node.tasks import put_down
 from workdeed.node.values import NodeFacts
+from workdeed.node.verdict import Action, Verdict
 from workdeed.node.volumes import Volumes
 from workdeed.node.workload import Tools
 
@@ -166,14 +167,18 @@ class Job:
         for pod in self.pods:
             await pod.leave()
 
-    def allow_starts(self, allowed: bool) -> None:
-        """Say whether the chain wants the wanted revision to run.
+    def judge_starts(self, judge: Callable[[Revision], Verdict]) -> None:
+        """Let start what may, by what `judge` says of each revision.
 
-        The one before it may be started too while it serves: the wanted spec's own rollout policy
-        says so.
+        One that served already starts again, as after a crash, also while a newer one is due: that
+        may be such that no node can run it. One that has yet to take over must be the chain's.
         """
+        record = self.record
         for pod in self.pods:
-            pod.startable = allowed
+            action, reason = judge(record.of(pod.number))
+            served = pod.number != record.wanted.number or pod.number == record.serving
+            may = action is Action.RUN or (action is Action.KEEP and served)
+            pod.held = "" if may else reason
 
     # --- The word of a keeper or of the payer ---------------------------------------------------
 

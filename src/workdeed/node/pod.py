@@ -88,8 +88,8 @@ class Pod:
         self.facts = facts
         self.turn = asyncio.Event()
         """To be set when it may take over from the revision before it."""
-        self.startable = True
-        """False while the chain wants another one: what runs goes on, nothing is started."""
+        self.held = ""
+        """Why the chain does not want it started, "" if it does; what runs goes on."""
         self.draining = False
         """Whether callers should go elsewhere, since it ends soon."""
         self.well_since: float | None = None
@@ -247,13 +247,13 @@ class Pod:
     @property
     def may_start_now(self) -> bool:
         """Whether the chain can be read and wants this revision to be started."""
-        return self._gate.is_open and self.startable
+        return self._gate.is_open and not self.held
 
     async def may_start(self, note: Callable[[str], None] | None = None) -> None:
         """Wait until the chain can be read and wants this revision to be started."""
         while not self.may_start_now:
             if note is not None:
-                note("a newer revision is due" if self._gate.is_open else self._gate.reason)
+                note(self.held if self._gate.is_open else self._gate.reason)
             await self._gate.passed()
             await asyncio.sleep(_LOOK_AGAIN_SECONDS)
 

@@ -13,7 +13,9 @@ class Action(Enum):
     RUN = "run"
     """Start it where it does not run, keep it where it does."""
     KEEP = "keep"
-    """Keep it where it runs, and do not start it: another spec stands on chain."""
+    """Keep it going where it serves, and let it take nothing over: a newer revision is due."""
+    HOLD = "hold"
+    """Keep it where it runs, and do not start it: the chain does not know it."""
     STOP = "stop"
     """End it."""
 
@@ -58,9 +60,11 @@ def decide(view: PairView, window: int, revision: int, spec_hash: bytes) -> Verd
     if over:
         return Verdict(Action.STOP, over)
     if view.revision != revision:
-        return Verdict(Action.KEEP, f"revision {view.revision} stands on chain; waiting for it")
+        # A newer one may be such that nobody can run it; an older one means a chain that went back.
+        action = Action.KEEP if view.revision > revision else Action.HOLD
+        return Verdict(action, f"revision {view.revision} stands on chain; waiting for it")
     if view.spec_hash != spec_hash:
-        return Verdict(Action.KEEP, "another spec stands on chain; waiting for its dispatch")
+        return Verdict(Action.HOLD, "another spec stands on chain; waiting for its dispatch")
     return Verdict(Action.RUN)
 
 

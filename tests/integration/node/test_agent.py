@@ -953,6 +953,37 @@ async def test_a_revision_that_cannot_be_built_leaves_the_old_one_running(
     assert not alive(old["pid"])
 
 
+async def test_what_serves_starts_again_while_a_revision_is_due_that_the_node_refuses(
+    launch: Launch,
+    data: bytes,
+    placed: ChainJob,
+    repository: Repository,
+    hello: str,
+    chain: Chain,
+):
+    chain.paid = (100, 256, 64)
+    client = await launch(stop_workloads_on_exit=True)
+    await client.dispatch(data)
+    old = await client.reaches("running")
+    size = {"cpu_milli": 101, "memory_mb": 256, "storage_mb": 64}
+    more = spec_bytes(repository, hello, resources=size)
+    revise(placed, more)
+    assert (await client.dispatch(more, revision=1))[0] == 409
+    chain.go_on()
+    await client.rounds()
+    os.kill(old["pid"], signal.SIGKILL)
+
+    async def runs_again() -> bool:
+        (one,) = await client.workloads()
+        return one["state"] == "running" and one["pid"] != old["pid"]
+
+    await eventually(runs_again, "the restart")
+    await client.node.close()
+    second = await launch()
+    again = await second.reaches("running")
+    assert again["revision"] == 0
+
+
 async def test_an_agent_restarted_in_a_rollout_finishes_it(
     launch: Launch,
     data: bytes,

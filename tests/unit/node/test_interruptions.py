@@ -14,6 +14,7 @@ from workdeed.node.jobs import Job, JobTools
 from workdeed.node.lifecycle import Cause, State
 from workdeed.node.pod import Gate, Pod
 from workdeed.node.records import JobRecord, Pin, Revision
+from workdeed.node.verdict import Action, Verdict
 
 from .job_support import QUICK, World, record_of, revision, sibling, until
 
@@ -227,6 +228,67 @@ async def test_time_without_the_chain_does_not_count_against_a_revision(
     world.ill = set()
     await until(lambda: len(job.pods) == 1, "the proof")
     assert job.wanted.number == 1
+
+
+# --- A newer revision is due ---------------------------------------------------------------------
+
+
+def due(number: int) -> Callable[[Revision], Verdict]:
+    """Judge as `decide` does while the revision `number` stands on chain."""
+
+    def judge(one: Revision) -> Verdict:
+        newer = Verdict(Action.KEEP, f"revision {number} is due")
+        return Verdict(Action.RUN) if one.number == number else newer
+
+    return judge
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+async def test_what_serves_starts_again_while_a_revision_is_due_that_nobody_can_run(
+    launch: Launch, job: Job, world: World, restarted: bool
+):
+    job.judge_starts(due(1))
+    world.exit(1)
+    if restarted:
+        await job.leave()
+        job = launch(job.record)
+        job.judge_starts(due(1))
+    await until(lambda: world.events == ["start 0", "start 0"], "the restart")
+    await reaches(job.serving, State.RUNNING)
+
+
+async def test_what_took_over_starts_again_while_the_next_is_due_and_goes_back_if_it_is_ill(
+    job: Job, world: World
+):
+    await job.revise(rolling(1, settle_ms=60_000))
+    job.take()
+    await until(lambda: job.serving.number == 1 and job.serving.well, "the change")
+    job.judge_starts(due(2))
+    world.exit(1)
+    await until(lambda: world.events.count("start 1") == 2, "the restart")
+    await job.abandon("the canary was ill")
+    await reaches(job.serving, State.RUNNING)
+    assert job.serving.number == 0
+
+
+async def test_what_has_yet_to_take_over_waits_while_the_next_is_due(job: Job, world: World):
+    await job.revise(rolling(1))
+    await until(lambda: job.wanted.is_ready, "the build")
+    job.judge_starts(due(2))
+    job.take()
+    world.exit(1)
+    await until(lambda: world.events == ["start 0", "start 0"], "the restart")
+    await asyncio.sleep(0.3)
+    assert world.events == ["start 0", "start 0"]
+    job.judge_starts(due(1))
+    await until(lambda: job.serving.number == 1 and job.serving.well, "the change")
+
+
+async def test_what_the_chain_does_not_know_is_not_started(job: Job, world: World):
+    job.judge_starts(lambda _: Verdict(Action.HOLD, "another spec stands on chain"))
+    world.exit(1)
+    await until(lambda: job.serving.reason == "another spec stands on chain", "the note")
+    assert world.events == ["start 0"]
 
 
 # --- A full disk ---------------------------------------------------------------------------------
