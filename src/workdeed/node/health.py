@@ -57,7 +57,9 @@ class PortHealthProbe:
     async def _get(self, check: HttpCheck, port: int) -> Health:
         if self._session is None:
             # A connection for each check: a workload that no longer accepts any is not well.
-            connector = aiohttp.TCPConnector(force_close=True)
+            # No bound on all together: waiting for a turn would count as not answering, and each
+            # workload has one check at a time.
+            connector = aiohttp.TCPConnector(force_close=True, limit=0)
             self._session = aiohttp.ClientSession(connector=connector)
         host = f"[{self._address}]" if ":" in self._address else self._address
         url = f"http://{host}:{port}{check.path}"

@@ -102,6 +102,17 @@ async def test_each_check_opens_a_connection_of_its_own(probe: PortHealthProbe):
     assert connections == 3
 
 
+async def test_checks_that_hang_take_no_turn_from_others(probe: PortHealthProbe, serve: Serve):
+    silent, well = await serve(None), await serve(web.Response())
+    patient = HttpCheck(path="/healthz", timeout_ms=20_000)
+    hanging = [asyncio.create_task(probe.check(patient, silent)) for _ in range(120)]
+    await asyncio.sleep(0.5)
+    assert (await probe.check(HttpCheck(path="/healthz", timeout_ms=2_000), well)).well
+    for one in hanging:
+        one.cancel()
+    await asyncio.wait(hanging)
+
+
 async def test_what_is_no_http_is_not_well(probe: PortHealthProbe):
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"SSH-2.0-server\r\n")
