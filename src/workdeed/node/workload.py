@@ -178,6 +178,11 @@ class Workload:
         self._end = memory.end
         """The end that what runs was asked to come to, None if it was not."""
         self._newer = ""
+        """The newer version that is ready and takes over, as the last look at the branch found."""
+        self._looked = time.monotonic()
+        """When its branch was last looked at, by the monotonic clock, in whichever life."""
+        self._look_pause = 0.0
+        """How many seconds the next look at least comes after that; more while looks fail."""
         self._untaken = "", 0
         """The newer version that could not be made ready last, and how often."""
         self._log = _log.bind(job=key.job_id, revision=key.revision, service=key.service)
@@ -427,6 +432,7 @@ class Workload:
         note = self._lifecycle.note
         await self._around.may_start(note)
         note("fetching and building")
+        await self._catch_up()
         plan = await self.plan()
         self.ready.set()
         await self._around.turn_of(self.service, note)
@@ -445,6 +451,7 @@ class Workload:
         order = self.order()
         pin = self._memory.pin
         if not pin.version:
+            self._looked = time.monotonic()
             pin = replace(pin, version=await self._tools.runner.resolve(order))
             self._memory.remember_pin(pin)
         return await self._tools.runner.prepare(order, pin.version)
@@ -575,27 +582,53 @@ class Workload:
     async def _follow(self, seconds: float) -> None:
         """Look for newer versions; one that is ready ends the watch, so that it is started.
 
-        What goes wrong with a look, a full disk included, says nothing about the service: it runs
-        on, and the next look comes later.
-
         Raises:
             OverError: when a newer version is ready.
 
         """
-        pause = seconds
         while True:
-            await asyncio.sleep(pause)
-            try:
-                self._newer = await self._look_for_newer()
-            except (NodeError, OSError) as error:
-                pause = min(2 * pause, _SLOWEST_LOOK * seconds)
-                self._log.warning("workload: no newer version can be had", error=str(error))
-                continue
-            pause = seconds
+            await asyncio.sleep(self._until_look(seconds))
+            await self._look(seconds)
             if self._newer:
                 # Where the new version may not be started, the old one is not to be ended either.
                 await self._around.may_start()
                 raise OverError(Event.WITHDRAWN, Cause.VERSION, f"{self._newer[:12]} takes over")
+
+    async def _catch_up(self) -> None:
+        """Take the newer version, if there is one, in the place of one that failed.
+
+        Nobody follows its branch while it does not run, and a commit may be what mends it.
+        """
+        seconds = self._tools.runner.poll_seconds(self.service)
+        failed = self.cause is not None and not self.cause.planned
+        if seconds is None or not failed or self._until_look(seconds) > 0:
+            return
+        pin = self._memory.pin
+        if pin.version:
+            await self._look(seconds)
+            if self._newer:
+                self._memory.remember_pin(replace(self._memory.pin, version=self._newer))
+
+    def _until_look(self, seconds: float) -> float:
+        """Return how long the next look at the branch, due every so many seconds, is off."""
+        return self._looked + max(seconds, self._look_pause) - time.monotonic()
+
+    async def _look(self, seconds: float) -> None:
+        """Look for a newer version, once.
+
+        What goes wrong with a look, a full disk included, says nothing about the service: it runs
+        on, and the next look comes later. One that is called off is none.
+        """
+        self._newer = ""
+        try:
+            self._newer = await self._look_for_newer()
+        except (NodeError, OSError) as error:
+            pause = 2 * max(seconds, self._look_pause)
+            self._look_pause = min(pause, _SLOWEST_LOOK * seconds)
+            self._log.warning("workload: no newer version can be had", error=str(error))
+        else:
+            self._look_pause = seconds
+        self._looked = time.monotonic()
 
     async def _look_for_newer(self) -> str:
         """Return the newest version, made ready, or "" if it runs already or was given up.

@@ -15,11 +15,12 @@ from workdeed.node.drivers.base import (
     Task,
     TaskKey,
 )
-from workdeed.node.errors import DriverError
+from workdeed.node.errors import DriverError, RunnerError
 from workdeed.node.jobs import Job, JobTools
 from workdeed.node.lifecycle import Cause, State
 from workdeed.node.pod import Gate, Pod
 from workdeed.node.records import Pin
+from workdeed.node.runners.base import Order
 
 from .job_support import (
     ESCROW,
@@ -466,6 +467,60 @@ async def test_a_commit_that_could_not_be_had_once_is_tried_again(make: Make, wo
     world.bad = set()
     await until(lambda: pod.version == "c1" and pod.well, "the change")
     assert pod.main._memory.pin.bad == ()
+
+
+async def test_a_commit_mends_a_first_one_that_cannot_be_built(make: Make, world: World):
+    world.poll, world.bad = 0.3, {"c0"}
+    pod = make(source=FOLLOWED)
+    await until(lambda: pod.main.restarts > 1, "some tries")
+    world.newest = "c1"
+    await until(lambda: pod.version == "c1" and pod.well, "the next commit")
+    assert "start 0" in world.events
+
+
+@pytest.mark.parametrize("good", ["", "c0"])
+async def test_a_commit_mends_one_that_crashes_before_its_branch_is_looked_at(
+    make: Make, world: World, monkeypatch: pytest.MonkeyPatch, good: str
+):
+    world.poll = 0.3
+    pod = make(source=FOLLOWED)
+    await reaches(pod, State.RUNNING)
+    monkeypatch.setattr(pod.main, "prove", lambda: None)
+    pod.main._memory.remember_pin(Pin("c0", good))
+
+    async def crash() -> None:
+        while True:
+            await asyncio.sleep(0.01)
+            if any(task.env["VERSION"] == "c0" for task in world.running.values()):
+                world.exit(1)
+
+    crashing = asyncio.create_task(crash())
+    await until(lambda: pod.main.restarts > 1, "some crashes")
+    world.newest = "c1"
+    await until(lambda: pod.version == "c1" and pod.well, "the next commit")
+    crashing.cancel()
+
+
+async def test_a_branch_is_looked_at_no_more_often_for_failures(
+    make: Make, world: World, monkeypatch: pytest.MonkeyPatch
+):
+    looks = 0
+
+    async def resolve(order: Order) -> str:
+        nonlocal looks
+        looks += 1
+        raise RunnerError("git: the host is away")
+
+    world.poll = 0.25
+    pod = make(source=FOLLOWED)
+    await reaches(pod, State.RUNNING)
+    monkeypatch.setattr(world, "resolve", resolve)
+    last = asyncio.get_running_loop().time() + 1.2
+    while asyncio.get_running_loop().time() < last:
+        world.exit(1)
+        await asyncio.sleep(0.02)
+    assert 1 <= looks <= 2  # the pauses double
+    assert world.events.count("start 0") > 3  # it is tried nevertheless
 
 
 async def test_a_full_disk_is_no_fault_of_what_runs(
