@@ -1,11 +1,12 @@
 """The tables of the outbox: effects that shall happen once, and the transactions for them."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Final
+from itertools import zip_longest
+from typing import Any, Final, TypeVar
 
-from sqlalchemy import Select, delete, select, update
+from sqlalchemy import ColumnElement, Select, delete, func, select, update
 from sqlalchemy.orm import Session
 
 from workdeed.chain.bindings.codec import Call
@@ -15,6 +16,8 @@ from workdeed.chain.leases import Fence
 from workdeed.chain.store import Store
 from workdeed.chain.tables import AttemptRow, EffectRow
 from workdeed.chain.transactions import Intent
+
+T = TypeVar("T")
 
 MAX_KEY: Final = 255
 
@@ -56,6 +59,8 @@ class Effect:
         value: wei to send along.
         transient: reasons of reverts that pass with time; every other one is final.
         is_done: tells whether it has happened on chain, whoever did it.
+        renews: whether a success is followed by another once it comes with another call and is not
+            done: what one report proves is claimed under the same key as what the next one does.
 
     """
 
@@ -64,6 +69,7 @@ class Effect:
     value: int = 0
     transient: frozenset[str] = field(default_factory=frozenset)
     is_done: Callable[[], Awaitable[bool]] | None = None
+    renews: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +102,7 @@ class OutboxEntry:
         attempts: its transactions, the latest last.
         mined_block, mined_tx: the hash of the transaction that was mined, and its block.
         reason: why it failed, or what it waits for.
+        place: grows in the order in which effects came.
 
     """
 
@@ -108,6 +115,7 @@ class OutboxEntry:
     mined_block: int | None
     mined_tx: bytes | None
     reason: str
+    place: int = 0
 
     @property
     def succeeded(self) -> bool:
@@ -118,6 +126,20 @@ class OutboxEntry:
     def settled(self) -> bool:
         """Whether nothing more is done for it."""
         return self.succeeded or self.state is EffectState.FAILED
+
+    def brings(self, effect: Effect) -> bool:
+        """Tell whether it sends what an effect of its key says by now."""
+        call = effect.call
+        words = self.intent.to, self.intent.data, self.intent.value
+        return words == (call.to, call.data, effect.value)
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxTally:
+    """How many effects are not settled, by state, and the key and reason of one that waits."""
+
+    counts: Mapping[EffectState, int]
+    waiting: tuple[str, str] | None
 
 
 class EffectBook:
@@ -164,6 +186,71 @@ class EffectBook:
     async def intents(self) -> tuple[OutboxEntry, ...]:
         """Return the effects that nothing is signed for, in the order in which they came."""
         return await self._entries((EffectState.INTENT,), EffectRow.id)
+
+    async def due(self, limit: int, after: int) -> tuple[OutboxEntry, ...]:
+        """Return some of the effects that nothing is signed for: those to try next.
+
+        Half of them were never tried, where there are so many. The others are those that wait and
+        came after a place, then the first ones again: each gets its turn, however many there are.
+        """
+
+        def work(session: Session) -> tuple[OutboxEntry, ...]:
+            query = self._states((EffectState.INTENT,)).limit(limit)
+            wait, order = query.where(EffectRow.reason != ""), EffectRow.id
+            fresh = list(session.scalars(query.where(EffectRow.reason == "").order_by(order)))
+            waiting = [
+                *session.scalars(wait.where(EffectRow.id > after).order_by(order)),
+                *session.scalars(wait.where(EffectRow.id <= after).order_by(order)),
+            ]
+            chosen = [
+                row for pair in zip_longest(waiting, fresh) for row in pair if row is not None
+            ]
+            return tuple(_entry(session, row) for row in chosen[:limit])
+
+        return await self._store.transaction(work)
+
+    async def tally(self) -> OutboxTally:
+        """Count the effects that are not settled, without reading what they send."""
+
+        def work(session: Session) -> OutboxTally:
+            mine = self._states((EffectState.INTENT, *IN_FLIGHT))
+            counted = mine.with_only_columns(EffectRow.state, func.count())
+            rows = session.execute(counted.group_by(EffectRow.state))
+            named = mine.with_only_columns(EffectRow.key, EffectRow.reason)
+            is_intent = EffectRow.state == EffectState.INTENT.value
+            first = session.execute(
+                named.where(EffectRow.reason != "").order_by(is_intent, EffectRow.id).limit(1)
+            ).first()
+            counts = {EffectState(state): count for state, count in rows}
+            return OutboxTally(counts, (first[0], first[1]) if first is not None else None)
+
+        return await self._store.transaction(work)
+
+    async def hold(self, reason: str) -> None:
+        """Note what all effects wait for that nothing is signed for."""
+
+        def work(session: Session) -> None:
+            session.execute(
+                update(EffectRow)
+                .where(*self._are((EffectState.INTENT,)), EffectRow.reason != reason)
+                .values(reason=reason)
+            )
+
+        await self._write(work)
+
+    async def prune(self, before: int) -> None:
+        """Delete what settled while the head was below a block, where the chain tells of it."""
+
+        def work(session: Session) -> None:
+            old = (*self._are(SETTLED), EffectRow.settled_at < before)
+            ids = select(EffectRow.id).where(*old)
+            for statement in (
+                delete(AttemptRow).where(AttemptRow.effect_id.in_(ids)),
+                delete(EffectRow).where(*old),
+            ):
+                session.execute(statement, execution_options={"synchronize_session": False})
+
+        await self._write(work)
 
     async def has_mined(self, *, below: int, after: int, until: int) -> bool:
         """Tell whether a transaction with a nonce below one is settled in a block of that span."""
@@ -220,15 +307,22 @@ class EffectBook:
     async def resume(self, key: str) -> OutboxEntry:
         """Follow the transactions of a settled effect again, after a reorg undid them."""
         return await self.update(
-            key, state=EffectState.SENT.value, mined_block=None, mined_tx=None, reason=""
+            key,
+            state=EffectState.SENT.value,
+            mined_block=None,
+            mined_tx=None,
+            reason="",
+            settled_at=None,
         )
 
-    async def reopen(self, key: str, reason: str = "") -> OutboxEntry:
-        """Make an effect an intent again and forget its transactions."""
+    async def reopen(self, key: str, reason: str = "", newest: Effect | None = None) -> OutboxEntry:
+        """Make an effect an intent again, with its newest call, and forget its transactions."""
 
         def work(session: Session) -> OutboxEntry:
             row = self._row(session, key)
             _reopen(session, row)
+            if newest is not None:
+                _describe(row, newest)
             row.reason = reason
             return _entry(session, row)
 
@@ -239,10 +333,10 @@ class EffectBook:
         if self.fence is not None:
             await self._store.transaction(self.fence)
 
-    async def _write(self, work: Callable[[Session], OutboxEntry]) -> OutboxEntry:
+    async def _write(self, work: Callable[[Session], T]) -> T:
         fence = self.fence
 
-        def fenced(session: Session) -> OutboxEntry:
+        def fenced(session: Session) -> T:
             if fence is not None:
                 fence(session)
             return work(session)
@@ -257,7 +351,10 @@ class EffectBook:
         return await self._store.transaction(work)
 
     def _states(self, states: Sequence[EffectState]) -> Select[EffectRow]:
-        return select(EffectRow).where(
+        return select(EffectRow).where(*self._are(states))
+
+    def _are(self, states: Sequence[EffectState]) -> tuple[ColumnElement[bool], ...]:
+        return (
             EffectRow.chain_id == self._chain_id,
             EffectRow.sender == self._sender,
             EffectRow.state.in_([state.value for state in states]),
@@ -310,7 +407,7 @@ def _describe(row: EffectRow, effect: Effect) -> None:
 def _reopen(session: Session, row: EffectRow) -> None:
     session.execute(delete(AttemptRow).where(AttemptRow.effect_id == row.id))
     row.state, row.nonce = EffectState.INTENT.value, None
-    row.mined_block = row.mined_tx = None
+    row.mined_block = row.mined_tx = row.settled_at = None
 
 
 def _attempt_row(effect_id: int, attempt: Attempt) -> AttemptRow:
@@ -339,6 +436,7 @@ def _entry(session: Session, row: EffectRow) -> OutboxEntry:
         mined_block=row.mined_block,
         mined_tx=row.mined_tx,
         reason=row.reason,
+        place=row.id,
     )
 
 

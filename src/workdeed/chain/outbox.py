@@ -24,6 +24,7 @@ from workdeed.chain.effects import (
     EffectError,
     EffectState,
     OutboxEntry,
+    OutboxTally,
 )
 from workdeed.chain.fees import Fees, FeeSettings, bump, quote, with_margin
 from workdeed.chain.keys import Signer
@@ -50,6 +51,8 @@ _KEPT_STATES: Final = 128
 """States of past blocks that every node keeps."""
 _OTHERS: Final = 8
 """Transactions of one account that others may have under way beside ours, by the same key."""
+_PRUNED_EVERY: Final = 100
+"""Blocks from one look for rows that are of no use any more to the next."""
 
 _STALE_NONCE: Final = ("nonce too low", "replacement transaction underpriced", "underpriced")
 
@@ -66,6 +69,9 @@ class OutboxSettings:
             replaced by one that pays more, or sent again where the cap allows no more.
         lost_depth: blocks on top of one in which the nonce was used by another transaction before
             an effect is signed anew.
+        max_tries: effects that a step tries to send at most; the others get their turn in the next.
+        kept_blocks: blocks after which a settled effect is forgotten, if the chain tells that it is
+            done: one that is asked for again is looked for there before anything is sent.
 
     """
 
@@ -74,6 +80,8 @@ class OutboxSettings:
     max_in_flight: int = 16
     bump_after_blocks: int = 5
     lost_depth: int = 2
+    max_tries: int = 32
+    kept_blocks: int = 10_000
 
 
 def _unobserved(stage: str, key: str) -> None:
@@ -117,6 +125,9 @@ class Outbox:
         self._observe = observer
         self._book = EffectBook(store, chain_id=chain_id, sender=signer.address)
         self._effects: dict[str, Effect] = {}
+        self._height: int | None = None
+        self._pruned_at = 0
+        self._last_tried = 0
         self._busy = asyncio.Lock()
         self._lock = _lock_beside(store.path, chain_id, signer.address)
         self._lease = lease or _lease_in(store, chain_id, signer.address)
@@ -161,7 +172,8 @@ class Outbox:
 
         A success is believed as long as the chain shows it: where a reorg undid it, the effect is
         brought about again. A failure stays, unless the effect comes with another call, or turns
-        out to be done. After a restart, submit what is still wanted: `is_done` is not stored.
+        out to be done. A call that comes while a transaction is under way is taken if that comes to
+        nothing. After a restart, submit what is still wanted: `is_done` is not stored.
 
         Raises:
             EffectError: if the key is empty, too long or reserved.
@@ -173,16 +185,27 @@ class Outbox:
             raise EffectError(f"key: {_OWN!r} begins the keys of the outbox itself; choose another")
         async with self._turn():
             self._effects[effect.key] = effect
-            entry = await self._book.put(effect)
-            self._observe("stored", effect.key)
-            if entry.state is EffectState.FAILED and await self._is_done(effect.key):
-                # It was tried while nobody could tell, after a restart, that another had done it.
-                return await self._settle(entry, EffectState.SUPERSEDED)
-            if not entry.succeeded or await self._holds(entry, effect):
-                return entry
-            if entry.state is EffectState.FINAL:
-                return await self._book.resume(entry.key)
-            return await self._reopen(entry, "a reorg undid what another did")
+            entry = await self._take(effect)
+            if entry.settled:
+                self._effects.pop(effect.key, None)
+            return entry
+
+    async def _take(self, effect: Effect) -> OutboxEntry:
+        entry = await self._book.put(effect)
+        self._observe("stored", effect.key)
+        if entry.state is EffectState.FAILED and await self._is_done(effect.key):
+            # It was tried while nobody could tell, after a restart, that another had done it.
+            return await self._settle(entry, EffectState.SUPERSEDED)
+        if not entry.succeeded:
+            return entry
+        if await self._holds(entry, effect):
+            is_next = effect.renews and not entry.brings(effect)
+            if is_next and not await self._is_done(effect.key):
+                return await self._reopen(entry, "")
+            return entry
+        if entry.state is EffectState.FINAL:
+            return await self._book.resume(entry.key)
+        return await self._reopen(entry, "a reorg undid what another did")
 
     async def retry(self, key: str) -> OutboxEntry:
         """Make a failed effect an intent again; any other is returned as it is.
@@ -208,6 +231,10 @@ class Outbox:
         """Return the effects that are not settled: those under way, then those to come."""
         return (*await self._book.in_flight(), *await self._book.intents())
 
+    async def tally(self) -> OutboxTally:
+        """Count the effects that are not settled."""
+        return await self._book.tally()
+
     async def step(self) -> tuple[OutboxEntry, ...]:
         """Look at what is under way, send what is due, and return the effects that settled.
 
@@ -219,8 +246,10 @@ class Outbox:
         """
         async with self._turn():
             head = await self._rpc.head()
+            self._height = head.number
             settled = await self._watch(head)
             settled += await self._launch(head)
+            await self._prune(head)
             return tuple(settled)
 
     async def _watch(self, head: Head) -> list[OutboxEntry]:
@@ -282,6 +311,9 @@ class Outbox:
         """Decide about an effect that the chain refuses for `reason`."""
         if await self._is_done(entry.key):
             return await self._settle(entry, EffectState.SUPERSEDED)
+        newest = self._effects.get(entry.key)
+        if newest is not None and not entry.brings(newest):
+            return await self._reopen(entry, "")
         if reason not in entry.transient:
             return await self._settle(entry, EffectState.FAILED, reason or "no reason given")
         if entry.state is EffectState.INTENT:
@@ -422,32 +454,37 @@ class Outbox:
         return Intent(self.sender, self.sender, b"")
 
     async def _launch(self, head: Head) -> list[OutboxEntry]:
-        """Sign and send what is due, in the order in which it came."""
+        """Sign and send what is due, in the order in which it came, as far as a step goes."""
         room = self._settings.max_in_flight - len(await self._book.in_flight())
+        if room <= 0:
+            return []
+        fees = quote(head.base_fee or 0, self._settings.fees)
         settled = []
-        for entry in await self._book.intents():
+        for entry in await self._book.due(self._settings.max_tries, self._last_tried):
             if room <= 0:
                 break
-            entry = await self._start(entry, head)
+            if entry.reason:
+                self._last_tried = entry.place
+            entry = await self._start(entry, fees, head)
             room -= entry.state in (EffectState.SIGNED, EffectState.SENT)
             settled += [entry] if entry.settled else []
+        if fees is None:
+            await self._book.hold("the base fee is above the cap")
         return settled
 
-    async def _start(self, entry: OutboxEntry, head: Head) -> OutboxEntry:
+    async def _start(self, entry: OutboxEntry, fees: Fees | None, head: Head) -> OutboxEntry:
         """Take an intent as far as it goes."""
-        if entry.key.startswith(_GAP):  # only worth something with the nonce that it was for
+        # What fills a gap is only worth something with the nonce that it was for.
+        if entry.key.startswith(_GAP) or await self._is_done(entry.key):
             return await self._settle(entry, EffectState.SUPERSEDED)
-        fees = quote(head.base_fee or 0, self._settings.fees)
+        if fees is None:
+            return entry
         try:
-            if await self._is_done(entry.key):
-                return await self._settle(entry, EffectState.SUPERSEDED)
-            if fees is None:
-                return await self._book.update(entry.key, reason="the base fee is above the cap")
             found = await prepare(self._rpc, entry.intent)
         except RevertError as error:
             return await self._on_revert(entry, error.reason)
         except RpcError as error:
-            return await self._book.update(entry.key, reason=error.message)
+            return await self._book.update(entry.key, reason=error.message or "no reason given")
         nonce = await self._next_nonce(found)
         if nonce is None:
             reason = (
@@ -502,12 +539,25 @@ class Outbox:
     async def _settle(
         self, entry: OutboxEntry, state: EffectState, reason: str = ""
     ) -> OutboxEntry:
-        entry = await self._book.update(entry.key, state=state.value, reason=reason)
+        effect = self._effects.get(entry.key)
+        is_told = effect is not None and effect.is_done is not None
+        entry = await self._book.update(
+            entry.key,
+            state=state.value,
+            reason=reason,
+            settled_at=self._height if is_told else None,
+        )
+        self._effects.pop(entry.key, None)
         self._observe("settled", entry.key)
         return entry
 
+    async def _prune(self, head: Head) -> None:
+        if head.number - self._pruned_at >= _PRUNED_EVERY:
+            await self._book.prune(head.number - self._settings.kept_blocks)
+            self._pruned_at = head.number
+
     async def _reopen(self, entry: OutboxEntry, reason: str) -> OutboxEntry:
-        entry = await self._book.reopen(entry.key, reason)
+        entry = await self._book.reopen(entry.key, reason, self._effects.get(entry.key))
         self._observe("reopened", entry.key)
         return entry
 

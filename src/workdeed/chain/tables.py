@@ -90,7 +90,11 @@ class LogRow(Base):
 
 
 class EffectRow(Base):
-    """An intended transaction: what shall happen, once, and how far it is."""
+    """An intended transaction: what shall happen, once, and how far it is.
+
+    `settled_at` is the number of the head when it settled, where the chain tells that it is done:
+    the row is then of no use after a while.
+    """
 
     __tablename__ = "outbox"
     __table_args__ = (
@@ -111,6 +115,7 @@ class EffectRow(Base):
     mined_block: Mapped[int | None] = mapped_column(BigInteger, default=None)
     mined_tx: Mapped[bytes | None] = mapped_column(_HASH, default=None)
     reason: Mapped[str] = mapped_column(Text, default="")
+    settled_at: Mapped[int | None] = mapped_column(BigInteger, default=None)
 
 
 class AttemptRow(Base):

@@ -78,7 +78,12 @@ def due_forfeits(view: View, leaves: Sequence[Leaf], rule: ClaimRule) -> list[Du
 def claim_effects(
     escrow: JobEscrow, data: ReportData, claims: Iterable[DueClaim]
 ) -> list[PlannedEffect]:
-    """Return the transactions for `claims`: one for each payee and `MAX_CLAIMS` of its claims."""
+    """Return the transactions for `claims`: one for each payee and `MAX_CLAIMS` of its claims.
+
+    A key names the payee and the first of the claims, not the report: what waits takes over the
+    proof of the next one, and what settled is followed by what the next one adds. All that is due
+    is in one of the effects each time, so that no claim depends on which key it is under.
+    """
     by_payee: dict[str, list[DueClaim]] = defaultdict(list)
     for claim in claims:
         by_payee[claim.payee].append(claim)
@@ -156,16 +161,23 @@ def _effect(
     def done(books: Books) -> bool:
         return all(books.assignments[key].claimed_units >= units for key, units in expected.items())
 
-    key = f"claim:{keccak(call.data).hex()}"
-    return PlannedEffect(key, call, done, transient=HELD)
+    first = claims[0].leaf
+    return PlannedEffect(
+        key=f"claim:{payee}:{first.job_id}:{first.license_id}",
+        call=call,
+        done=done,
+        transient=HELD,
+        renews=True,
+    )
 
 
 def _forfeit(escrow: JobEscrow, data: ReportData, due: DueClaim) -> PlannedEffect:
     call = escrow.forfeit(*due.leaf[1:], data.proof(due.leaf))
     return PlannedEffect(
-        key=f"forfeit:{keccak(call.data).hex()}",
+        key=f"forfeit:{due.leaf.job_id}:{due.leaf.license_id}",
         call=call,
         done=lambda books: books.assignments[due.key].claimed_units >= due.credited,
+        renews=True,
     )
 
 

@@ -1,6 +1,6 @@
 """A keeper that signs nothing and says what it would send."""
 
-from workdeed.chain.effects import Effect, OutboxEntry
+from workdeed.chain.effects import Effect, OutboxEntry, OutboxTally
 from workdeed.chain.rpc import RevertError, Rpc
 from workdeed.chain.transactions import Intent, prepare
 from workdeed.keeper.logs import Log
@@ -63,9 +63,9 @@ class DryOutbox:
     async def retry(self, key: str) -> None:
         """Do nothing: nothing was sent that could have failed."""
 
-    async def pending(self) -> tuple[OutboxEntry, ...]:
-        """Return nothing: nothing is under way."""
-        return ()
+    async def tally(self) -> OutboxTally:
+        """Count nothing: nothing is under way."""
+        return OutboxTally({}, None)
 
     async def step(self) -> tuple[OutboxEntry, ...]:
         """Send nothing."""

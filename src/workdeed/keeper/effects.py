@@ -5,13 +5,14 @@ again where its payload changed while it waited. An effect that failed is tried 
 since what refused it may have passed.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from workdeed.chain.bindings.codec import Call
 from workdeed.chain.books import Books
-from workdeed.chain.effects import Effect, EffectState, OutboxEntry
+from workdeed.chain.effects import Effect, EffectError, EffectState, OutboxEntry, OutboxTally
 from workdeed.keeper.logs import Log, OnceLog
 from workdeed.keeper.metrics import Metrics
 from workdeed.keeper.view import View
@@ -21,6 +22,9 @@ KINDS = ("report", "place", "claim", "forfeit", "close", "request-close", "close
 
 FINISH_STEPS = 20
 """Steps of the outbox at a stop: enough to hand over everything that is signed already."""
+
+FAILURE_WINDOWS = 64
+"""Windows for which a failure is remembered that nobody asks for any more."""
 
 
 class Sending(Protocol):
@@ -36,8 +40,8 @@ class Sending(Protocol):
     async def retry(self, key: str) -> object:
         """Try an effect again that failed."""
 
-    async def pending(self) -> tuple[OutboxEntry, ...]:
-        """Return the effects that are not settled."""
+    async def tally(self) -> OutboxTally:
+        """Count the effects that are not settled."""
 
     async def step(self) -> tuple[OutboxEntry, ...]:
         """Go on with all effects; return those that settled."""
@@ -52,6 +56,7 @@ class PlannedEffect:
         call: what to send.
         done: whether the books show it as done, by this keeper or another.
         transient: reasons of reverts that pass with time.
+        renews: whether another call under the same key is another effect once the last one settled.
 
     """
 
@@ -59,6 +64,7 @@ class PlannedEffect:
     call: Call[Any]
     done: Callable[[Books], bool]
     transient: frozenset[str] = field(default_factory=frozenset)
+    renews: bool = False
 
 
 class EffectDesk:
@@ -88,6 +94,7 @@ class EffectDesk:
         self._metrics = metrics
         self._passed: dict[str, bytes] = {}
         self._failed: dict[str, int] = {}
+        self._swept = 0
         self._token: int | None = None
         for kind in KINDS:
             metrics.effects_settled.labels(kind=kind, state=EffectState.FAILED.value)
@@ -110,7 +117,9 @@ class EffectDesk:
             return
         if self._failed.get(effect.key, view.window) < view.window:
             self._failed[effect.key] = view.window
-            await self._outbox.retry(effect.key)
+            self._passed.pop(effect.key, None)
+            with suppress(EffectError):  # the outbox has forgotten it by now, and takes it anew
+                await self._outbox.retry(effect.key)
         # Until it is signed, the outbox takes over a newer payload: a proof against a later report.
         if self._passed.get(effect.key) != effect.call.data:
             entry = await self._outbox.submit(self._effect(effect))
@@ -125,7 +134,8 @@ class EffectDesk:
             return
         for entry in await self._outbox.step():
             self._on_settled(entry, view)
-        self._tell(await self._outbox.pending())
+        self._forget_failures(view.window)
+        self._tell(await self._outbox.tally())
 
     def forget(self) -> None:
         """Pass everything on again: a reorg may have undone what had been done."""
@@ -136,8 +146,8 @@ class EffectDesk:
         if self._outbox is None or not self._is_our_turn(self._outbox):
             return
         for _ in range(FINISH_STEPS):
-            pending = await self._outbox.pending()
-            if not any(entry.state is EffectState.SIGNED for entry in pending):
+            tally = await self._outbox.tally()
+            if not tally.counts.get(EffectState.SIGNED):
                 return
             await self._outbox.step()
 
@@ -151,7 +161,7 @@ class EffectDesk:
             self._token = outbox.token
             self.forget()
             if outbox.token is None:
-                self._tell(())
+                self._tell(OutboxTally({}, None))
         return outbox.token is not None
 
     def _effect(self, planned: PlannedEffect) -> Effect:
@@ -159,28 +169,37 @@ class EffectDesk:
             return planned.done(self._books())
 
         return Effect(
-            key=planned.key, call=planned.call, transient=planned.transient, is_done=is_done
+            key=planned.key,
+            call=planned.call,
+            transient=planned.transient,
+            is_done=is_done,
+            renews=planned.renews,
         )
 
     def _on_settled(self, entry: OutboxEntry, view: View) -> None:
         kind = entry.key.partition(":")[0]
         self._metrics.effects_settled.labels(kind=kind, state=entry.state.value).inc()
+        # Planned again, it is looked up again: a deep reorg may undo it before the books show it,
+        # and then no rewind of theirs tells of it.
+        self._passed.pop(entry.key, None)
         if entry.state is EffectState.FAILED:
             self._failed[entry.key] = view.window
             self._log.warning("effect_failed", key=entry.key, reason=entry.reason)
         else:
             self._failed.pop(entry.key, None)
-            # Planned again, it is looked up again: a deep reorg may undo it before the books show
-            # it, and then no rewind of theirs tells of it.
-            self._passed.pop(entry.key, None)
             self._log.info("effect_done", key=entry.key, state=entry.state.value)
 
-    def _tell(self, pending: Sequence[OutboxEntry]) -> None:
+    def _forget_failures(self, window: int) -> None:
+        """Forget what failed and was not asked for since: each window that asks notes it anew."""
+        if window != self._swept:
+            self._swept = window
+            oldest = window - FAILURE_WINDOWS
+            self._failed = {key: last for key, last in self._failed.items() if last >= oldest}
+
+    def _tell(self, tally: OutboxTally) -> None:
         for state in EffectState:
-            count = sum(entry.state is state for entry in pending)
-            self._metrics.effects.labels(state=state.value).set(count)
-        waiting = [entry for entry in pending if entry.reason]
-        if waiting:
-            self._once.trouble("outbox", f"{waiting[0].key}: {waiting[0].reason}")
+            self._metrics.effects.labels(state=state.value).set(tally.counts.get(state, 0))
+        if tally.waiting is not None:
+            self._once.trouble("outbox", ": ".join(tally.waiting))
         else:
             self._once.fine("outbox")

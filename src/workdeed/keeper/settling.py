@@ -2,10 +2,11 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from workdeed.chain.bindings.desk import JobDesk
 from workdeed.chain.bindings.escrow import JobEscrow
+from workdeed.chain.books import Books
 from workdeed.keeper.claims import (
     ClaimRule,
     claim_effects,
@@ -43,6 +44,7 @@ class Settling:
     claims: ClaimRule | None
     closes: Stagger | None
     _next: float = field(default=0.0, init=False)
+    _final: int = field(default=0, init=False)
 
     async def run(self, view: View) -> None:
         """Leave what is due under the final report to be sent.
@@ -52,6 +54,7 @@ class Settling:
 
         """
         report = view.final_report
+        self._final = view.reported
         if report is None or time.monotonic() < self._next:
             return
         data = await self.source.get(view, report)
@@ -66,7 +69,18 @@ class Settling:
             closing = due_closes(view, data.leaves, self.closes)
             effects += close_effects(self.escrow, data, closing)
         self._next = time.monotonic() + (time.thread_time() - began) / SHARE
-        await _plan(self.desk, view, effects)
+        await _plan(self.desk, view, [self._while_final(one, report.window) for one in effects])
+
+    def _while_final(self, effect: PlannedEffect, window: int) -> PlannedEffect:
+        """Return an effect that the next final report makes pointless, as it does its proof.
+
+        What is still due then is planned anew; the old one would only fail.
+        """
+
+        def done(books: Books) -> bool:
+            return self._final > window or effect.done(books)
+
+        return replace(effect, done=done)
 
 
 @dataclass(frozen=True)

@@ -10,18 +10,29 @@ import pytest
 from chain_support import BASE_FEE, FakeChain, FakeNode, StubSigner, address
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
 
 from workdeed.chain.bindings.codec import Call
-from workdeed.chain.effects import Effect, EffectError, EffectState, OutboxEntry
+from workdeed.chain.effects import (
+    Effect,
+    EffectBook,
+    EffectError,
+    EffectState,
+    OutboxEntry,
+    OutboxTally,
+)
 from workdeed.chain.fees import FeeSettings
 from workdeed.chain.lock import SenderLockedError
 from workdeed.chain.outbox import Outbox, OutboxSettings
 from workdeed.chain.rpc import RevertError, RpcUnavailable
 from workdeed.chain.store import Store
+from workdeed.chain.tables import AttemptRow, EffectRow
 
 CHAIN_ID = 31337
 FEES = FeeSettings(max_fee=20 * BASE_FEE, priority_fee=BASE_FEE)
 SETTINGS = OutboxSettings(fees=FEES, confirmations=1, bump_after_blocks=3, lost_depth=2)
+ROWS = (EffectRow, AttemptRow)
 STAGES = ("stored", "signed", "broadcast", "sent", "mined", "settled")
 
 
@@ -302,6 +313,78 @@ async def test_an_unsigned_effect_takes_over_a_new_call_and_a_signed_one_does_no
     assert entry.intent.data == b"second"
     await process.run()
     assert node.executed() == {"second": 1}
+
+
+async def test_a_newer_call_is_taken_once_a_signed_one_comes_to_nothing(
+    process: Process, node: FakeNode
+) -> None:
+    """A claim waits in the pool while the next report makes its proof worthless."""
+    node.chain.base_fee = 5 * BASE_FEE
+    await process.outbox.submit(effect("claim", data="old proof"))
+    await process.outbox.step()
+    await process.outbox.submit(effect("claim", data="new proof"))
+    node.rule = lambda name, _: "escrow: wrong proof" if name == "old proof" else None
+    node.chain.base_fee = 12 * BASE_FEE  # above what the first attempt pays
+    await process.run(16)
+    assert (await process.state("claim")).state is EffectState.FINAL
+    assert node.executed() == {"new proof": 1}
+    assert ("settled", "claim") in process.crasher.seen
+    assert [key for stage, key in process.crasher.seen if stage == "settled"].count("claim") == 1
+
+
+async def test_a_newer_call_is_taken_once_a_signed_one_is_refused_in_its_block(
+    process: Process, node: FakeNode
+) -> None:
+    await process.outbox.submit(effect("claim", data="old proof"))
+    await process.outbox.step()
+    await process.outbox.submit(effect("claim", data="new proof"))
+    node.rule = lambda name, _: "escrow: wrong proof" if name == "old proof" else None
+    await process.run()
+    assert (await process.state("claim")).state is EffectState.FINAL
+    assert node.executed() == {"new proof": 1}
+
+
+def claim(node: FakeNode, data: str) -> Effect:
+    """Return an effect whose key stays while what it pays grows."""
+    made = effect("claim", data=data, is_done=done_when_counted(node, data))
+    return replace(made, renews=True)
+
+
+async def test_a_renewed_effect_happens_once_for_each_call(
+    process: Process, node: FakeNode
+) -> None:
+    """The next report pays more under the same key: a success that stood for both would lose it."""
+    for proof in ("first", "second", "third"):
+        for _ in range(2):
+            await process.outbox.submit(claim(node, proof))
+        await process.run(4)
+        assert (await process.outbox.submit(claim(node, proof))).succeeded
+        await process.restart()
+        assert (await process.outbox.submit(claim(node, proof))).succeeded
+        await process.run(2)
+    assert node.executed() == {"first": 1, "second": 1, "third": 1}
+
+
+async def test_a_renewed_effect_follows_what_another_did(process: Process, node: FakeNode) -> None:
+    node.send_elsewhere("first")
+    node.produce()
+    await process.outbox.submit(claim(node, "first"))
+    assert [item.state for item in await process.outbox.step()] == [EffectState.SUPERSEDED]
+    entry = await process.outbox.submit(claim(node, "second"))
+    assert (entry.state, entry.intent.data) == (EffectState.INTENT, b"second")
+    await process.run()
+    assert node.executed() == {"first": 1, "second": 1}
+
+
+async def test_a_success_that_is_not_renewed_stands_for_every_call(
+    process: Process, node: FakeNode
+) -> None:
+    """Reports come with other signatures; one is enough, also while the books lag behind."""
+    await process.outbox.submit(effect("report", data="first"))
+    await process.run(4)
+    await process.outbox.submit(effect("report", data="second"))
+    await process.run(4)
+    assert node.executed() == {"first": 1}
 
 
 async def test_what_another_did_is_not_done_again(process: Process, node: FakeNode) -> None:
@@ -842,6 +925,105 @@ async def test_an_outbox_that_was_not_entered_does_nothing(node: FakeNode, datab
 async def test_a_key_must_fit(process: Process, key: str) -> None:
     with pytest.raises(EffectError, match="characters"):
         await process.outbox.submit(effect(key, data="x"))
+
+
+def writes(monkeypatch: pytest.MonkeyPatch) -> list[None]:
+    """Return what grows with each write of the outbox."""
+    counted: list[None] = []
+    write = EffectBook._write
+
+    async def counting(book: EffectBook, work: Callable[[Session], object]) -> object:
+        counted.append(None)
+        return await write(book, work)
+
+    monkeypatch.setattr(EffectBook, "_write", counting)
+    return counted
+
+
+async def test_bug_a_step_tries_some_of_what_waits_only(
+    node: FakeNode, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It used to ask about each one and to store why it waits; the round stood still so long."""
+    process = Process(node, database, replace(SETTINGS, max_tries=8))
+    await process.start()
+    for n in range(100):
+        await process.outbox.submit(effect(f"pay {n}", transient=frozenset({"later"})))
+    counted = writes(monkeypatch)
+    node.chain.base_fee = 20 * BASE_FEE
+    node.produce()
+    await process.outbox.step()
+    assert len(counted) <= 2  # why all of them wait, and what is pruned
+    assert "eth_call" not in node.calls
+    assert (await process.outbox.tally()) == OutboxTally(
+        {EffectState.INTENT: 100}, ("pay 0", "the base fee is above the cap")
+    )
+    node.chain.base_fee, node.rule = BASE_FEE, lambda *_: "later"
+    node.produce()
+    counted.clear()
+    await process.outbox.step()
+    assert (len(counted), node.calls["eth_call"]) == (8, 8)
+    node.rule = lambda *_: None
+    await process.run(40)
+    assert node.executed() == {f"pay {n}": 1 for n in range(100)}
+    await process.stop()
+
+
+async def test_everything_that_waits_gets_its_turn(node: FakeNode, database: str) -> None:
+    process = Process(node, database, replace(SETTINGS, max_tries=4))
+    await process.start()
+    node.rule = lambda name, _: "later" if name not in {"pay 29", "report"} else None
+    for n in range(30):
+        await process.outbox.submit(effect(f"pay {n}", transient=frozenset({"later"})))
+    await process.run(16)
+    assert node.executed() == {"pay 29": 1}
+    await process.outbox.submit(effect("report"))  # does not wait for the others' turns
+    await process.run(1)
+    assert node.executed() == {"pay 29": 1, "report": 1}
+    node.rule = lambda *_: None
+    await process.run(12)
+    assert sum(node.executed().values()) == 31
+    await process.stop()
+
+
+async def test_bug_what_settled_is_forgotten_after_a_while(node: FakeNode, database: str) -> None:
+    """Rows and closures of every effect there ever was used to stay."""
+    process = Process(node, database, replace(SETTINGS, kept_blocks=150))
+    await process.start()
+    most = 0
+    for n in range(150):
+        name = f"pay {n}"
+        await process.outbox.submit(effect(name, is_done=done_when_counted(node, name)))
+        await process.run(1)
+        node.produce(4)
+        most = max(most, len(process.outbox._effects))
+    await process.run(4)
+    assert most <= 4
+    assert len(process.outbox._effects) == 0
+    with Session(process.store._engine) as session:
+        rows = [session.scalar(select(func.count()).select_from(table)) for table in ROWS]
+    assert max(row or 0 for row in rows) < 80
+    assert await process.outbox.entry("pay 0") is None
+    # It is on chain, whatever the database has forgotten.
+    await process.outbox.submit(effect("pay 0", is_done=done_when_counted(node, "pay 0")))
+    await process.run(4)
+    assert (await process.state("pay 0")).state is EffectState.SUPERSEDED
+    assert node.executed() == {f"pay {n}": 1 for n in range(150)}
+    await process.stop()
+
+
+async def test_what_the_chain_does_not_tell_of_is_never_forgotten(
+    node: FakeNode, database: str
+) -> None:
+    process = Process(node, database, replace(SETTINGS, kept_blocks=10))
+    await process.start()
+    await process.outbox.submit(effect("pay"))
+    await process.run(4)
+    node.produce(300)
+    await process.outbox.step()
+    await process.outbox.submit(effect("pay"))
+    await process.run(4)
+    assert node.executed() == {"pay": 1}
+    await process.stop()
 
 
 class Campaign:

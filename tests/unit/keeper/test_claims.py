@@ -130,6 +130,47 @@ def test_claims_of_a_payee_share_a_transaction(chain: Chain) -> None:
     assert all(one.done(chain.books) for one in effects)
 
 
+def test_bug_a_key_stays_while_the_proof_follows_the_final_report(running: Chain) -> None:
+    """It used to be made of the proof: what waited failed, and left a key for each report."""
+    found = []
+    for window in (2, 3):
+        running.to_window(window + 1)
+        data = running.report(window, [leaf(1, 1, (window - 1) * UNIT), leaf(1, 2, 7_000)])
+        running.timestamp += CHALLENGE
+        view = running.view()
+        found.append(claim_effects(JobEscrow(ESCROW), data, due_claims(view, data.leaves, ALL)))
+    (first, _), (second, _) = found
+    assert {one.key for one in found[0]} == {one.key for one in found[1]}
+    assert first.call != second.call
+    assert first.renews
+    running.claim(1, 1, UNIT)
+    assert first.done(running.books)
+    assert not second.done(running.books)
+
+
+def test_no_two_transactions_share_a_key(chain: Chain) -> None:
+    """Whatever is due is in one of them, also once the first ones are paid."""
+    licenses = range(1, 2 * MAX_CLAIMS + 4)
+    for license_id in licenses:
+        chain.license(license_id, owner=0)
+    chain.open_job(1, slots=len(licenses))
+    chain.place(1, list(licenses))
+    chain.to_window(3)
+    data = chain.report(2, [leaf(1, one, UNIT) for one in licenses])
+    chain.timestamp += CHALLENGE
+    keys = []
+    for paid in range(MAX_CLAIMS + 1):
+        if paid:
+            chain.claim(1, paid, UNIT)
+        due = due_claims(chain.view(), data.leaves, ALL)
+        effects = claim_effects(JobEscrow(ESCROW), data, due)
+        assert [one.key[1] for one in due] == list(licenses)[paid:]
+        assert len({one.key for one in effects}) == len(effects) == -(-len(due) // MAX_CLAIMS)
+        keys.append([one.key for one in effects])
+    # What comes after a transaction keeps its key once that one is mined.
+    assert keys[-1] == keys[0][1:]
+
+
 def test_what_a_blacklisted_license_earned_is_forfeited_once(running: Chain) -> None:
     """L22: what is held is forfeited exactly once, and only of who is blacklisted."""
     data = running.report(2, [leaf(1, 1, UNIT), leaf(1, 2, UNIT), leaf(1, 0, 2 * UNIT)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -11,10 +12,16 @@ from books_support import ESCROW, Chain
 
 from workdeed.chain.bindings.desk import JobDesk
 from workdeed.chain.books import Books
-from workdeed.chain.effects import Effect, EffectState, OutboxEntry
+from workdeed.chain.effects import Effect, EffectError, EffectState, OutboxEntry, OutboxTally
 from workdeed.chain.transactions import Intent
 from workdeed.keeper import effects
-from workdeed.keeper.effects import FINISH_STEPS, KINDS, EffectDesk, PlannedEffect
+from workdeed.keeper.effects import (
+    FAILURE_WINDOWS,
+    FINISH_STEPS,
+    KINDS,
+    EffectDesk,
+    PlannedEffect,
+)
 from workdeed.keeper.logs import OnceLog, get_log
 from workdeed.keeper.metrics import Metrics
 
@@ -30,6 +37,7 @@ class FakeOutbox:
     settles: list[OutboxEntry] = field(default_factory=list)
     steps: int = 0
     token: int | None = 1
+    forgets: bool = False
 
     async def submit(self, effect: Effect) -> OutboxEntry:
         self.submitted.append(effect.key)
@@ -38,9 +46,13 @@ class FakeOutbox:
 
     async def retry(self, key: str) -> None:
         self.retried.append(key)
+        if self.forgets:
+            raise EffectError("there is none")
 
-    async def pending(self) -> tuple[OutboxEntry, ...]:
-        return tuple(one for one in self.entries.values() if not one.settled)
+    async def tally(self) -> OutboxTally:
+        pending = [one for one in self.entries.values() if not one.settled]
+        waiting = [(one.key, one.reason) for one in pending if one.reason]
+        return OutboxTally(Counter(one.state for one in pending), next(iter(waiting), None))
 
     async def step(self) -> tuple[OutboxEntry, ...]:
         self.steps += 1
@@ -149,6 +161,31 @@ async def test_a_failure_is_tried_again_once_a_window(
     await desk.step(opened.view())
     await desk.plan(opened.view(), planned())
     assert outbox.retried == ["close:1"]
+
+
+async def test_bug_a_failure_that_the_outbox_has_forgotten_is_passed_on_anew(
+    desk: EffectDesk, outbox: FakeOutbox, opened: Chain
+) -> None:
+    outbox.settles = [entry("close:1", EffectState.FAILED, "escrow: close grace")]
+    await desk.step(opened.view())
+    outbox.forgets = True
+    opened.to_window(2)
+    await desk.plan(opened.view(), planned())
+    assert (outbox.retried, outbox.submitted) == (["close:1"], ["close:1"])
+
+
+async def test_bug_the_desk_keeps_nothing_of_what_settled(
+    desk: EffectDesk, outbox: FakeOutbox, opened: Chain
+) -> None:
+    for window in range(2, 2 + 3 * FAILURE_WINDOWS):
+        opened.to_window(window)
+        for kind, state in (("close", EffectState.FAILED), ("claim", EffectState.FINAL)):
+            key = f"{kind}:{window}"
+            await desk.plan(opened.view(), planned(key))
+            outbox.settles.append(entry(key, state, "" if state.value == "final" else "no"))
+        await desk.step(opened.view())
+    assert len(desk._passed) == 0
+    assert len(desk._failed) <= FAILURE_WINDOWS + 1
 
 
 async def test_what_waits_is_counted_and_told_once(

@@ -97,6 +97,33 @@ async def test_a_blacklisted_license_is_not_paid_but_forfeits(ended: Chain) -> N
     assert [one.call.name for one in desk.effects] == ["JobEscrow.forfeit"]
 
 
+async def test_what_rests_on_an_older_report_is_given_up(chain: Chain) -> None:
+    """Its proof is worth nothing then; what is still due comes with the next one's."""
+    chain.license(1)
+    chain.open_job(1)
+    chain.place(1, [1])
+    reports: dict[int, Report] = {}
+
+    async def own(window: int) -> Report | None:
+        return reports.get(window)
+
+    desk = Desk()
+    duty = settling(desk, ReportSource(FakeEndpoints(), AddressBook({}), own), closes=False)
+    for window in (2, 3):
+        chain.to_window(window + 1)
+        data = chain.report(window, [leaf(1, 1, (window - 1) * UNIT)])
+        reports[window] = Report(header=data.header, leaves=encode_leaves(data.leaves))
+        await duty.run(chain.view())
+        assert not any(one.done(chain.books) for one in desk.effects[window - 2 :])
+        chain.timestamp += CHALLENGE
+        duty._next = 0.0
+        await duty.run(chain.view())
+    first, *_, second = desk.effects
+    assert first.key == second.key
+    assert first.done(chain.books)
+    assert not second.done(chain.books)
+
+
 async def test_data_that_nobody_has_is_not_asked_for_all_the_time(ended: Chain) -> None:
     ended.report(4, LEAVES)
     ended.timestamp += CHALLENGE
