@@ -1,6 +1,7 @@
 """Does what signed requests ask for, once they were allowed."""
 
 import contextlib
+import secrets
 from collections.abc import AsyncIterator
 from typing import Literal
 
@@ -9,6 +10,7 @@ from workdeed.node.errors import RequestRefusedError
 from workdeed.node.holds import Holds
 from workdeed.node.jobs import Job
 from workdeed.node.pod import Pod
+from workdeed.node.records import JobRecord
 from workdeed.node.requests import Requests
 from workdeed.node.runners.base import Controllable, Runner
 from workdeed.node.workload import Workload
@@ -71,16 +73,21 @@ class Controls:
         return DispatchReply(state=pod.state.value)
 
     def hold(self, job_id: int) -> NodeRequest:
-        """Return the payer's word that keeps a job stopped.
+        """Return a word of the payer that keeps a job stopped.
+
+        Its own goes before those of delegates. Which of those may still act the chain says: where
+        there are several, one is shown as well as another, so that who asks again sees each.
 
         Raises:
-            RequestRefusedError: if nothing does.
+            RequestRefusedError: if nothing keeps it stopped.
 
         """
         held = self._holds.of(job_id)
-        if held is None:
+        if not held:
             raise RequestRefusedError("job_id: no word of its payer keeps it stopped", 404)
-        return held
+        record = self._agent.job(job_id).record
+        best = max(_weight(one, record) for one in held)
+        return secrets.choice([one for one in held if _weight(one, record) == best])
 
     @contextlib.asynccontextmanager
     async def _held(self, job: Job) -> AsyncIterator[None]:
@@ -100,8 +107,7 @@ class Controls:
             await _do(workload, request.action)
         finally:
             # Last: while one service is stopped, the job can't serve, by its payer's word.
-            if not job.record.has_stops:
-                self._holds.forget(request.job_id)
+            self._holds.keep(request.job_id, _stopped(job.record))
 
     async def _inspect(self, workload: Workload) -> InspectionReply:
         cpu_seconds, memory, disk, processes = 0.0, 0, 0, 0
@@ -165,6 +171,17 @@ def _workload(pod: Pod, service: str) -> Workload:
             f"service: the spec has {names}, not {service}; name one", _CONFLICT
         )
     return found
+
+
+def _stopped(record: JobRecord) -> set[tuple[int, str]]:
+    """Return revision and name of each service that its payer stopped."""
+    return {(one.number, name) for one in record.revisions for name in one.stopped}
+
+
+def _weight(stop: NodeRequest, record: JobRecord) -> tuple[bool, bool]:
+    """Return what a stop is worth as a proof; the larger, the more."""
+    in_force = (stop.revision, stop.service) in _stopped(record)
+    return in_force and stop.revision == record.serving, stop.account == record.payer
 
 
 async def _roll(job: Job, pod: Pod, request: NodeRequest) -> None:

@@ -4,7 +4,7 @@ Whoever stops a workload so pays for it all the same; the request is the node's 
 not serve because it was told to.
 """
 
-import contextlib
+from collections.abc import Collection
 from pathlib import Path
 from typing import Final
 
@@ -18,7 +18,10 @@ HOLDING: Final = "stop"
 
 
 class Holds:
-    """The last stop of each job of which a service is stopped still, one file a job.
+    """The stops of services that are stopped still: of each service, the last one of each account.
+
+    One account's stop must not take the place of another's: a delegate's counts only for as long
+    as its grant lasts.
 
     Args:
         directory: made if it is missing.
@@ -31,29 +34,61 @@ class Holds:
     def note(self, request: NodeRequest) -> None:
         """Keep a stop that was allowed; it is on disk after this."""
         if request.action == HOLDING:
-            write_atomic(self._path(request.job_id), request.to_json())
+            write_atomic(self._directory / _name(request), request.to_json())
 
-    def of(self, job_id: int) -> NodeRequest | None:
-        """Return the stop that is in force for a job.
+    def of(self, job_id: int) -> list[NodeRequest]:
+        """Return the stops that are kept of a job.
 
         Raises:
-            StateError: if its file is damaged.
+            StateError: if the file of one is damaged.
 
         """
-        try:
-            data = self._path(job_id).read_bytes()
-        except FileNotFoundError:
-            return None
-        try:
-            return NodeRequest.parse(data)
-        except MessageError as error:
-            raise StateError(f"state_dir: holds/{job_id}.json is damaged; remove it") from error
+        return [_read(path) for path in self._paths(job_id)]
+
+    def keep(self, job_id: int, stopped: Collection[tuple[int, str]]) -> None:
+        """Drop the stops of a job but those of the services that are stopped still.
+
+        Args:
+            job_id: of the job.
+            stopped: revision and name of each such service.
+
+        """
+        paths = self._paths(job_id)
+        self._drop([path for path in paths if not (stopped and _is_of(path, stopped))])
 
     def forget(self, job_id: int) -> None:
         """Drop what is held of a job, as when nothing of it is stopped any more, or it is over."""
-        with contextlib.suppress(FileNotFoundError):
-            self._path(job_id).unlink()
+        self._drop(self._paths(job_id))
+
+    def _drop(self, paths: list[Path]) -> None:
+        for path in paths:
+            path.unlink(missing_ok=True)
+        if paths:
             sync_directory(self._directory)
 
-    def _path(self, job_id: int) -> Path:
-        return self._directory / f"{job_id}.json"
+    def _paths(self, job_id: int) -> list[Path]:
+        # Earlier releases kept the last stop of a job alone, by the number of the job.
+        before = self._directory / f"{job_id}.json"
+        found = sorted(self._directory.glob(f"{job_id}-*.json"))
+        return [before, *found] if before.exists() else found
+
+
+def _name(request: NodeRequest) -> str:
+    account = request.account.lower().removeprefix("0x")
+    return f"{request.job_id}-{request.revision}-{request.service}-{account}.json"
+
+
+def _is_of(path: Path, services: Collection[tuple[int, str]]) -> bool:
+    try:
+        request = _read(path)
+    except StateError:
+        # It is told where it is to be shown; what is done to services does not depend on it.
+        return True
+    return (request.revision, request.service) in services
+
+
+def _read(path: Path) -> NodeRequest:
+    try:
+        return NodeRequest.parse(path.read_bytes())
+    except MessageError as error:
+        raise StateError(f"state_dir: holds/{path.name} is damaged; remove it") from error

@@ -7,6 +7,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+import node_support
 import pytest
 from node_support import (
     CHAIN_ID,
@@ -193,6 +194,42 @@ async def test_a_stop_of_one_service_is_not_lifted_by_a_restart_of_another(
     assert (await ask(client, signed("resume")))[0] == 202
     assert (await client.get(f"/jobs/{JOB}/hold"))[0] == 404
     await client.reaches("running")
+
+
+PAYING = keccak(b"payer")
+
+
+async def held(client: Client) -> NodeRequest:
+    status, body = await client.get(f"/jobs/{JOB}/hold")
+    assert status == 200
+    return NodeRequest.model_validate(body)
+
+
+async def test_no_stop_by_a_delegate_takes_the_proof_of_the_payers_stop_away(
+    pair: Client, monkeypatch: pytest.MonkeyPatch
+):
+    """Its payer may end a grant at any time, and then the delegate's word counts no more."""
+    monkeypatch.setattr(node_support, "PAYER", address_of(PAYING).lower())
+    await pair.rounds()
+    stop = signed("stop", key=PAYING)
+    assert (await ask(pair, stop))[0] == 202
+    for service in ("main", "cache"):
+        assert (await ask(pair, signed("stop", service=service)))[0] == 202
+        assert [await held(pair) for _ in range(5)] == [stop] * 5
+    assert (await ask(pair, signed("resume", service="cache")))[0] == 202
+    assert await held(pair) == stop
+    assert (await ask(pair, signed("resume")))[0] == 202
+    assert (await pair.get(f"/jobs/{JOB}/hold"))[0] == 404
+
+
+async def test_of_several_words_of_delegates_each_is_shown(pair: Client, chain: Chain):
+    """Which of them may still act the chain says, not the node."""
+    chain.grants[address_of(STRANGER).lower()] = (8, chain.now + 10_000)
+    stops = [signed("stop"), signed("stop", key=STRANGER, service="cache")]
+    for stop in stops:
+        assert (await ask(pair, stop))[0] == 202
+    shown = {(await held(pair)).account for _ in range(50)}
+    assert shown == {stop.account for stop in stops}
 
 
 async def test_a_word_that_no_service_keeps_any_more_is_dropped_at_the_start(

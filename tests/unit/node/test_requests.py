@@ -307,17 +307,46 @@ class TestHolds:
         stop = ask(action="stop")
         Holds(tmp_path / "holds").note(stop)
         holds = Holds(tmp_path / "holds")
-        assert holds.of(JOB) == stop
-        assert holds.of(JOB + 1) is None
-        assert holds.of(JOB).verify(DOMAIN) == address_of(PAYER)  # type: ignore[union-attr]
+        (found,) = holds.of(JOB)
+        assert found == stop
+        assert holds.of(JOB + 1) == []
+        assert found.verify(DOMAIN) == address_of(PAYER)
         for action in ("inspect", "resume", "restart"):
             holds.note(ask(action=action))
-            assert holds.of(JOB) == stop
+            assert holds.of(JOB) == [stop]
         later = ask(action="stop", at=NOW + 1)
         holds.note(later)
-        assert holds.of(JOB) == later
+        assert holds.of(JOB) == [later]
         holds.forget(JOB)
-        assert holds.of(JOB) is None
+        assert holds.of(JOB) == []
+
+    def test_no_stop_takes_the_place_of_one_by_another_or_of_another_service(
+        self, tmp_path: Path
+    ) -> None:
+        holds = Holds(tmp_path / "holds")
+        own, others = ask(action="stop"), ask(action="stop", key=DELEGATE)
+        database = ask(action="stop", key=DELEGATE, service="db")
+        for stop in (own, others, database):
+            holds.note(stop)
+        holds.note(ask(action="stop", job_id=10 * JOB))
+        assert {one.signature for one in holds.of(JOB)} == {
+            one.signature for one in (own, others, database)
+        }
+        holds.keep(JOB, {(0, "db")})
+        assert holds.of(JOB) == [database]
+        holds.keep(JOB, ())
+        assert holds.of(JOB) == []
+        assert holds.of(10 * JOB)
+
+    def test_what_an_earlier_release_kept_is_shown_and_dropped(self, tmp_path: Path) -> None:
+        holds, stop = Holds(tmp_path), ask(action="stop")
+        for kept in ({(0, "db")}, ()):
+            (tmp_path / f"{JOB}.json").write_bytes(stop.to_json())
+            assert holds.of(JOB) == [stop]
+            holds.keep(JOB, {(0, "main")})
+            assert holds.of(JOB) == [stop]
+            holds.keep(JOB, kept)
+            assert holds.of(JOB) == []
 
     def test_a_job_that_is_over_leaves_nothing(self, tmp_path: Path) -> None:
         holds = Holds(tmp_path / "holds")
@@ -328,5 +357,9 @@ class TestHolds:
 
     def test_a_damaged_file_is_named(self, tmp_path: Path) -> None:
         (tmp_path / f"{JOB}.json").write_text("{}")
+        holds = Holds(tmp_path)
+        holds.keep(JOB, {(0, "main")})
         with pytest.raises(StateError, match="remove it"):
-            Holds(tmp_path).of(JOB)
+            holds.of(JOB)
+        holds.keep(JOB, ())
+        assert holds.of(JOB) == []
