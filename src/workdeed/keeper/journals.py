@@ -8,6 +8,7 @@ from typing import TypeVar
 from sqlalchemy.orm import Session
 
 from workdeed.chain.deployment import Deployment, load_deployment
+from workdeed.chain.errors import ChainError
 from workdeed.chain.keys import LocalSigner
 from workdeed.chain.leases import Lease, member_lease, new_holder
 from workdeed.chain.rpc import RpcClient
@@ -26,6 +27,7 @@ from workdeed.oracle.journal_database import (
     read_journal,
 )
 from workdeed.protocol.eip712 import COMMITTEE_DOMAIN
+from workdeed.sdk.errors import SdkError
 from workdeed.sdk.session import check_chain
 
 T = TypeVar("T")
@@ -120,12 +122,30 @@ async def restore_journal(settings: KeeperSettings, copy: Path) -> Summary:
 
 
 async def _chain_time(settings: KeeperSettings, deployment: Deployment) -> int:
-    rpc = RpcClient(settings.chain.rpc_urls[0])
+    """Return the chain's time in Unix seconds, as the RPCs that answer have it.
+
+    Of three or more the latest that two have reached: what one alone says must neither open windows
+    that were signed in already, nor bar those to come. Of two the later one.
+
+    Raises:
+        ChainError, SdkError: the first trouble, if none answers for the deployment's chain.
+
+    """
+    urls = settings.chain.rpc_urls
+    answers = await asyncio.gather(*(_head_time(url, deployment) for url in urls))
+    times = sorted(one for one in answers if isinstance(one, int))
+    if not times:
+        raise next(one for one in answers if isinstance(one, Exception))
+    return times[-2] if len(times) > 2 else times[-1]
+
+
+async def _head_time(url: str, deployment: Deployment) -> int | Exception:
     try:
-        await check_chain(rpc, deployment)
-        return (await rpc.head()).timestamp
-    finally:
-        await rpc.close()
+        async with RpcClient(url) as rpc:
+            await check_chain(rpc, deployment)
+            return (await rpc.head()).timestamp
+    except (ChainError, SdkError) as error:
+        return error
 
 
 async def _look(settings: KeeperSettings, work: Callable[[Session], T]) -> T:
