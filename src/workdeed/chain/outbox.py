@@ -10,7 +10,7 @@ SQLite by a lock beside the file, on PostgreSQL by a lease, without which nothin
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -258,7 +258,11 @@ class Outbox:
         if not entries:
             return []
         count, receipts = await self._look_up(entries)
-        entries = await self._give_up(entries, count, head)
+        hidden = [
+            item for item in entries if not any(receipts[one.tx_hash] for one in item.attempts)
+        ]
+        given_up = await self._give_up(hidden, count, head)
+        entries = tuple(item for item in entries if item.key not in given_up)
         if entries:
             await self._close_gap(entries[0], count, head)
         settled = []
@@ -359,22 +363,21 @@ class Outbox:
         return any(item.tx_hash in hashes for item in entry.attempts)
 
     async def _give_up(
-        self, entries: tuple[OutboxEntry, ...], count: int, head: Head
-    ) -> tuple[OutboxEntry, ...]:
-        """Decide anew about effects whose nonces an RPC has made up; return the others.
+        self, entries: Sequence[OutboxEntry], count: int, head: Head
+    ) -> frozenset[str]:
+        """Decide anew about effects whose nonces an RPC has made up; return their keys.
 
         An RPC's word alone is not enough: one that lags names low nonces, and what is signed anew
         beside a transaction that is only slow may happen twice. What proves it is a transaction of
         ours that was mined after theirs were signed, and whose nonce is out of reach below theirs.
         """
-        kept = []
         until = head.number - self._settings.bump_after_blocks
-        for entry in entries:
-            if await self._is_made_up(entry.attempts[-1], count, until):
-                await self._reopen(entry, "an RPC had named a nonce that is far from the next")
-            else:
-                kept.append(entry)
-        return tuple(kept)
+        made_up = [
+            entry for entry in entries if await self._is_made_up(entry.attempts[-1], count, until)
+        ]
+        for entry in made_up:
+            await self._reopen(entry, "an RPC had named a nonce that is far from the next")
+        return frozenset(entry.key for entry in made_up)
 
     async def _is_made_up(self, latest: Attempt, count: int, until: int) -> bool:
         """Tell whether a nonce was never in reach, by what was mined up to a block."""
@@ -552,7 +555,7 @@ class Outbox:
         return entry
 
     async def _prune(self, head: Head) -> None:
-        if head.number - self._pruned_at >= _PRUNED_EVERY:
+        if abs(head.number - self._pruned_at) >= _PRUNED_EVERY:
             await self._book.prune(head.number - self._settings.kept_blocks)
             self._pruned_at = head.number
 
