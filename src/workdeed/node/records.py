@@ -46,13 +46,19 @@ class Pin:
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """An end that the process of a service was asked to come to, and why.
+    """An end of a service that the next run of the agent has to know of.
 
-    It may come only later: the wait for it may be called off, or the agent end meanwhile.
+    Attributes:
+        cause, reason: why it ended, or was asked to.
+        for_good: whether it has ended, and its restart policy starts it no more. Else its process
+            was asked to end, which may come only later: the wait for it may be called off, or the
+            agent end meanwhile.
+
     """
 
     cause: Cause
     reason: str
+    for_good: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +71,7 @@ class Revision:
         pins: which version of each service runs.
         stopped: services that the payer stopped by a command.
         failed: why the revision was given up here, "" while it was not.
-        ends: of services that were asked to end and not started since.
+        ends: of services that were asked to end, or ended for good, and were not started since.
 
     """
 
@@ -178,7 +184,11 @@ def _encode(record: JobRecord) -> dict[str, Any]:
                 "stopped": list(one.stopped),
                 "failed": one.failed,
                 "ends": {
-                    name: {"cause": end.cause.value, "reason": end.reason}
+                    name: {
+                        "cause": end.cause.value,
+                        "reason": end.reason,
+                        "for_good": end.for_good,
+                    }
                     for name, end in one.ends.items()
                 },
             }
@@ -217,7 +227,7 @@ def _revision(value: Any) -> Revision:
         failed=str(value["failed"]),
         # Records of earlier releases lack them.
         ends={
-            name: End(Cause(end["cause"]), str(end["reason"]))
+            name: End(Cause(end["cause"]), str(end["reason"]), bool(end["for_good"]))
             for name, end in value.get("ends", {}).items()
         },
     )

@@ -102,10 +102,10 @@ class Memory(Protocol):
 
     @property
     def end(self) -> End | None:
-        """The end that it was asked to come to, None once it was started after that."""
+        """The end that it was asked to come to, or came to for good; None once it goes on."""
 
     def remember_end(self, end: End | None) -> None:
-        """Remember that it was asked to end, or is started again."""
+        """Remember that it was asked to end, ended for good, or goes on."""
 
 
 class Surroundings(Neighbours, Protocol):
@@ -176,7 +176,7 @@ class Workload:
         self._launched: float | None = None
         self._found = False
         self._end = memory.end
-        """The end that what runs was asked to come to, None if it was not."""
+        """The end that what runs was asked to come to, or that it came to for good."""
         self._newer = ""
         """The newer version that is ready and takes over, as the last look at the branch found."""
         self._looked = time.monotonic()
@@ -285,6 +285,7 @@ class Workload:
     async def resume(self) -> None:
         """Do the payer's command to go on after a stop, or after it was left alone."""
         self._memory.remember_stopped(False)
+        self._forget_end_for_good()
         self._woken.set()
 
     async def restart(self) -> None:
@@ -295,6 +296,7 @@ class Workload:
 
         """
         self._memory.remember_stopped(False)
+        self._forget_end_for_good()
         try:
             await self.halt(Cause.COMMAND, "restarted by its payer")
         finally:
@@ -308,6 +310,9 @@ class Workload:
                 if self._memory.stopped:
                     await self._hold()
                 self._begin_anew()
+                if self._end is not None and self._end.for_good:
+                    await self._stay_ended(self._end)
+                    continue
                 await self._try_once()
             except Exception:
                 # Nobody else would start it again: a full disk, say, passes.
@@ -320,11 +325,12 @@ class Workload:
             if self._by_plan and self.state is State.STOPPED:
                 continue  # at once
             failures += 1
-            if self._again(failures):
+            if self._again(failures) or await self._still_runs():
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, longest)
                 self.restarts += 1
             else:
+                self._note_end(End(self.cause or Cause.UNSTARTED, self.reason, for_good=True))
                 await self._rest()
                 pause, failures = first, 0
 
@@ -374,6 +380,23 @@ class Workload:
                 # It may have been resumed while it was being ended.
                 if self._memory.stopped:
                     await self._rest()
+
+    async def _stay_ended(self, end: End) -> None:
+        """Show how it ended for good, while the agent or its job was about something else."""
+        self.cause = end.cause
+        self._move(Event.WITHDRAWN if end.cause is Cause.GONE else Event.REFUSED, end.reason)
+        await self._rest()
+
+    async def _still_runs(self) -> bool:
+        """Tell whether its process is there: one that could not be ended must be watched on."""
+        reason = self.reason
+        try:
+            found = await self._find_patiently()
+        except Exception:
+            self._log.exception("workload: it can't be told whether it still runs")
+            return True
+        self._lifecycle.note(reason)
+        return found is not None
 
     async def _rest(self) -> None:
         """Wait, ended, until somebody wants it to go on."""
@@ -719,13 +742,17 @@ class Workload:
         self._running = self.pid = None
 
     def _note_end(self, end: End | None) -> None:
-        """Remember that it is asked to end, or started again."""
+        """Remember that it is asked to end, ended for good, or is started again."""
         self._end = end
         try:
             self._memory.remember_end(end)
         except OSError as error:
             # Only another run of the agent would need it.
             self._log.warning("workload: its end can't be noted", error=str(error))
+
+    def _forget_end_for_good(self) -> None:
+        if self._end is not None and self._end.for_good:
+            self._note_end(None)
 
     async def _last_line(self) -> str:
         if self._running is None:

@@ -151,6 +151,117 @@ async def test_a_revise_that_cannot_end_what_it_drops_leaves_it_watched(job: Job
     await until(lambda: world.events.count("start 0") == 2, "the restart")
 
 
+# --- An end for good -----------------------------------------------------------------------------
+
+
+async def ended_for_good(launch: Launch, world: World, policy: str, code: int) -> Job:
+    job = launch(record_of(revision(0, restart=QUICK | {"policy": policy})))
+    await reaches(job.wanted, State.RUNNING)
+    world.exit(code)
+    await reaches(job.wanted, State.STOPPED if code == 0 else State.FAILED)
+    await until(lambda: bool(job.record.wanted.ends), "the note")
+    return job
+
+
+@pytest.mark.parametrize(
+    ("policy", "code", "state"),
+    [("never", 0, State.STOPPED), ("on-failure", 0, State.STOPPED), ("never", 3, State.FAILED)],
+)
+async def test_what_ended_for_good_is_not_run_again_by_another_run_of_the_agent(
+    launch: Launch, world: World, policy: str, code: int, state: State
+):
+    job = await ended_for_good(launch, world, policy, code)
+    cause, reason = job.wanted.main.cause, job.wanted.reason
+    await job.leave()
+    job = launch(job.record)
+    await reaches(job.wanted, state)
+    assert (job.wanted.main.cause, job.wanted.reason) == (cause, reason)
+    await asyncio.sleep(0.2)
+    assert world.events == ["start 0"]
+
+
+async def test_what_ended_for_good_is_not_run_again_after_a_bar(
+    launch: Launch, world: World, gate: Gate
+):
+    job = await ended_for_good(launch, world, "on-failure", 0)
+    gate.close("the license is frozen")
+    await job.suspend(gate.reason)
+    gate.open()
+    await until(lambda: job.wanted.main.cause is Cause.GONE, "the word of how it ended")
+    await asyncio.sleep(0.2)
+    assert (job.wanted.state, world.events) == (State.STOPPED, ["start 0"])
+
+
+async def test_what_ended_for_good_is_not_run_again_by_a_rollback(launch: Launch, world: World):
+    job = await ended_for_good(launch, world, "never", 0)
+    await job.revise(rolling(1))
+    job.take()
+    await until(lambda: job.serving.number == 1 and job.serving.well, "the change")
+    await job.abandon("the canary was ill")
+    await until(lambda: "stop 1" in world.events, "the way back")
+    await asyncio.sleep(0.2)
+    assert (job.serving.number, world.running) == (0, {})
+
+
+@pytest.mark.parametrize("command", ["resume", "restart"])
+@pytest.mark.parametrize("again", [False, True])
+async def test_what_ended_for_good_runs_again_at_its_payers_word(
+    launch: Launch, world: World, command: str, again: bool
+):
+    job = await ended_for_good(launch, world, "never", 0)
+    if again:
+        await job.leave()
+        job = launch(job.record)
+        await reaches(job.wanted, State.STOPPED)
+    await getattr(job.wanted.main, command)()
+    await reaches(job.wanted, State.RUNNING)
+    assert job.record.wanted.ends == {}
+    await job.leave()
+    job = launch(job.record)
+    await reaches(job.wanted, State.RUNNING)
+    assert world.events == ["start 0", "start 0"]
+
+
+async def test_tries_are_not_counted_anew_by_another_run_of_the_agent(launch: Launch, world: World):
+    world.unstartable = True
+    job = launch(record_of(revision(0, restart=QUICK | {"tries": 2})))
+    await until(lambda: bool(job.record.wanted.ends), "the last try")
+    await job.leave()
+    job = launch(job.record)
+    world.unstartable = False
+    await reaches(job.wanted, State.FAILED)
+    assert "can't be started" in job.wanted.reason
+    await asyncio.sleep(0.2)
+    assert world.events == []
+
+
+async def test_an_end_for_good_without_room_for_its_note_is_one_all_the_same(
+    launch: Launch, world: World, tools: JobTools
+):
+    restart = QUICK | {"policy": "never"}
+    job = launch(record_of(revision(0, restart=restart)), replace(tools, save=no_room))
+    job.record = job.record.changing(0, ports={"main.main": 4000}, pins={"main": Pin("c0", "c0")})
+    await reaches(job.wanted, State.RUNNING)
+    world.exit(0)
+    await reaches(job.wanted, State.STOPPED)
+    await asyncio.sleep(0.2)
+    assert world.events == ["start 0"]
+
+
+async def test_what_is_ill_and_cannot_be_ended_is_watched_on_under_any_policy(
+    make: Make, world: World
+):
+    health = {"interval_ms": 100, "start_period_ms": 0}
+    pod = make(restart=QUICK | {"policy": "never"}, health=health)
+    await reaches(pod, State.RUNNING)
+    world.stuck, world.well = True, False
+    await until(lambda: "can't be ended" in pod.reason, "the try")
+    world.stuck = False
+    await until(lambda: "stop 0" in world.events, "the end")
+    await asyncio.sleep(0.2)
+    assert (world.events, pod.main.cause) == (["start 0", "stop 0"], Cause.ILL)
+
+
 # --- The gate ------------------------------------------------------------------------------------
 
 

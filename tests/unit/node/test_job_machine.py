@@ -16,11 +16,11 @@ from typing import Any, NoReturn
 
 import pytest
 import structlog
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from workdeed.node import jobs, pod, watch, workload
-from workdeed.node.drivers.base import Handle, Inspection, Task
+from workdeed.node.drivers.base import Handle, Inspection, Phase, Task
 from workdeed.node.errors import NodeError
 from workdeed.node.jobs import Job
 from workdeed.node.pod import Gate
@@ -85,11 +85,34 @@ def virtual_time() -> Iterator[VirtualLoop]:
 
 
 class StrictWorld(World):
-    """A world that takes down when two revisions of the job run at once."""
+    """A world that takes down what must not be, such as two revisions of the job at once.
+
+    What was asked to end does so with code 0, also where nobody waits for it any more.
+    """
 
     def __init__(self) -> None:
         super().__init__()
-        self.overlaps: list[str] = []
+        self.wrongs: list[str] = []
+        self.asked: set[int] = set()
+        """Revisions that were asked to end and not started since."""
+        self.done: set[int] = set()
+        """Revisions that are known to have ended for good."""
+
+    async def stop(self, handle: Handle, grace: float) -> Inspection:
+        name, number = handle.key.name, handle.key.revision
+        self.asked.add(number)
+        task = self.running.get(name)
+        try:
+            return await super().stop(handle, grace)
+        except asyncio.CancelledError:
+
+            def obey() -> None:
+                if task is not None and self.running.get(name) is task:
+                    del self.running[name]
+                    self.ended[name] = Inspection(Phase.EXITED, 0)
+
+            asyncio.get_running_loop().call_later(0.3, obey)
+            raise
 
     async def wait(self, handle: Handle, seconds: float) -> Inspection:
         await asyncio.sleep(min(seconds, 0.1))
@@ -97,21 +120,25 @@ class StrictWorld(World):
 
     async def start(self, task: Task) -> Handle:
         handle = await super().start(task)
+        if task.key.revision in self.done:
+            self.wrongs.append(f"{task.key.revision} is done after {self.events[-5:]}")
+        self.asked.discard(task.key.revision)
         numbers = {one.key.revision for one in self.running.values()}
         if len(numbers) > 1:
-            self.overlaps.append(f"{sorted(numbers)} after {self.events[-5:]}")
+            self.wrongs.append(f"{sorted(numbers)} after {self.events[-5:]}")
         return handle
 
 
 class Play:
     """A job under an agent that may die, in a world that may be bad."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, policy: str) -> None:
         self.world = StrictWorld()
         self.full = False
+        self.restart = QUICK | {"policy": policy}
         self.gate = Gate()
         self.gate.open()
-        self.saved: JobRecord = record_of(revision(0))
+        self.saved: JobRecord = record_of(revision(0, restart=self.restart))
         tools = make_tools(self.world, self.gate, folder)
         self.tools = jobs.JobTools(
             *(getattr(tools, name) for name in ("facts", "gate", "volumes", "tools", "allot")),
@@ -126,6 +153,11 @@ class Play:
         if self.full:
             raise OSError(errno.ENOSPC, "no space left on device")
         self.saved = record
+        for one in record.revisions:
+            if any(end.for_good for end in one.ends.values()):
+                if one.number in self.world.asked:
+                    self.world.wrongs.append(f"{one.number} was to go on: {one.ends}")
+                self.world.done.add(one.number)
 
     async def die(self) -> None:
         """End the agent without a word, and start another from what is on disk."""
@@ -140,9 +172,8 @@ class Play:
         if unbuildable:
             self.world.unbuildable.add(number)
         rollout = {"policy": policy, "deadline_ms": 5_000, "drain_ms": 100}
-        restart = QUICK | {"policy": "unless-stopped"}
         async with self.job.lock:
-            await self.job.revise(revision(number, rollout=rollout, restart=restart))
+            await self.job.revise(revision(number, rollout=rollout, restart=self.restart))
 
     async def do(self, step: tuple[Any, ...]) -> None:
         name, *arguments = step
@@ -165,6 +196,8 @@ class Play:
 
     async def command(self, what: str) -> None:
         async with self.job.lock:
+            if what != "stop":
+                self.world.done.discard(self.job.serving.number)
             await getattr(self.job.serving.main, what)()
 
     async def set(self, what: str, value: bool) -> None:
@@ -204,8 +237,8 @@ class Play:
         last = asyncio.get_running_loop().time() + PATIENCE_SECONDS
         while not (self.job.serving.well and len(world.running) == 1 and self._is_over()):
             assert asyncio.get_running_loop().time() < last, self._tell()
-            if self.job.serving.main.stopped:
-                # The payer stopped a revision that came back since.
+            if self.job.serving.main.stopped or self.job.serving.number in world.done:
+                # The payer stopped a revision that came back since, or it has done its work.
                 await self.command("resume")
             await asyncio.sleep(1)
 
@@ -240,20 +273,34 @@ STEPS = st.one_of(
 )
 
 
-@given(steps=st.lists(STEPS, max_size=25))
+@given(
+    steps=st.lists(STEPS, max_size=25),
+    policy=st.sampled_from(["always", "unless-stopped", "on-failure"]),
+)
+@example(
+    steps=[
+        ("slow", 5.0),
+        ("revise", "rolling", False, False),
+        ("word", "take"),
+        ("wait", 0.3),
+        ("word", "abandon"),  # the old one is on its way out
+        ("wait", 2.0),
+    ],
+    policy="on-failure",
+)
 @settings(deadline=None, max_examples=max(150, settings.default.max_examples))
 def test_one_revision_runs_whatever_happens_and_in_the_end_a_good_one(
-    steps: list[tuple[Any, ...]],
+    steps: list[tuple[Any, ...]], policy: str
 ) -> None:
     with virtual_time() as loop, tempfile.TemporaryDirectory() as folder:
 
         async def play() -> None:
-            story = Play(Path(folder))
+            story = Play(Path(folder), policy)
             for step in steps:
                 await story.do(step)
             await story.end_well()
             await story.job.leave()
-            assert story.world.overlaps == []
+            assert story.world.wrongs == []
             assert story.job.serving.number not in story.world.ill
 
         loop.run_until_complete(play())

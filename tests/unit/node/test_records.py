@@ -14,6 +14,7 @@ from workdeed.protocol.signing import to_checksum
 
 ESCROW = to_checksum("0x" + "e5" * 20)
 PIN = Pin("c1", "c0", ("c2",))
+DONE = End(Cause.GONE, "it exited with code 0", for_good=True)
 END = End(Cause.REPLACED, "replaced by a newer revision")
 RECORD = JobRecord(
     ESCROW,
@@ -22,7 +23,7 @@ RECORD = JobRecord(
         Revision(
             0, b"{}", {"main.main": 4000}, {"main": PIN}, ("main",), "it was ill", {"main": END}
         ),
-        Revision(1, b"[]"),
+        Revision(1, b"[]", ends={"db": DONE}),
     ),
     serving=1,
     confirmed=77,
@@ -50,7 +51,8 @@ def test_a_record_of_an_earlier_release_is_loaded(tmp_path: Path):
     for one in written["revisions"]:
         del one["ends"]
     path.write_text(json.dumps(written))
-    assert list(store.load()) == [replace(RECORD.changing(0, ends={}), payer="", confirmed=0)]
+    bare = RECORD.changing(0, ends={}).changing(1, ends={})
+    assert list(store.load()) == [replace(bare, payer="", confirmed=0)]
 
 
 def test_saving_replaces_and_removing_forgets(tmp_path: Path):
