@@ -22,11 +22,12 @@ from workdeed.node.errors import DriverError, NodeError
 from workdeed.node.files import told_in_mb
 from workdeed.node.health import HealthProbe
 from workdeed.node.lifecycle import Cause, Event, Lifecycle, State
-from workdeed.node.records import End, Pin
+from workdeed.node.records import End
 from workdeed.node.runners.base import Order, Plan, Runner
 from workdeed.node.secrets import Opened
 from workdeed.node.tasks import put_down
 from workdeed.node.values import Neighbours, NodeFacts, ValueMissingError, build_env, run_env
+from workdeed.node.versions import Pins, Versions
 from workdeed.node.volumes import EXPORTS, Volumes
 from workdeed.node.watch import OverError, Watch
 
@@ -36,10 +37,6 @@ _BY_COMMAND = "stopped by its payer"
 _LOOK_AGAIN_SECONDS = 0.2
 _LOG_TAIL = 4_096
 _MB = 1_000_000
-_SLOWEST_LOOK = 16
-"""How many times longer the pause before another look at a branch gets while looks fail."""
-_VERSION_TRIES = 3
-"""How often a newer version that can't be made ready is tried."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +73,7 @@ class Tools:
     pauses: Pauses
 
 
-class Memory(Protocol):
+class Memory(Pins, Protocol):
     """What is remembered of one service, durably."""
 
     @property
@@ -85,13 +82,6 @@ class Memory(Protocol):
 
     def allot(self, names: Sequence[str]) -> dict[str, int]:
         """Return free numbers for the ports of these names, remembered before they are used."""
-
-    @property
-    def pin(self) -> Pin:
-        """Which version runs."""
-
-    def remember_pin(self, pin: Pin) -> None:
-        """Remember which version runs."""
 
     @property
     def stopped(self) -> bool:
@@ -177,15 +167,10 @@ class Workload:
         self._found = False
         self._end = memory.end
         """The end that what runs was asked to come to, or that it came to for good."""
-        self._newer = ""
-        """The newer version that is ready and takes over, as the last look at the branch found."""
-        self._looked = time.monotonic()
-        """When its branch was last looked at, by the monotonic clock, in whichever life."""
-        self._look_pause = 0.0
-        """How many seconds the next look at least comes after that; more while looks fail."""
-        self._untaken = "", 0
-        """The newer version that could not be made ready last, and how often."""
         self._log = _log.bind(job=key.job_id, revision=key.revision, service=key.service)
+        self._versions = Versions(
+            service, tools.runner, memory, self.order, self._lifecycle.note, self._log
+        )
 
     @property
     def state(self) -> State:
@@ -205,7 +190,7 @@ class Workload:
     @property
     def version(self) -> str:
         """The commit or image digest that it runs, "" before that is known."""
-        return self._memory.pin.version
+        return self._versions.current
 
     @property
     def stopped(self) -> bool:
@@ -357,6 +342,10 @@ class Workload:
     def _by_plan(self) -> bool:
         return self.cause is not None and self.cause.planned
 
+    @property
+    def _failed(self) -> bool:
+        return self.cause is not None and not self.cause.planned
+
     def _again(self, failures: int) -> bool:
         """Tell whether the restart policy wants another try after `failures` in a row."""
         rule = self.service.restart
@@ -455,7 +444,8 @@ class Workload:
         note = self._lifecycle.note
         await self._around.may_start(note)
         note("fetching and building")
-        await self._catch_up()
+        if self._failed:
+            await self._versions.catch_up()
         plan = await self.plan()
         self.ready.set()
         await self._around.turn_of(self.service, note)
@@ -471,13 +461,7 @@ class Workload:
 
     async def plan(self) -> Plan:
         """Make the wanted version of the service ready, and remember which one that is."""
-        order = self.order()
-        pin = self._memory.pin
-        if not pin.version:
-            self._looked = time.monotonic()
-            pin = replace(pin, version=await self._tools.runner.resolve(order))
-            self._memory.remember_pin(pin)
-        return await self._tools.runner.prepare(order, pin.version)
+        return await self._versions.prepare()
 
     def order(self) -> Order:
         """Return what its runner is asked to make ready."""
@@ -588,9 +572,8 @@ class Workload:
         self._launched = time.monotonic()
         watch = Watch(self, self._tools, driver, handle, self._move, found=self._found)
         watching: list[Awaitable[None]] = [watch.run()]
-        poll = self._tools.runner.poll_seconds(self.service)
-        if poll is not None:
-            watching.append(self._follow(poll))
+        if self._versions.are_followed:
+            watching.append(self._follow())
         tasks = [asyncio.ensure_future(one) for one in watching]
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
@@ -602,7 +585,7 @@ class Workload:
             if isinstance(error, BaseException) and not isinstance(error, asyncio.CancelledError):
                 raise error
 
-    async def _follow(self, seconds: float) -> None:
+    async def _follow(self) -> None:
         """Look for newer versions; one that is ready ends the watch, so that it is started.
 
         Raises:
@@ -610,94 +593,22 @@ class Workload:
 
         """
         while True:
-            await asyncio.sleep(self._until_look(seconds))
-            await self._look(seconds)
-            if self._newer:
+            await asyncio.sleep(self._versions.until_look)
+            await self._versions.look()
+            newer = self._versions.newer
+            if newer:
                 # Where the new version may not be started, the old one is not to be ended either.
                 await self._around.may_start()
-                raise OverError(Event.WITHDRAWN, Cause.VERSION, f"{self._newer[:12]} takes over")
-
-    async def _catch_up(self) -> None:
-        """Take the newer version, if there is one, in the place of one that failed.
-
-        Nobody follows its branch while it does not run, and a commit may be what mends it.
-        """
-        seconds = self._tools.runner.poll_seconds(self.service)
-        failed = self.cause is not None and not self.cause.planned
-        if seconds is None or not failed or self._until_look(seconds) > 0:
-            return
-        pin = self._memory.pin
-        if pin.version:
-            await self._look(seconds)
-            if self._newer:
-                self._memory.remember_pin(replace(self._memory.pin, version=self._newer))
-
-    def _until_look(self, seconds: float) -> float:
-        """Return how long the next look at the branch, due every so many seconds, is off."""
-        return self._looked + max(seconds, self._look_pause) - time.monotonic()
-
-    async def _look(self, seconds: float) -> None:
-        """Look for a newer version, once.
-
-        What goes wrong with a look, a full disk included, says nothing about the service: it runs
-        on, and the next look comes later. One that is called off is none.
-        """
-        self._newer = ""
-        try:
-            self._newer = await self._look_for_newer()
-        except (NodeError, OSError) as error:
-            pause = 2 * max(seconds, self._look_pause)
-            self._look_pause = min(pause, _SLOWEST_LOOK * seconds)
-            self._log.warning("workload: no newer version can be had", error=str(error))
-        else:
-            self._look_pause = seconds
-        self._looked = time.monotonic()
-
-    async def _look_for_newer(self) -> str:
-        """Return the newest version, made ready, or "" if it runs already or was given up.
-
-        One that can't be made ready is given up after some tries: a network or a disk may have been
-        the reason.
-        """
-        pin, runner = self._memory.pin, self._tools.runner
-        version = await runner.resolve(self.order())
-        if version in (pin.version, *pin.bad):
-            return ""
-        try:
-            await runner.prepare(self.order(), version)
-        except (NodeError, OSError) as error:
-            tried = self._untaken[1] + 1 if self._untaken[0] == version else 1
-            self._untaken = version, tried
-            self._lifecycle.note(f"{version[:12]} is not taken: {error}")
-            if tried >= _VERSION_TRIES:
-                self._memory.remember_pin(pin.refusing(version))
-            raise
-        return version
+                raise OverError(Event.WITHDRAWN, Cause.VERSION, f"{newer[:12]} takes over")
 
     def prove(self) -> None:
         """Remember that the version which runs is good; told by the watch when it was well."""
-        pin = self._memory.pin
-        if pin.version and pin.good != pin.version:
-            try:
-                self._memory.remember_pin(replace(pin, good=pin.version))
-            except OSError as error:
-                # It is told again; a full disk is no reason to end what is well.
-                self._log.warning("workload: a good version can't be noted", error=str(error))
+        self._versions.prove()
 
     def _give_version_up(self, reason: str) -> None:
         """Go back to the last good version if the one that failed never got well."""
-        pin = self._memory.pin
-        if self.cause in (Cause.VERSION, Cause.COMMAND, Cause.CHAIN, Cause.REPLACED, None):
-            return
-        if pin.good and pin.good != pin.version:
-            try:
-                self._memory.remember_pin(pin.giving_up(pin.version))
-            except OSError as error:
-                # It fails once more before it is given up.
-                self._log.warning("workload: a bad version can't be noted", error=str(error))
-                return
-            self._log.warning("workload: back to the last good version", given_up=pin.version)
-            self._lifecycle.note(f"{pin.version[:12]} was given up: {reason}")
+        if self._failed:
+            self._versions.give_up(reason)
 
     async def _over(self, over: OverError) -> None:
         """Take down an end that the watch saw, or bring about one that it asks for.
@@ -711,7 +622,7 @@ class Workload:
             await self._stop(cause, str(over))
             if over.cause is Cause.VERSION:
                 # Only now: a crash before would leave the old one running under the new one's name.
-                self._memory.remember_pin(replace(self._memory.pin, version=self._newer))
+                self._versions.take_newer()
         else:
             self.cause = cause
             tail = await self._last_line() if over.event is Event.EXITED else ""
