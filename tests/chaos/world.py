@@ -33,7 +33,6 @@ from tests.integration.chain.contract_support import (  # noqa: E402
     NODES,
     OPERATOR,
     PAYER,
-    Contracts,
     Counter,
     Network,
 )
@@ -367,8 +366,7 @@ async def _build() -> tuple[Scene, str]:
     anvil = Anvil("--accounts", "10")
     try:
         async with RpcClient(anvil.url, timeout=60) as rpc:
-            contracts = Contracts(CACHE)
-            network = await Network.deploy(rpc, contracts)
+            network = await Network.deploy(rpc)
             await network.verify_operator()
             await network.add_payer(FUNDS)
             licenses = [await network.add_node(node) for node in NODES]
@@ -376,7 +374,7 @@ async def _build() -> tuple[Scene, str]:
                 await _announce(network, license_id, node)
                 for license_id, node in zip(licenses, NODES, strict=True)
             ]
-            counter = await Counter.deploy(rpc, contracts)
+            counter = await Counter.deploy(rpc)
             scene = Scene(network.deployment, counter.address, tuple(licenses), tuple(profiles))
             return scene, await rpc.call("anvil_dumpState", [])
     finally:

@@ -9,16 +9,9 @@ import pytest
 # Found in every import mode of pytest.
 sys.path.insert(0, str(Path(__file__).parent))
 
-from contract_support import Contracts, Counter, Network
+from contract_support import Counter, Network
 
 from workdeed.chain.rpc import RpcClient
-
-
-@pytest.fixture(scope="session")
-def contracts(pytestconfig: pytest.Config) -> Contracts:
-    """The compiled contracts, kept between runs as long as their sources do not change."""
-    assert pytestconfig.cache is not None
-    return Contracts(pytestconfig.cache.mkdir("workdeed-contracts"))
 
 
 @pytest.fixture
@@ -28,12 +21,12 @@ async def rpc(anvil: str) -> AsyncIterator[RpcClient]:
 
 
 @pytest.fixture
-async def network(rpc: RpcClient, contracts: Contracts) -> Network:
+async def network(rpc: RpcClient) -> Network:
     """Every contract, deployed, with a committee of four."""
-    return await Network.deploy(rpc, contracts)
+    return await Network.deploy(rpc)
 
 
 @pytest.fixture
-async def counter(rpc: RpcClient, contracts: Contracts) -> Counter:
+async def counter(rpc: RpcClient) -> Counter:
     """A contract that counts, deployed."""
-    return await Counter.deploy(rpc, contracts)
+    return await Counter.deploy(rpc)

@@ -1,19 +1,18 @@
-"""Compiles and deploys contracts on anvil, and does with them what roles do."""
+"""Deploys contracts on anvil, and does with them what roles do."""
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import Any, TypeVar
 
 from eth_abi.abi import encode
 from eth_account import Account
 from suite_support import Terms, deploy_suite
 
+from tests.compiled import creation_code
 from workdeed.chain.bindings import codec
 from workdeed.chain.bindings.codec import Call, load_abi, read
 from workdeed.chain.bindings.suite import Suite
@@ -34,8 +33,6 @@ from workdeed.protocol.signing import to_checksum
 
 T = TypeVar("T")
 
-ROOT = Path(__file__).resolve().parents[3]
-SOURCES = ROOT / "contracts"
 MNEMONIC = "test test test test test test test test test test test junk"
 WINDOW, CHALLENGE, CLOSE_GRACE, FREEZE_PERIOD, UNBOND_DELAY = 100, 10, 12, 600, 900
 PRICE = 100_003
@@ -81,35 +78,12 @@ ORACLES = [signer(10 + n) for n in range(4)]
 NODES = [signer(20 + n) for n in range(6)]
 
 
-class Contracts:
-    """Compiled contracts, by name."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        files = sorted([*SOURCES.rglob("*.vy"), *SOURCES.rglob("*.vyi")])
-        digest = hashlib.sha256(COUNTER.encode())
-        for path in files:
-            digest.update(path.read_bytes())
-        self._key = digest.hexdigest()[:16]
-
-    def bytecode(self, name: str) -> bytes:
-        """Return what creates a contract, without the arguments."""
-        kept = self._folder / f"{name}-{self._key}.hex"
-        if not kept.exists():
-            kept.write_text(_compile(name))
-        return bytes.fromhex(kept.read_text())
-
-
-def _compile(name: str) -> str:
+@cache
+def _counter_code() -> bytes:
     from vyper import compile_code
-    from vyper.cli.vyper_compile import compile_files
 
-    if name == "Counter":
-        made: str = compile_code(COUNTER, output_formats=["bytecode"])["bytecode"]
-        return made.removeprefix("0x")
-    found = compile_files([str(SOURCES / f"{name}.vy")], ["bytecode"], paths=[str(SOURCES)])
-    (output,) = (value for key, value in found.items() if str(key).endswith(f"{name}.vy"))
-    return str(output["bytecode"]).removeprefix("0x")
+    made: str = compile_code(COUNTER, output_formats=["bytecode"])["bytecode"]
+    return bytes.fromhex(made.removeprefix("0x"))
 
 
 async def create(rpc: RpcClient, code: bytes, arguments: bytes = b"") -> DeployedContract:
@@ -148,8 +122,8 @@ class Counter:
     address: str
 
     @classmethod
-    async def deploy(cls, rpc: RpcClient, contracts: Contracts) -> Counter:
-        return cls(rpc, (await create(rpc, contracts.bytecode("Counter"))).address)
+    async def deploy(cls, rpc: RpcClient) -> Counter:
+        return cls(rpc, (await create(rpc, _counter_code())).address)
 
     def act(self, name: int) -> Call[None]:
         return self._call("act(uint256)", encode(["uint256"], [name]), "act")
@@ -179,7 +153,7 @@ class Network:
         self.revisions: dict[int, int] = {}
 
     @classmethod
-    async def deploy(cls, rpc: RpcClient, contracts: Contracts) -> Network:
+    async def deploy(cls, rpc: RpcClient) -> Network:
         genesis = (await rpc.head()).timestamp
         terms = Terms(
             governor=GOVERNOR.address,
@@ -199,7 +173,7 @@ class Network:
             policy=POLICY,
             bonds=(BOND, 0, UNBOND_DELAY, 5_000, 4_000, 3_000),
         )
-        maker = _Maker(rpc, contracts)
+        maker = _Maker(rpc)
         made = await deploy_suite(maker.create, maker.bind, terms)
         deployment = Deployment(
             chain_id=await rpc.chain_id(),
@@ -345,14 +319,13 @@ def signatures(digest: bytes) -> bytes:
 class _Maker:
     """Creates contracts by name."""
 
-    def __init__(self, rpc: RpcClient, contracts: Contracts) -> None:
+    def __init__(self, rpc: RpcClient) -> None:
         self._rpc = rpc
-        self._contracts = contracts
 
     async def create(self, name: str, *arguments: object) -> DeployedContract:
         inputs = next(item for item in load_abi(name) if item["type"] == "constructor")["inputs"]
         kinds = [codec._type(item) for item in inputs]
-        return await create(self._rpc, self._contracts.bytecode(name), encode(kinds, arguments))
+        return await create(self._rpc, creation_code(name), encode(kinds, arguments))
 
     async def bind(self, name: str, address: str, function: str, other: str) -> None:
         data = keccak(f"{function}(address)".encode())[:4] + encode(["address"], [other])

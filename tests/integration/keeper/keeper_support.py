@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import json
-import os
 import subprocess
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -20,9 +18,10 @@ from aiohttp.test_utils import TestServer
 from eth_account import Account
 from suite_support import Terms, deploy_suite
 
+from tests.compiled import creation_code
 from workdeed.chain.bindings.codec import Call, load_abi, read
 from workdeed.chain.bindings.suite import Suite
-from workdeed.chain.deployment import REQUIRED, DeployedContract, Deployment
+from workdeed.chain.deployment import DeployedContract, Deployment
 from workdeed.chain.keys import LocalSigner
 from workdeed.chain.rpc import RpcClient
 from workdeed.chain.transactor import Transactor, TransactorSettings
@@ -41,10 +40,7 @@ from workdeed.protocol.report import Leaf, report_tree
 from workdeed.protocol.signing import to_checksum
 
 ROOT = Path(__file__).resolve().parents[3]
-CONTRACTS = ROOT / "contracts"
 ANVIL = ROOT / "node_modules" / ".bin" / "anvil"
-CACHE = ROOT / ".cache" / "keeper-tests"
-NAMES = (*REQUIRED, "LicenseSale")
 MNEMONIC = "test test test test test test test test test test test junk"
 WINDOW, CHALLENGE, CLOSE_GRACE, FREEZE, UNBOND_DELAY = 6, 1, 12, 60, 900
 PRICE = 100_003
@@ -142,9 +138,8 @@ async def deploy(
     tiers: Sequence[tuple[int, int]] = (),
 ) -> LocalChain:
     """Deploy every contract and return where it stands; seat i is held by license i + 1."""
-    bytecode = compiled()
     async with RpcClient(url) as rpc:
-        deployer = Deployer(rpc, bytecode)
+        deployer = Deployer(rpc)
         account = [to_checksum(one) for one in await rpc.call("eth_accounts")]
         genesis = (await rpc.head()).timestamp
         terms = Terms(
@@ -181,13 +176,12 @@ class Deployer:
     """Creates contracts from the chain's first account, whose key anvil holds."""
 
     rpc: RpcClient
-    bytecode: dict[str, str]
 
     async def create(self, name: str, *arguments: object) -> DeployedContract:
         """Create a contract."""
         inputs = next((e["inputs"] for e in load_abi(name) if e["type"] == "constructor"), [])
-        data = self.bytecode[name] + eth_abi.encode(_types(inputs), arguments).hex()
-        receipt = await self._send({"data": data})
+        data = creation_code(name) + eth_abi.encode(_types(inputs), arguments)
+        receipt = await self._send({"data": "0x" + data.hex()})
         return DeployedContract(
             address=to_checksum(receipt["contractAddress"]),
             tx=bytes.fromhex(receipt["transactionHash"][2:]),
@@ -359,31 +353,6 @@ class Quorum:
     async def _send(self, call: Call[Any]) -> None:
         settings = TransactorSettings(poll_seconds=0.02)
         await Transactor(self._rpc, signer_of(KEEPER), settings=settings).send_and_wait(call)
-
-
-def compiled() -> dict[str, str]:
-    """Return the creation code of every contract, compiled anew only when a source changed."""
-    sources = sorted(path for path in CONTRACTS.rglob("*.vy*") if "testing" not in path.parts)
-    what = [" ".join(NAMES).encode(), *(path.read_bytes() for path in sources)]
-    digest = hashlib.sha256(b"".join(what)).hexdigest()
-    kept = CACHE / f"{digest}.json"
-    if kept.exists():
-        found: dict[str, str] = json.loads(kept.read_text())
-        return found
-    from vyper.cli.vyper_compile import compile_files
-
-    paths = [str(CONTRACTS / f"{name}.vy") for name in NAMES]
-    output = compile_files(paths, ["bytecode"], paths=[str(CONTRACTS)])
-    found = {
-        Path(str(path)).stem: content["bytecode"]
-        for path, content in output.items()
-        if Path(str(path)).stem in NAMES
-    }
-    CACHE.mkdir(parents=True, exist_ok=True)
-    part = kept.with_suffix(f".{os.getpid()}.part")
-    part.write_text(json.dumps(found))
-    part.replace(kept)
-    return found
 
 
 def _types(inputs: list[dict[str, Any]]) -> list[str]:

@@ -180,10 +180,12 @@ async def test_an_rpc_that_calls_an_old_block_the_latest_rewinds_nobody(
     assert (await view.moment()).number == chain.number - 3
 
 
-async def test_a_timestamp_beyond_all_numbers_is_a_disagreement_like_others(
+async def test_a_timestamp_beyond_all_numbers_is_no_answer(
     view_of: Open, rpcs: list[FakeRpc], chain: Chain
 ):
     rpcs[1].chain = Chain(began=chain.began, age=-(10**400))
+    assert "it sent a malformed quantity" in await refused(view_of(rpcs))
+    rpcs[1].chain = Chain(began=chain.began, age=-(10**12))
     assert "disagree" in await refused(view_of(rpcs))
 
 

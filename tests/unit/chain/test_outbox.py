@@ -946,7 +946,7 @@ async def test_bug_a_step_tries_some_of_what_waits_only(
     """It used to ask about each one and to store why it waits; the round stood still so long."""
     process = Process(node, database, replace(SETTINGS, max_tries=8))
     await process.start()
-    for n in range(100):
+    for n in range(40):
         await process.outbox.submit(effect(f"pay {n}", transient=frozenset({"later"})))
     counted = writes(monkeypatch)
     node.chain.base_fee = 20 * BASE_FEE
@@ -955,7 +955,7 @@ async def test_bug_a_step_tries_some_of_what_waits_only(
     assert len(counted) <= 2  # why all of them wait, and what is pruned
     assert "eth_call" not in node.calls
     assert (await process.outbox.tally()) == OutboxTally(
-        {EffectState.INTENT: 100}, ("pay 0", "the base fee is above the cap")
+        {EffectState.INTENT: 40}, ("pay 0", "the base fee is above the cap")
     )
     node.chain.base_fee, node.rule = BASE_FEE, lambda *_: "later"
     node.produce()
@@ -963,8 +963,8 @@ async def test_bug_a_step_tries_some_of_what_waits_only(
     await process.outbox.step()
     assert (len(counted), node.calls["eth_call"]) == (8, 8)
     node.rule = lambda *_: None
-    await process.run(40)
-    assert node.executed() == {f"pay {n}": 1 for n in range(100)}
+    await process.run(20)
+    assert node.executed() == {f"pay {n}": 1 for n in range(40)}
     await process.stop()
 
 
@@ -987,10 +987,10 @@ async def test_everything_that_waits_gets_its_turn(node: FakeNode, database: str
 
 async def test_bug_what_settled_is_forgotten_after_a_while(node: FakeNode, database: str) -> None:
     """Rows and closures of every effect there ever was used to stay."""
-    process = Process(node, database, replace(SETTINGS, kept_blocks=150))
+    process = Process(node, database, replace(SETTINGS, kept_blocks=50))
     await process.start()
     most = 0
-    for n in range(150):
+    for n in range(60):
         name = f"pay {n}"
         await process.outbox.submit(effect(name, is_done=done_when_counted(node, name)))
         await process.run(1)
@@ -1001,13 +1001,13 @@ async def test_bug_what_settled_is_forgotten_after_a_while(node: FakeNode, datab
     assert len(process.outbox._effects) == 0
     with Session(process.store._engine) as session:
         rows = [session.scalar(select(func.count()).select_from(table)) for table in ROWS]
-    assert max(row or 0 for row in rows) < 80
+    assert max(row or 0 for row in rows) < 45
     assert await process.outbox.entry("pay 0") is None
     # It is on chain, whatever the database has forgotten.
     await process.outbox.submit(effect("pay 0", is_done=done_when_counted(node, "pay 0")))
     await process.run(4)
     assert (await process.state("pay 0")).state is EffectState.SUPERSEDED
-    assert node.executed() == {f"pay {n}": 1 for n in range(150)}
+    assert node.executed() == {f"pay {n}": 1 for n in range(60)}
     await process.stop()
 
 
