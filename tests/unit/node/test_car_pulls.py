@@ -154,6 +154,56 @@ async def test_what_a_failed_pull_has_brought_is_nobodys(
             await _prepare(runner, order(2, tag))
 
 
+@pytest.mark.parametrize("brought", [True, False])
+async def test_a_failed_pull_keeps_from_nobody_what_the_operator_loads_later(
+    runner: CarRunner, images: Images, monkeypatch: pytest.MonkeyPatch, brought: bool
+):
+    images.falls_silent = True
+    pulling = asyncio.create_task(runner.resolve(order(1, login=True)))
+    await asyncio.sleep(0.05)
+    with monkeypatch.context() as patch:
+        patch.setattr(images, "find", _down)
+        images.answers.set()
+        with pytest.raises(RunnerError, match="took longer"):
+            await pulling
+    loaded = Image("sha256:" + "c" * 64, (f"{NAME}@sha256:{'d' * 64}",), (f"{NAME}:own",), 5)
+    images.there = [IMAGE, loaded] if brought else [loaded]
+    for tag in (":own", f"@sha256:{'d' * 64}"):
+        await _prepare(runner, order(2, tag))
+    # What the pull had brought is nobody's still.
+    with pytest.raises(RunnerError, match="unauthorized"):
+        await _prepare(runner, order(2))
+
+
+async def test_a_late_answer_about_a_failed_pull_ends_no_later_pull(
+    runner: CarRunner, images: Images, monkeypatch: pytest.MonkeyPatch
+):
+    runner._records.begin(f"{NAME}:v1", None, frozenset())
+    runner._records.fail(f"{NAME}:v1")
+    late, find = asyncio.Event(), images.find
+    images.there = [Image("sha256:" + "c" * 64, (), (f"{NAME}:own",), 5)]
+
+    async def slowly(reference: str) -> Image | None:
+        found = await find(reference)
+        if reference == f"{NAME}:v1":
+            await late.wait()
+        return found
+
+    with monkeypatch.context() as patch:
+        patch.setattr(images, "find", slowly)
+        asking = asyncio.create_task(runner.resolve(order(2, ":own")))
+        await asyncio.sleep(0.05)
+    pulling = asyncio.create_task(runner.resolve(order(1, login=True)))
+    await asyncio.sleep(0.05)
+    assert images.pulls == ["v1"]
+    late.set()
+    await asking
+    with pytest.raises(RunnerError, match="unauthorized"):
+        await _prepare(runner, order(2, f"@sha256:{'b' * 64}"))
+    images.answers.set()
+    assert await pulling == "b" * 64
+
+
 async def test_two_that_need_one_image_bring_it_once(runner: CarRunner, images: Images):
     asked = [asyncio.create_task(_prepare(runner, order(1, login=True))) for _ in range(2)]
     await asyncio.sleep(0.05)

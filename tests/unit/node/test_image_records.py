@@ -86,6 +86,28 @@ def test_what_comes_during_a_pull_is_nobodys_before_it_is_recorded(records: Imag
     assert records.may_use("anybody", "r/a@sha256:2", "sha256:2")
 
 
+def test_a_pull_that_failed_is_pending_until_what_it_brought_is_recorded(records: ImageRecords):
+    records.begin("r/a:v1", None, {"sha256:0"})
+    assert records.pending == {}
+    records.fail("r/a:v1")
+    assert records.pending == {"r/a:v1": ""}
+    assert records.others("r/a:v1") == {"sha256:0"}
+    assert not records.may_use("anybody", "r/a@sha256:1", ONE.id)
+    records.end("r/a:v1")
+    assert records.pending == {}
+    assert records.others("r/a:v1") == ()
+    assert records.may_use("anybody", "r/a@sha256:1", ONE.id)
+
+
+def test_a_pull_that_could_not_be_noted_keeps_nothing_from_anybody(
+    records: ImageRecords, tmp_path: Path
+):
+    tmp_path.joinpath(".images.json.partial").mkdir()
+    with pytest.raises(IsADirectoryError):
+        records.begin("r/a:v1", None, {"sha256:0"})
+    assert records.may_use("anybody", "r/a@sha256:1", ONE.id)
+
+
 def test_records_of_a_runner_of_its_own_are_taken_over_once(records: ImageRecords, tmp_path: Path):
     old = tmp_path / "car" / "images.json"
     old.parent.mkdir()

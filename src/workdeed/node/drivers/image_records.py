@@ -54,7 +54,8 @@ class ImageRecords:
         """
         self._path = path
         self._state = _read(path)
-        self._under_way: dict[str, Collection[str]] = {}
+        self._pulling: set[str] = set()
+        self._unrecorded: dict[str, Collection[str]] = {}
 
     def take_over(self, path: Path) -> None:
         """Add what an agent that kept a record for each runner left in `path`, and remove that.
@@ -86,18 +87,24 @@ class ImageRecords:
         Args:
             reference: `name:tag` or `name@sha256:...`.
             before: what it was before.
-            others: ids of all images that were there before. What comes until the pull is over and
-                is not recorded yet may be what it brings, and is nobody's.
+            others: ids of all images that were there before. What comes until the pull has ended
+                and is not recorded yet may be what it brings, and is nobody's.
 
         """
-        if others is not None:
-            self._under_way[reference] = others
         self._state.pending[reference] = before.id if before is not None else ""
         self._save()
+        self._pulling.add(reference)
+        if others is not None:
+            self._unrecorded[reference] = others
+
+    def fail(self, reference: str) -> None:
+        """Note that the pull of `reference` has failed; what it may have brought is pending."""
+        self._pulling.discard(reference)
 
     def end(self, reference: str) -> None:
-        """Note that the pull of `reference` is over."""
-        self._under_way.pop(reference, None)
+        """Note that the pull of `reference` is over, and what it brought recorded."""
+        self._pulling.discard(reference)
+        self._unrecorded.pop(reference, None)
         if self._state.pending.pop(reference, None) is not None:
             self._save()
 
@@ -114,13 +121,21 @@ class ImageRecords:
             one for name, one in self._state.images.items() if name == pinned or one.id == image
         ]
         if not found:
-            return all(image in others for others in self._under_way.values())
+            return all(image in others for others in self._unrecorded.values())
         return any(one.jobs is None or job in one.jobs for one in found)
 
     @property
     def pending(self) -> dict[str, str]:
-        """Pulls that a crash has cut off, with the id that each reference had before."""
-        return dict(self._state.pending)
+        """Pulls that failed or that a crash has cut off, with the id that each had before.
+
+        What they have brought all the same is to be recorded.
+        """
+        pending = self._state.pending
+        return {name: before for name, before in pending.items() if name not in self._pulling}
+
+    def others(self, reference: str) -> Collection[str]:
+        """Return the ids of images that were there before a pull, as far as that is known."""
+        return self._unrecorded.get(reference, ())
 
     def add(self, pinned: str, image: Image, tag: str, job: str | None, now: float) -> None:
         """Note that an image was brought.

@@ -88,7 +88,8 @@ class CarRunner:
             if found is None:
                 return ""
             version = self._version(reference, found)
-            return version if self._may_use(order, reference.pinned(version), found) else ""
+            allowed = await self._may_use(order, reference.pinned(version), found)
+            return version if allowed else ""
 
         return await there() or await self._pull(order, source, reference, reference.tag, there)
 
@@ -195,10 +196,14 @@ class CarRunner:
         for name in names:
             found = await self._images.find(name)
             if found is not None:
-                return name, found if self._may_use(order, pinned, found) else None
+                return name, found if await self._may_use(order, pinned, found) else None
         return pinned, None
 
-    def _may_use(self, order: Order, pinned: str, image: Image) -> bool:
+    async def _may_use(self, order: Order, pinned: str, image: Image) -> bool:
+        # What a pull may have brought keeps all that came since from everybody.
+        for target in self._records.pending:
+            with contextlib.suppress(DriverError):
+                await self._settle(target)
         return self._records.may_use(_job(order.key), pinned, image.id)
 
     def _version(self, reference: ImageReference, image: Image) -> str:
@@ -303,9 +308,11 @@ class CarRunner:
                 tag_name = "" if by_digest else reference.tagged
                 self._records.add(pinned, image, tag_name, job, time.time())
         except Exception:
-            # Where the agent is about to end, the next one does it.
+            self._records.fail(target)
+            # Where the agent is about to end, the next one does it; where the engine does not
+            # answer, who asks for an image next.
             with contextlib.suppress(DriverError):
-                await self._settle(target, others)
+                await self._settle(target)
             raise
         self._records.end(target)
         if image.size > order.resources.storage_mb * _MB:
@@ -341,23 +348,25 @@ class CarRunner:
         return candidates[-1] if candidates else hex_of(image.id)
 
     async def _adopt(self) -> None:
-        """Record what pulls brought that a crash cut off before they were recorded."""
+        """Record what pulls brought that ended before that was recorded."""
         for target in self._records.pending:
             await self._settle(target)
 
-    async def _settle(self, target: str, others: Collection[str] = ()) -> None:
+    async def _settle(self, target: str) -> None:
         """Record what a pull of `target` that failed or was cut off has brought all the same.
 
         Args:
             target: by which it was pulled; without such a pull nothing happens.
-            others: ids of images that were there before, as far as that is known.
 
         """
-        before = self._records.pending.get(target)
-        if before is None:
+        if target not in self._records.pending:
             return
         found = await self._images.find(target)
-        if found is not None and found.id not in (before, *others):
+        before = self._records.pending.get(target)
+        if before is None:
+            # Another has settled it meanwhile, and may be pulling it again.
+            return
+        if found is not None and found.id not in (before, *self._records.others(target)):
             reference = ImageReference.parse(target)
             pinned = reference.pinned(hex_of(reference.digest) or self._version(reference, found))
             tag = reference.tagged if reference.tag else ""
