@@ -8,6 +8,8 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Final
 
+import structlog
+
 from workdeed.node.errors import StateError
 from workdeed.node.files import private_directory, sync_directory, write_atomic
 from workdeed.protocol.errors import MessageError
@@ -15,6 +17,8 @@ from workdeed.protocol.noderequest import NodeRequest
 
 HOLDING: Final = "stop"
 """The action that is kept."""
+
+_log = structlog.get_logger(__name__)
 
 
 class Holds:
@@ -37,13 +41,23 @@ class Holds:
             write_atomic(self._directory / _name(request), request.to_json())
 
     def of(self, job_id: int) -> list[NodeRequest]:
-        """Return the stops that are kept of a job.
+        """Return the stops that are kept of a job, but those whose files are damaged.
 
         Raises:
-            StateError: if the file of one is damaged.
+            StateError: if the files of all are damaged.
 
         """
-        return [_read(path) for path in self._paths(job_id)]
+        found: list[NodeRequest] = []
+        damage: StateError | None = None
+        for path in self._paths(job_id):
+            try:
+                found.append(_read(path))
+            except StateError as error:
+                _log.warning("node: a stop can't be shown to oracles", error=str(error))
+                damage = error
+        if damage is not None and not found:
+            raise damage
+        return found
 
     def keep(self, job_id: int, stopped: Collection[tuple[int, str]]) -> None:
         """Drop the stops of a job but those of the services that are stopped still.
@@ -90,5 +104,5 @@ def _is_of(path: Path, services: Collection[tuple[int, str]]) -> bool:
 def _read(path: Path) -> NodeRequest:
     try:
         return NodeRequest.parse(path.read_bytes())
-    except MessageError as error:
+    except (MessageError, OSError) as error:
         raise StateError(f"state_dir: holds/{path.name} is damaged; remove it") from error

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 
 from workdeed.node import requests
 from workdeed.node.chain_view import Moment, Standing
@@ -363,3 +364,15 @@ class TestHolds:
             holds.of(JOB)
         holds.keep(JOB, ())
         assert holds.of(JOB) == []
+
+    def test_a_damaged_file_hides_no_other(self, tmp_path: Path) -> None:
+        holds, stop = Holds(tmp_path), ask(action="stop")
+        holds.note(stop)
+        (tmp_path / f"{JOB}-0-main-aa.json").write_text("{}")
+        # One that can't be read at all.
+        (tmp_path / f"{JOB}-0-main-bb.json").mkdir()
+        with structlog.testing.capture_logs() as logs:
+            assert holds.of(JOB) == [stop]
+        named = [str(line["error"]) for line in logs]
+        assert len(named) == 2
+        assert "main-aa.json is damaged" in named[0]
