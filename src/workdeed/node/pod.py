@@ -245,6 +245,11 @@ class Pod:
         self._changes.set()
 
     @property
+    def has_turn(self) -> bool:
+        """Whether it has taken over from the revision before it, or may."""
+        return self.turn.is_set()
+
+    @property
     def may_start_now(self) -> bool:
         """Whether the chain can be read and wants this revision to be started."""
         return self._gate.is_open and not self.held
@@ -263,7 +268,7 @@ class Pod:
             note("ready; waiting for the revision before it to end")
             await self.turn.wait()
         for name in sorted(service.waits_for):
-            while not self.workloads[name].well:
+            while not (self.workloads[name].well or self.workloads[name].done):
                 note(f"waiting for {name}")
                 await asyncio.sleep(_LOOK_AGAIN_SECONDS)
 

@@ -61,6 +61,8 @@ class Versions:
         """When the branch was last looked at, by the monotonic clock, in whichever life."""
         self._pause = 0.0
         """How many seconds the next look at least comes after that; more while looks fail."""
+        self._stands_in = False
+        """Whether what is pinned took the place of a good one that failed, and was not well yet."""
         self._untaken = "", 0
         """The newer version that could not be made ready last, and how often."""
 
@@ -68,6 +70,12 @@ class Versions:
     def current(self) -> str:
         """The commit or image digest that is pinned, "" before that is known."""
         return self._memory.pin.version
+
+    @property
+    def is_proven(self) -> bool:
+        """Whether what is pinned has been well."""
+        pin = self._memory.pin
+        return bool(pin.version) and pin.version == pin.good
 
     @property
     def are_followed(self) -> bool:
@@ -112,8 +120,9 @@ class Versions:
             self._pause = self._poll
         self._looked = time.monotonic()
 
-    def take_newer(self) -> None:
+    def take_newer(self, *, in_place_of_failing: bool) -> None:
         """Pin the newer version that the last look found; raises `OSError` if it can't be noted."""
+        self._stands_in = in_place_of_failing and self.is_proven
         self._memory.remember_pin(replace(self._memory.pin, version=self.newer))
 
     async def catch_up(self) -> None:
@@ -124,11 +133,12 @@ class Versions:
         if self.current and self.until_look <= 0:
             await self.look()
             if self.newer:
-                self.take_newer()
+                self.take_newer(in_place_of_failing=True)
 
     def prove(self) -> None:
         """Remember that the version which runs is good."""
         pin = self._memory.pin
+        self._stands_in = False
         if pin.version and pin.good != pin.version:
             try:
                 self._memory.remember_pin(replace(pin, good=pin.version))
@@ -137,12 +147,17 @@ class Versions:
                 self._log.warning("workload: a good version can't be noted", error=str(error))
 
     def give_up(self, reason: str) -> None:
-        """Go back to the last good version if the one that failed never got well."""
+        """Go back to the last good version if the one that failed never got well.
+
+        One that stood in for a good one that failed may have failed for the same reason, such as a
+        database that is away. It is looked at again.
+        """
         pin = self._memory.pin
         if not pin.good or pin.good == pin.version:
             return
+        back = replace(pin, version=pin.good) if self._stands_in else pin.giving_up(pin.version)
         try:
-            self._memory.remember_pin(pin.giving_up(pin.version))
+            self._memory.remember_pin(back)
         except OSError as error:
             # It fails once more before it is given up.
             self._log.warning("workload: a bad version can't be noted", error=str(error))

@@ -37,6 +37,8 @@ _BY_COMMAND = "stopped by its payer"
 _LOOK_AGAIN_SECONDS = 0.2
 _LOG_TAIL = 4_096
 _MB = 1_000_000
+_OBEYS_SECONDS = 60.0
+"""How long after its grace a process still ends as it was told to; later it ends by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +120,10 @@ class Surroundings(Neighbours, Protocol):
 
         """
 
+    @property
+    def has_turn(self) -> bool:
+        """Whether the job's revision has taken over from the one before it, or may."""
+
     async def may_start(self, note: Callable[[str], None] | None = None) -> None:
         """Wait until the chain can be read and wants it; `note` is told what is waited for."""
 
@@ -165,12 +171,14 @@ class Workload:
         self._woken = asyncio.Event()
         self._launched: float | None = None
         self._found = False
+        self._failures = 0
+        """How often it failed in a row."""
         self._end = memory.end
         """The end that what runs was asked to come to, or that it came to for good."""
+        self._asked = time.monotonic()
+        """When it was asked for that, or since when this run of the agent knows of it."""
         self._log = _log.bind(job=key.job_id, revision=key.revision, service=key.service)
-        self._versions = Versions(
-            service, tools.runner, memory, self.order, self._lifecycle.note, self._log
-        )
+        self._versions = Versions(service, tools.runner, memory, self.order, self.note, self._log)
 
     @property
     def state(self) -> State:
@@ -191,6 +199,11 @@ class Workload:
     def version(self) -> str:
         """The commit or image digest that it runs, "" before that is known."""
         return self._versions.current
+
+    @property
+    def done(self) -> bool:
+        """Whether it has ended by itself, well and for good."""
+        return self._end is not None and self._end.for_good and self._end.cause is Cause.GONE
 
     @property
     def stopped(self) -> bool:
@@ -289,7 +302,7 @@ class Workload:
 
     async def _keep(self) -> None:
         first, longest, reset = self._bounds()
-        pause, failures = first, 0
+        pause, self._failures = first, 0
         while True:
             try:
                 if self._memory.stopped:
@@ -304,20 +317,35 @@ class Workload:
                 self._log.exception("workload: a try ended in a fault of the agent")
                 self.cause = Cause.UNSTARTED
             self._running = self.pid = None
-            if self._launched is not None and time.monotonic() - self._launched > reset:
-                pause, failures = first, 0
+            if self._has_lived(reset):
+                pause, self._failures = first, 0
             self._launched = None
             if self._by_plan and self.state is State.STOPPED:
                 continue  # at once
-            failures += 1
-            if self._again(failures) or await self._still_runs():
+            self._failures += 1
+            self._woken.clear()
+            if self._again(self._failures) or await self._still_runs():
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, longest)
                 self.restarts += 1
-            else:
-                self._note_end(End(self.cause or Cause.UNSTARTED, self.reason, for_good=True))
+                continue
+            # It may have been resumed while it was looked for.
+            if not self._woken.is_set():
+                # One that has yet to take over may be tried by the next run of the agent: nobody
+                # can resume what does not serve.
+                if self._around.has_turn:
+                    self._note_end(End(self.cause or Cause.UNSTARTED, self.reason, for_good=True))
                 await self._rest()
-                pause, failures = first, 0
+            pause, self._failures = first, 0
+
+    def _has_lived(self, seconds: float) -> bool:
+        return self._launched is not None and time.monotonic() - self._launched > seconds
+
+    @property
+    def _is_steady(self) -> bool:
+        """Whether what runs is well, and has not failed lately."""
+        reset = self.service.restart.reset_ms / 1000
+        return self.well and (self._failures == 0 or self._has_lived(reset))
 
     def _begin_anew(self) -> None:
         """Go back to the beginning; what runs in spite of that is found there."""
@@ -372,6 +400,12 @@ class Workload:
 
     async def _stay_ended(self, end: End) -> None:
         """Show how it ended for good, while the agent or its job was about something else."""
+        is_there = await self._find_patiently() is not None
+        if self._end is not end:
+            return  # it was resumed meanwhile
+        if is_there:
+            self._note_end(None)  # that it was started again could not be noted then
+            return
         self.cause = end.cause
         self._move(Event.WITHDRAWN if end.cause is Cause.GONE else Event.REFUSED, end.reason)
         await self._rest()
@@ -444,7 +478,8 @@ class Workload:
         note = self._lifecycle.note
         await self._around.may_start(note)
         note("fetching and building")
-        if self._failed:
+        # What was good is started again first; a newer version takes time to be made ready.
+        if self._failed and (self._failures > 1 or not self._versions.is_proven):
             await self._versions.catch_up()
         plan = await self.plan()
         self.ready.set()
@@ -604,6 +639,8 @@ class Workload:
     def prove(self) -> None:
         """Remember that the version which runs is good; told by the watch when it was well."""
         self._versions.prove()
+        if self._end is not None and not self._end.for_good and self._asked_end is None:
+            self._note_end(None)  # whatever it was asked to, it goes on
 
     def _give_version_up(self, reason: str) -> None:
         """Go back to the last good version if the one that failed never got well."""
@@ -616,13 +653,15 @@ class Workload:
         One that was asked to end before, and watched on since the wait for that was called off, has
         done as it was told, however it ends.
         """
-        asked = self._end
+        # A newer version ends what would have gone on, whatever was asked of it before.
+        asked = None if over.cause is Cause.VERSION else self._asked_end
         cause = over.cause if asked is None else asked.cause
+        steady = self._is_steady
         if over.event is Event.WITHDRAWN:
             await self._stop(cause, str(over))
             if over.cause is Cause.VERSION:
                 # Only now: a crash before would leave the old one running under the new one's name.
-                self._versions.take_newer()
+                self._versions.take_newer(in_place_of_failing=not steady)
         else:
             self.cause = cause
             tail = await self._last_line() if over.event is Event.EXITED else ""
@@ -652,9 +691,15 @@ class Workload:
             self._move(Event.ENDED, reason)
         self._running = self.pid = None
 
+    @property
+    def _asked_end(self) -> End | None:
+        """The end that what runs was asked to come to, None once it has outlived that."""
+        age = time.monotonic() - self._asked
+        return self._end if age <= self._tools.pauses.grace + _OBEYS_SECONDS else None
+
     def _note_end(self, end: End | None) -> None:
         """Remember that it is asked to end, ended for good, or is started again."""
-        self._end = end
+        self._end, self._asked = end, time.monotonic()
         try:
             self._memory.remember_end(end)
         except OSError as error:
