@@ -49,7 +49,7 @@ async def lookup(host: str, port: int) -> list[str]:
 
     """
     if is_literal(host):
-        return [host]
+        return [str(ipaddress.ip_address(host))]  # one spelling: two licenses may share no socket
     try:
         found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except UnicodeError as error:

@@ -92,3 +92,8 @@ async def test_an_address_does_not_wait_behind_names_whose_resolver_hangs(
     monkeypatch.setattr(asyncio.BaseEventLoop, "getaddrinfo", getaddrinfo)
     assert await lookup("8.8.8.8", 443) == ["8.8.8.8"]
     assert await lookup("2606:4700::1111", 443) == ["2606:4700::1111"]
+
+
+@pytest.mark.parametrize("host", ["2606:4700::1", "2606:4700:0:0::0001", "2606:4700::0.0.0.1"])
+async def test_an_address_has_one_spelling(host: str) -> None:
+    assert await lookup(host, 443) == ["2606:4700::1"]
