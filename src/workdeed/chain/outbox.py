@@ -30,7 +30,7 @@ from workdeed.chain.fees import Fees, FeeSettings, bump, quote, with_margin
 from workdeed.chain.keys import Signer
 from workdeed.chain.leases import Lease, new_holder, sender_lease
 from workdeed.chain.lock import SenderLock
-from workdeed.chain.rpc import Head, RevertError, Rpc, RpcError
+from workdeed.chain.rpc import Head, RevertError, Rpc, RpcError, RpcUnavailable
 from workdeed.chain.store import Store
 from workdeed.chain.transactions import (
     Intent,
@@ -306,7 +306,13 @@ class Outbox:
         if receipt.succeeded:
             return await self._settle(entry, EffectState.FINAL)
         gas = next(item.gas for item in entry.attempts if item.tx_hash == receipt.tx_hash)
-        reason = await reason_of(self._rpc, entry.intent, receipt, gas)
+        try:
+            reason = await reason_of(self._rpc, entry.intent, receipt, gas)
+        except RpcUnavailable:
+            # It must not end the step for the others; a node may keep silent about old states.
+            if head.number - receipt.block <= _KEPT_STATES:
+                return entry
+            reason = None
         if reason is None and not await self._is_done(entry.key):
             return await self._reopen(entry, "overtaken in its block")
         return await self._on_revert(entry, reason or "")
@@ -342,7 +348,7 @@ class Outbox:
         block = max(0, head.number - depth)
         try:
             count, receipts = await self._look_up((entry,), hex(block))
-        except RpcError:
+        except (RpcUnavailable, RpcError):
             return  # a node that does not know that block is none to rely on
         used = entry.nonce is not None and count > entry.nonce
         if used and not any(receipts.values()) and not await self._is_mined(entry, block, head):
@@ -357,6 +363,8 @@ class Outbox:
         latest = entry.attempts[-1]
         try:
             hashes = await beside_nonce(self._rpc, self.sender, latest.nonce, block)
+        except RpcUnavailable:
+            return True  # it may have: the next step asks again, the others go on
         except RpcError:
             # It has forgotten the states of that time: by then it has the receipts.
             return head.number - latest.signed_at <= _KEPT_STATES

@@ -33,8 +33,10 @@ _WORD_BITS: Final = 256
 _COUNT_BITS: Final = 63
 """Of numbers and times of blocks: what a database's integer and a float can hold."""
 
-_NOT_OF_THE_CALL: Final = (401, 402, 403, 429, 503)
-"""HTTP states of keys, quotas and load: an error object that comes with one is no answer."""
+_OVERLOADED: Final = (429, 503)
+"""HTTP states of quotas and load: an error object that comes with one is no answer."""
+_FORBIDDEN: Final = (401, 402, 403)
+"""HTTP states of keys and plans: an error object with one refuses the request for who asks."""
 
 _VERDICTS: Final = (
     "already known",
@@ -87,6 +89,15 @@ class RpcError(ChainError):
         """
         message = self.message.lower()
         return any(word in message for word in _VERDICTS)
+
+
+class ForbiddenError(RpcError):
+    """A node refuses a request for its key or plan, such as one for an old state."""
+
+    @property
+    def is_verdict(self) -> bool:
+        """It never is one: another node may answer, whatever the words."""
+        return False
 
 
 class RevertError(RpcError):
@@ -320,8 +331,10 @@ class RpcClient(Rpc):
         except ValueError:
             raise RpcUnavailable(self._url, f"HTTP {status} without JSON") from None
         # Some nodes send an error object with a 4xx; a proxy's own JSON is no JSON-RPC.
-        if status != 200 and (status in _NOT_OF_THE_CALL or not _is_answer(answer)):
+        if status != 200 and (status in _OVERLOADED or not _is_answer(answer)):
             raise RpcUnavailable(self._url, f"HTTP {status}")
+        if status in _FORBIDDEN:
+            raise _forbidden(answer) or RpcUnavailable(self._url, f"HTTP {status}")
         return answer
 
     async def _exchange(self, body: bytes) -> tuple[int, bytes]:
@@ -382,6 +395,17 @@ def revert_reason(data: bytes) -> str:
 def _is_answer(answer: object) -> bool:
     items = answer if isinstance(answer, list) else [answer]
     return bool(items) and all(isinstance(item, Mapping) and "jsonrpc" in item for item in items)
+
+
+def _forbidden(answer: Any) -> ForbiddenError | None:
+    """Return why a node refuses a request or a batch, None if it has sent no error object."""
+    items = answer if isinstance(answer, list) else [answer]
+    errors = (item.get("error") for item in items)
+    first = next((error for error in errors if isinstance(error, Mapping)), None)
+    if first is None:
+        return None
+    refusal = _error_of(first)
+    return ForbiddenError(refusal.code, refusal.message, first.get("data"))
 
 
 def _error_of(error: object) -> RpcError:

@@ -241,6 +241,7 @@ class FakeNode(FakeRpc):
         refuse: the error message with which it refuses transactions, or None.
         silent: it takes a transaction and does not answer.
         oldest_state: the first block whose state it has.
+        forgotten: what it says to one who asks for an older state.
         denies_receipts: it has blocks, but cannot find the receipts in them.
         made_up: what it adds to a count of nonces, by the block that is asked for.
     """
@@ -253,6 +254,7 @@ class FakeNode(FakeRpc):
         self.silent = False
         self.denies_receipts = False
         self.oldest_state = 0
+        self.forgotten: RpcError | RpcUnavailable = RpcError(-32000, "missing trie node")
         self.made_up: dict[str, int] = {}
 
     def executed(self, last: int | None = None) -> dict[str, int]:
@@ -298,12 +300,15 @@ class FakeNode(FakeRpc):
             while tag == "pending" and nonce in self.pool:
                 nonce += 1
             return hex(nonce + self.made_up.get(tag, 0))
+        return hex(self._nonce(blocks[: self._with_state(tag) + 1]))
+
+    def _with_state(self, tag: str) -> int:
         if int(tag, 16) < self.oldest_state:
-            raise RpcError(-32000, "missing trie node")
-        return hex(self._nonce(blocks[: int(tag, 16) + 1]))
+            raise self.forgotten
+        return int(tag, 16)
 
     def _eth_call(self, blocks: list[Block], call: Mapping[str, str], tag: str) -> str:
-        last = len(blocks) - 1 if tag == "latest" else int(tag, 16)
+        last = len(blocks) - 1 if tag == "latest" else self._with_state(tag)
         name = bytes.fromhex(call["data"][2:]).decode()
         reason = self.rule(name, self.executed(last)) if name else None
         if reason is not None:

@@ -5,8 +5,10 @@ import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+from aiohttp import web
 from chain_support import BASE_FEE, FakeChain, FakeNode, StubSigner, address
 from hypothesis import given
 from hypothesis import strategies as st
@@ -25,7 +27,7 @@ from workdeed.chain.effects import (
 from workdeed.chain.fees import FeeSettings
 from workdeed.chain.lock import SenderLockedError
 from workdeed.chain.outbox import Outbox, OutboxSettings
-from workdeed.chain.rpc import RevertError, RpcUnavailable
+from workdeed.chain.rpc import RevertError, Rpc, RpcClient, RpcError, RpcUnavailable
 from workdeed.chain.store import Store
 from workdeed.chain.tables import AttemptRow, EffectRow
 
@@ -65,6 +67,7 @@ class Process:
 
     def __init__(self, node: FakeNode, database: str, settings: OutboxSettings = SETTINGS) -> None:
         self.node = node
+        self.rpc: Rpc = node
         self.database = database
         self.settings = settings
         self.crasher = Crasher()
@@ -74,7 +77,7 @@ class Process:
     async def start(self) -> None:
         self.store = Store.open(self.database)
         self.outbox = Outbox(
-            self.node,
+            self.rpc,
             self.store,
             StubSigner(),
             chain_id=CHAIN_ID,
@@ -491,6 +494,107 @@ async def test_a_transaction_overtaken_in_its_own_block_is_simulated_anew(
     entry = await process.state("pay")
     assert (entry.state, entry.reason) == (EffectState.FAILED, "taken")
     assert node.executed() == {"theirs": 1}
+
+
+@contextlib.asynccontextmanager
+async def over_http(node: FakeNode, status: int) -> AsyncIterator[RpcClient]:
+    """Serve a node that answers with an HTTP status where it returns an error."""
+
+    async def answer(item: dict[str, Any]) -> dict[str, Any]:
+        envelope = {"jsonrpc": "2.0", "id": item["id"]}
+        try:
+            return envelope | {"result": await node.call(item["method"], item["params"])}
+        except RevertError as error:
+            return envelope | {
+                "error": {"code": 3, "message": f"execution reverted: {error.reason}"}
+            }
+        except RpcError as error:
+            return envelope | {"error": {"code": error.code, "message": error.message}}
+
+    async def handle(request: web.Request) -> web.Response:
+        body = await request.json()
+        found = (
+            [await answer(item) for item in body] if isinstance(body, list) else await answer(body)
+        )
+        items = found if isinstance(found, list) else [found]
+        refused = any(item.get("error", {"code": 3})["code"] != 3 for item in items)
+        return web.json_response(found, status=status if refused else 200)
+
+    app = web.Application()
+    app.router.add_post("/", handle)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    host, port = runner.addresses[0][:2]
+    try:
+        async with RpcClient(f"http://{host}:{port}/") as client:
+            yield client
+    finally:
+        await runner.cleanup()
+
+
+@pytest.mark.parametrize("status", [200, 403, 503])
+async def test_bug_an_old_state_that_is_refused_by_http_stops_nothing(
+    node: FakeNode, database: str, status: int
+) -> None:
+    """Each step used to end at the transaction that had failed long ago; nothing was sent."""
+    async with over_http(node, status) as rpc:
+        process = Process(node, database)
+        process.rpc = rpc
+        await process.start()
+        await process.outbox.submit(effect("claim"))
+        await process.outbox.step()
+        node.rule = lambda name, _: "escrow: job over" if name == "claim" else None
+        node.produce(400)
+        node.oldest_state = len(node.chain.blocks) - 128
+        await process.outbox.submit(effect("report"))
+        await process.run(4)
+        assert node.executed() == {"report": 1}
+        assert (await process.state("report")).state is EffectState.FINAL
+        assert (await process.state("claim")).reason == "escrow: job over"
+        await process.stop()
+
+
+async def test_a_node_that_keeps_silent_about_a_recent_state_is_asked_again(
+    process: Process, node: FakeNode
+) -> None:
+    await process.outbox.submit(effect("claim"))
+    await process.outbox.step()
+    node.rule = lambda name, _: "escrow: job over" if name == "claim" else None
+    node.oldest_state, node.forgotten = 1_000, RpcUnavailable("http://node")
+    await process.outbox.submit(effect("report"))
+    await process.run(4)
+    assert (await process.state("claim")).state is EffectState.MINED
+    assert node.executed() == {"report": 1}
+    node.oldest_state = 0
+    await process.outbox.step()
+    entry = await process.state("claim")
+    assert (entry.state, entry.reason) == (EffectState.FAILED, "escrow: job over")
+
+
+@pytest.mark.parametrize("known", [0, 3])
+async def test_a_nonce_that_cannot_be_looked_up_now_stays_and_holds_up_no_other(
+    process: Process, node: FakeNode, known: int
+) -> None:
+    """Whether ours used it is open: nothing is signed anew, and the step goes on."""
+    for number in range(4):
+        node.send_elsewhere(f"earlier {number}")
+        node.produce()
+    await process.outbox.submit(effect("pay"))
+    await process.outbox.step()
+    node.pool.clear()
+    node.send_elsewhere("something else")
+    node.produce(3)
+    node.oldest_state, node.forgotten = 1_000, RpcUnavailable("http://node")
+    if known:
+        node.oldest_state = len(node.chain.blocks) - known
+    await process.outbox.submit(effect("report"))
+    await process.outbox.step()
+    assert (await process.state("pay")).nonce == 4
+    assert (await process.state("report")).state is EffectState.SENT
+    node.oldest_state = 0
+    await process.run()
+    assert node.executed()["pay"] == node.executed()["report"] == 1
 
 
 async def test_a_transaction_that_ran_out_of_gas_fails(

@@ -11,6 +11,7 @@ from aiohttp import web
 
 from workdeed.chain import rpc as rpc_module
 from workdeed.chain.rpc import (
+    ForbiddenError,
     Head,
     RevertError,
     RpcClient,
@@ -231,6 +232,9 @@ def test_broken_revert_data_yields_no_reason() -> None:
         lambda: web.Response(text="not json"),
         lambda: web.json_response({"message": "rate limited"}, status=429),
         lambda: web.json_response(LIMITED, status=429),
+        lambda: web.json_response(LIMITED, status=503),
+        lambda: web.json_response({"message": "forbidden"}, status=403),
+        lambda: web.json_response({"jsonrpc": "2.0", "id": 1, "result": "0x1"}, status=403),
         lambda: web.json_response({"jsonrpc": "2.0", "id": 77, "result": "0x1"}),
         lambda: web.json_response({"jsonrpc": "2.0", "id": 1}),
         lambda: web.json_response([]),
@@ -281,6 +285,26 @@ async def test_an_error_object_with_an_http_error_is_an_rpc_error(
     server.responds(lambda: web.json_response(body, status=400))
     with pytest.raises(RpcError, match="no such method"):
         await client.call("eth_nope")
+
+
+@pytest.mark.parametrize("status", [401, 402, 403])
+@pytest.mark.parametrize(
+    "message",
+    ["no access to archive state", "insufficient funds on your plan", "execution reverted"],
+)
+async def test_bug_a_refusal_for_who_asks_is_an_rpc_error_and_no_verdict(
+    server: Server, client: RpcClient, status: int, message: str
+) -> None:
+    """It used to be silence, so that a node without old states stopped all that asks for one."""
+    refusal = {"jsonrpc": "2.0", "id": 1, "error": {"code": -32002, "message": message}}
+    server.responds(lambda: web.json_response(refusal, status=status))
+    with pytest.raises(ForbiddenError) as caught:
+        await client.call("eth_call", [])
+    assert (caught.value.code, caught.value.is_verdict) == (-32002, False)
+    other = {"jsonrpc": "2.0", "id": 2, "result": "0x1"}
+    server.responds(lambda: web.json_response([other, refusal], status=status))
+    with pytest.raises(ForbiddenError):
+        await client.batch([("eth_chainId", []), ("eth_call", [])])
 
 
 async def test_an_answer_that_is_too_long_is_cut_off(
