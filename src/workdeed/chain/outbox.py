@@ -198,14 +198,15 @@ class Outbox:
             return await self._settle(entry, EffectState.SUPERSEDED)
         if not entry.succeeded:
             return entry
+        is_next = effect.renews and not entry.brings(effect)
         if await self._holds(entry, effect):
-            is_next = effect.renews and not entry.brings(effect)
             if is_next and not await self._is_done(effect.key):
                 return await self._reopen(entry, "")
             return entry
         if entry.state is EffectState.FINAL:
             return await self._book.resume(entry.key)
-        return await self._reopen(entry, "a reorg undid what another did")
+        # That the next is not done tells nothing of what another did.
+        return await self._reopen(entry, "" if is_next else "a reorg undid what another did")
 
     async def retry(self, key: str) -> OutboxEntry:
         """Make a failed effect an intent again; any other is returned as it is.

@@ -375,6 +375,8 @@ async def test_a_renewed_effect_follows_what_another_did(process: Process, node:
     assert [item.state for item in await process.outbox.step()] == [EffectState.SUPERSEDED]
     entry = await process.outbox.submit(claim(node, "second"))
     assert (entry.state, entry.intent.data) == (EffectState.INTENT, b"second")
+    assert entry.reason == ""  # it used to tell of a reorg
+    assert (await process.outbox.tally()).waiting is None
     await process.run()
     assert node.executed() == {"first": 1, "second": 1}
 
@@ -794,7 +796,8 @@ async def test_what_another_did_and_a_reorg_undid_is_done_when_asked_for(
     await process.outbox.step()
     node.undo(1, keep_pool=False)
     node.produce(2)
-    assert (await process.outbox.submit(wanted)).state is EffectState.INTENT
+    entry = await process.outbox.submit(wanted)
+    assert (entry.state, entry.reason) == (EffectState.INTENT, "a reorg undid what another did")
     await process.run()
     assert node.executed() == {"pay": 1}
 
