@@ -265,6 +265,20 @@ class EffectBook:
 
         return await self._store.transaction(work)
 
+    async def last_mined(self) -> OutboxEntry | None:
+        """Return the effect with the highest nonce of those that have been seen in a block."""
+
+        def work(session: Session) -> OutboxEntry | None:
+            query = self._states((EffectState.MINED, *SETTLED)).where(
+                EffectRow.nonce.is_not(None),
+                EffectRow.mined_block.is_not(None),
+                EffectRow.mined_tx.is_not(None),
+            )
+            row = session.scalar(query.order_by(EffectRow.nonce.desc()).limit(1))
+            return None if row is None else _entry(session, row)
+
+        return await self._store.transaction(work)
+
     async def update(self, key: str, **values: object) -> OutboxEntry:
         """Change columns of an effect and return it; raises `EffectError` if there is none."""
 

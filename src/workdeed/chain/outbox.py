@@ -498,25 +498,53 @@ class Outbox:
         except RpcError as error:
             return await self._book.update(entry.key, reason=error.message or "no reason given")
         nonce = await self._next_nonce(found)
-        if nonce is None:
-            reason = (
-                f"the RPC names {found.nonce} as the next nonce, though {found.used} are used: wait"
-                " for what else this account sent, or replace the RPC"
-            )
-            return await self._book.update(entry.key, reason=reason)
+        if isinstance(nonce, str):
+            return await self._book.update(entry.key, reason=nonce)
         gas = with_margin(found.gas, self._settings.fees)
         return await self._sign(entry, nonce, gas, fees, head)
 
-    async def _next_nonce(self, found: Preparation) -> int | None:
-        """Return the nonce after all that are under way, None while it can't be told.
+    async def _next_nonce(self, found: Preparation) -> int | str:
+        """Return the nonce after all that are under way, or why it can't be told for now.
 
         One that is made up would keep all that follows from ever being mined.
         """
+        if await self._lags(found.used):
+            return (
+                f"the RPC says that {found.used} nonces are used, and lags behind a transaction of"
+                " this account with a higher one: wait for it, or replace the RPC"
+            )
         limit = found.used + self._reach
         flying = [entry.attempts[-1].nonce for entry in await self._book.in_flight()]
         # Those out of reach are made up themselves: see `_give_up`.
         nonce = max([found.nonce, *(held + 1 for held in flying if held <= limit)])
-        return nonce if nonce <= limit else None
+        if nonce <= limit:
+            return nonce
+        return (
+            f"the RPC names {found.nonce} as the next nonce, though {found.used} are used: wait"
+            " for what else this account sent, or replace the RPC"
+        )
+
+    async def _lags(self, used: int) -> bool:
+        """Tell whether a node that counts so many used nonces lacks a block with one of ours.
+
+        One that has a block of that number, and no such transaction, does not lag: a reorg undid
+        ours, and nobody may ever ask for it again.
+        """
+        last = await self._book.last_mined()
+        if last is None or last.nonce is None or last.nonce < used:
+            return False
+        if last.mined_block is None or last.mined_tx is None:
+            return False
+        try:
+            block, receipt = await self._rpc.batch(
+                [
+                    ("eth_getBlockByNumber", [hex(last.mined_block), False]),
+                    ("eth_getTransactionReceipt", ["0x" + last.mined_tx.hex()]),
+                ]
+            )
+        except RpcError:
+            return True  # nothing is lost by waiting for a node that can tell
+        return block is None or receipt is not None
 
     async def _sign(
         self, entry: OutboxEntry, nonce: int, gas: int, fees: Fees, head: Head

@@ -955,6 +955,48 @@ async def test_a_node_that_names_low_nonces_makes_nothing_happen_twice(
     assert node.executed()["pay"] == 1
 
 
+@pytest.mark.parametrize("behind", ["lag", "batch_lag"])
+async def test_bug_a_node_that_lags_behind_what_was_mined_is_not_signed_for(
+    process: Process, node: FakeNode, behind: str
+) -> None:
+    """It used to be believed where ours under way were out of its reach: all it named was used."""
+    for number in range(60):
+        node.send_elsewhere(f"earlier {number}")
+        node.produce()
+    await process.outbox.submit(effect("pay"))
+    await process.run(3)
+    flying = [f"refund {number}" for number in range(4)]
+    for name in flying:
+        await process.outbox.submit(effect(name))
+    await process.outbox.step()
+    assert [(await process.state(name)).nonce for name in ("pay", *flying)] == [60, 61, 62, 63, 64]
+    setattr(node, behind, 40)
+    await process.outbox.submit(effect("claim"))
+    await process.outbox.step()
+    entry = await process.state("claim")
+    assert (entry.state, entry.attempts) == (EffectState.INTENT, ())
+    assert "lags behind a transaction of this account" in entry.reason
+    setattr(node, behind, 0)
+    await process.run()
+    assert (await process.state("claim")).nonce == 65
+    assert all(node.executed()[name] == 1 for name in ("pay", *flying, "claim"))
+
+
+async def test_what_a_deep_reorg_undid_for_good_holds_up_nothing(
+    process: Process, node: FakeNode
+) -> None:
+    """Its nonce is free again; a node that says so does not lag."""
+    await process.outbox.submit(effect("pay"))
+    await process.run(4)
+    assert (await process.state("pay")).state is EffectState.FINAL
+    node.undo(5, keep_pool=False)
+    node.produce(6)
+    await process.outbox.submit(effect("claim"))
+    await process.run(4)
+    assert node.executed() == {"claim": 1}
+    assert (await process.state("claim")).nonce == 0
+
+
 async def test_what_was_open_when_the_database_was_deleted_is_in_reach(
     node: FakeNode, tmp_path: Path
 ) -> None:
