@@ -25,8 +25,8 @@ from workdeed.protocol.hashing import keccak
 from workdeed.protocol.signing import address_of
 from workdeed.sdk.endpoints import Endpoints
 
-TURN_SECONDS = 4.0
-"""Of this machine's time; the time of the chain stands still meanwhile."""
+TURN_SECONDS = 16.0
+"""Of this machine's time, which others share; the time of the chain stands still meanwhile."""
 
 LEADER = 1
 """The member that leads turn 0 of window 1."""
