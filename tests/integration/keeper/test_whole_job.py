@@ -27,6 +27,7 @@ from keeper_support import (
     ROOT,
     LocalChain,
     key_of,
+    running,
     signer_of,
 )
 from prometheus_client.parser import text_string_to_metric_families
@@ -153,15 +154,9 @@ class World:
     @asynccontextmanager
     async def keeper(self, **changes: object) -> AsyncIterator[Keeper]:
         """Run a keeper for a while, and stop it as a signal would."""
-        keeper = await Keeper.open(self.keeper_settings(**changes))
-        self.keeper_port = keeper.port
-        stopping = asyncio.Event()
-        running = asyncio.create_task(keeper.run(stopping))
-        try:
+        async with running(self.keeper_settings(**changes)) as keeper:
+            self.keeper_port = keeper.port
             yield keeper
-        finally:
-            stopping.set()
-            await running
 
     async def job(self, job_id: int, until: Callable[[JobView], bool]) -> JobView:
         """Wait until a job is as it should be, and return it."""
