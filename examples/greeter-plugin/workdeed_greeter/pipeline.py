@@ -56,7 +56,10 @@ class Greeter(Pipeline):
 
     async def stop(self) -> None:
         """Keep the count for the next life."""
-        (self.context.directory / _COUNT).write_text(str(self._said))
+        partial = self.context.directory / "count.partial"
+        partial.write_text(str(self._said))
+        # Killed in between, as anything may be, it would find half a number in its next life.
+        partial.replace(self.context.directory / _COUNT)
 
     def _take(self, config: Config) -> None:
         greeting, every = config.get("greeting", "Hello"), config.get("every_ms", _EVERY_MS)

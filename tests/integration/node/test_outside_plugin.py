@@ -10,7 +10,7 @@ import site
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -174,11 +174,17 @@ class Outside:
             found[:] = [one for one in body["workloads"] if one["job_id"] == job_id]
             return [one["state"] for one in found] == ["running"]
 
-        try:
-            await eventually(well, "health")
-        except pytest.fail.Exception:
-            pytest.fail(f"{found}\n{self.log.read_text()[-4000:]}")
+        await self.eventually(well, "health", found)
         return found[0]
+
+    async def eventually(
+        self, condition: Callable[[], Awaitable[bool]], what: str, seen: list[Any]
+    ) -> None:
+        """Wait as `eventually`; a failure tells what was `seen` last, and what the agent logged."""
+        try:
+            await eventually(condition, what)
+        except pytest.fail.Exception as error:
+            pytest.fail(f"{error.msg}: {seen}\n{self.log.read_text()[-4000:]}")
 
     async def get(self, path: str, port: int | None = None) -> Any:
         url = f"http://127.0.0.1:{port or self._port}{path}"
@@ -253,11 +259,17 @@ async def test_a_configuration_given_at_run_time_outlives_agent_and_service(agen
     os.kill(before["pid"], signal.SIGTERM)
     await eventually(lambda: not alive(before["pid"]), "end of the service")
 
-    async def again() -> bool:
-        return await agent.ask("command", **greet) == {"text": "Salut, Ada!"}
+    answers: list[Any] = []
 
-    await eventually(again, "the next life of the service")
+    async def again() -> bool:
+        answers[:] = [await agent.ask("command", **greet)]
+        return answers == [{"text": "Salut, Ada!"}]
+
+    await agent.eventually(again, "the next life of the service", answers)
     assert (await agent.running(GREETER))["pid"] != before["pid"]
+    # It had its time to stop, though SIGTERM goes to each of its processes: it knows its past.
+    counted = await agent.ask("command", instance="french", command="count", arguments={})
+    assert counted["said"] >= 2
 
 
 async def test_a_plugin_reports_its_health_by_a_command_too(agent: Outside):

@@ -2,6 +2,9 @@
 
 It is started with the number of its end of a socket. The first frame is `start`; each frame that
 follows has an `id`, which its answer repeats. The last words of an instance that fails have id 0.
+
+It ends when the host says so or is gone. SIGTERM, which goes to every process of a service, is for
+the host: it would cut short what the plugin does to stop.
 """
 
 import asyncio
@@ -9,6 +12,7 @@ import contextlib
 import importlib
 import logging
 import os
+import signal
 import socket
 import sys
 import traceback
@@ -177,6 +181,13 @@ def _clean(text: str) -> str:
     return text[:_MAX_ERROR].encode(errors="replace").decode()
 
 
+def _leave_end_to_host() -> None:
+    """Do nothing on SIGTERM, but let what the plugin starts or forks end by it."""
+    # A handler, as one that is ignored would be ignored by programs that are started too.
+    signal.signal(signal.SIGTERM, lambda _number, _frame: None)
+    os.register_at_fork(after_in_child=lambda: signal.signal(signal.SIGTERM, signal.SIG_DFL))
+
+
 async def _main(descriptor: int) -> int:
     # A fork of the plugin must not hold the channel open when this process is gone.
     os.set_inheritable(descriptor, False)
@@ -186,4 +197,5 @@ async def _main(descriptor: int) -> int:
 
 
 if __name__ == "__main__":
+    _leave_end_to_host()
     sys.exit(asyncio.run(_main(int(sys.argv[1]))))

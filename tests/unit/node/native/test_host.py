@@ -54,6 +54,7 @@ class Puppet(Pipeline):
         if self.config.get("stubborn"):
             time.sleep(1000)
         print(self.context.name, "is out", flush=True)
+        await asyncio.sleep(self.config.get("parting", 0))
         with open(self.config["stops"], "a") as file:
             file.write(self.context.name + " ")
 
@@ -72,6 +73,11 @@ class Puppet(Pipeline):
     async def do_odd(self, arguments): return object()
     async def do_refuse(self, arguments): raise Refusal("arguments: none will do")
     async def do_child(self, arguments): return subprocess.Popen(["sleep", "1000"]).pid
+    async def do_fork(self, arguments):
+        pid = os.fork()
+        if not pid:
+            time.sleep(1000)
+        return pid
 
 class Nothing:
     """No pipeline."""
@@ -344,6 +350,34 @@ async def test_processes_that_a_plugin_started_end_with_it(start: Start):
     pid = await running.ask("child")
     assert alive(pid)
     await running.end()
+    for _ in range(250):
+        if not alive(pid):
+            return
+        await asyncio.sleep(0.02)
+    pytest.fail("it is still there")
+
+
+async def test_sigterm_to_all_processes_of_a_service_cuts_no_stop_short(
+    start: Start, tmp_path: Path
+):
+    """As the process driver ends a service."""
+    running = await start(parting=0.2)
+    pid = running.pid()
+    os.kill(pid, signal.SIGTERM)
+    assert await running.ask("echo", n=1) == {"n": 1}
+    assert running.pid() == pid
+    ending = asyncio.create_task(running.end())
+    await asyncio.sleep(0.1)
+    os.kill(pid, signal.SIGTERM)
+    await ending
+    assert (tmp_path / "stops").read_text() == "main "
+
+
+@pytest.mark.parametrize("how", ["child", "fork"])
+async def test_what_a_plugin_started_ends_by_sigterm(start: Start, how: str):
+    running = await start()
+    pid = await running.ask(how)
+    os.kill(pid, signal.SIGTERM)
     for _ in range(250):
         if not alive(pid):
             return
