@@ -38,5 +38,7 @@ class SenderLock:
     def release(self) -> None:
         """Free the lock. The file stays: removing it could free another process's lock."""
         if self._handle is not None:
+            # A child that has not executed its program yet holds the descriptor too.
+            fcntl.flock(self._handle, fcntl.LOCK_UN)
             os.close(self._handle)
             self._handle = None

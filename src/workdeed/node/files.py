@@ -313,4 +313,6 @@ class StateLock:
 
     def release(self) -> None:
         """Give the directory back."""
+        # A child that has not executed its program yet holds the descriptor too.
+        fcntl.flock(self._descriptor, fcntl.LOCK_UN)
         os.close(self._descriptor)

@@ -1,7 +1,10 @@
-"""How background tasks are put down."""
+"""How background tasks are put down, and how what must not be broken off is not."""
 
 import asyncio
-from typing import Any
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 
 async def put_down(task: asyncio.Task[Any]) -> None:
@@ -21,3 +24,22 @@ async def put_down(task: asyncio.Task[Any]) -> None:
         raise cancelled
     if not task.cancelled():
         task.result()
+
+
+class Unbroken:
+    """Work that goes on to its end though whoever waits for it gives up."""
+
+    def __init__(self) -> None:
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    async def do(self, work: Coroutine[Any, Any, T]) -> T:
+        """Return what `work` gives, or raise what it raises."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return await asyncio.shield(task)
+
+    async def wait(self) -> None:
+        """Wait until all work that was begun has ended, however it does."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)

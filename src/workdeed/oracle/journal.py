@@ -208,6 +208,8 @@ class SigningJournal:
 
     def close(self) -> None:
         """Let go of the file and its lock."""
+        # A child that has not executed its program yet holds the descriptor too.
+        fcntl.flock(self._handle, fcntl.LOCK_UN)
         os.close(self._handle)
 
     def _take(self, line: Entry | _Bar) -> None:

@@ -10,11 +10,12 @@ import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from node_support import alive, eventually, marked
 
-from workdeed.node.drivers.base import Limits, Phase, Task, TaskKey
+from workdeed.node.drivers.base import Handle, Limits, Phase, Task, TaskKey
 from workdeed.node.drivers.cgroups import Use
 from workdeed.node.drivers.process import ProcessDriver
 from workdeed.node.drivers.process_identity import ProcessIdentity, boot_id
@@ -374,6 +375,31 @@ async def test_a_start_that_was_given_up_can_be_stopped(
     starting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await starting
+    await driver.destroy(KEY)
+    assert marked(owner) == []
+
+
+async def test_a_driver_is_closed_once_its_launches_have_ended(
+    driver: ProcessDriver, app: Path, owner: str, monkeypatch: pytest.MonkeyPatch
+):
+    """Once an agent is closed another may come, and must find what this one has started."""
+    launch, go_on = ProcessDriver._launch, threading.Event()
+
+    def held_up(self: ProcessDriver, *arguments: Any) -> Handle:
+        go_on.wait()
+        return launch(self, *arguments)
+
+    monkeypatch.setattr(ProcessDriver, "_launch", held_up)
+    await driver.fingerprint()
+    starting = asyncio.create_task(driver.start(task(app, "sleep 1000")))
+    await eventually(lambda: bool(driver._launches._tasks), "the launch")
+    starting.cancel()
+    closing = asyncio.create_task(driver.close())
+    await asyncio.sleep(0.05)
+    assert not closing.done()
+    go_on.set()
+    await closing
+    assert await driver.recover(KEY) is not None
     await driver.destroy(KEY)
     assert marked(owner) == []
 

@@ -108,6 +108,14 @@ def test_a_state_directory_has_one_agent(tmp_path: Path):
     StateLock(tmp_path).release()
 
 
+def test_a_state_directory_is_free_though_a_child_has_not_executed_its_program_yet(tmp_path: Path):
+    lock = StateLock(tmp_path)
+    inherited = os.dup(lock._descriptor)
+    lock.release()
+    StateLock(tmp_path).release()
+    os.close(inherited)
+
+
 def make_deep(folder: Path, levels: int) -> None:
     """Make a folder in a folder and so on, with a file in the last; its path may be too long."""
     descriptor = os.open(folder, os.O_RDONLY)

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from workdeed.node.tasks import put_down
+from workdeed.node.tasks import Unbroken, put_down
 
 
 async def _slow_to_end(ended: list[str]) -> None:
@@ -48,3 +48,41 @@ async def test_what_a_task_failed_with_is_raised() -> None:
     await asyncio.sleep(0)
     with pytest.raises(OSError, match="no space"):
         await put_down(task)
+
+
+async def test_work_goes_on_when_its_caller_gives_up_and_can_be_waited_for() -> None:
+    unbroken, go_on, ended = Unbroken(), asyncio.Event(), []
+
+    async def work() -> None:
+        await go_on.wait()
+        ended.append("work")
+
+    calling = asyncio.create_task(unbroken.do(work()))
+    await asyncio.sleep(0)
+    calling.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await calling
+    waiting = asyncio.create_task(unbroken.wait())
+    await asyncio.sleep(0.01)
+    assert not waiting.done()
+    go_on.set()
+    await waiting
+    assert ended == ["work"]
+
+
+async def test_what_work_gives_or_raises_is_passed_on_and_no_wait_ends_by_it() -> None:
+    unbroken = Unbroken()
+
+    async def fail() -> None:
+        raise ValueError("no luck")
+
+    async def give() -> int:
+        return 3
+
+    assert await unbroken.do(give()) == 3
+    failing = asyncio.create_task(unbroken.do(fail()))
+    await asyncio.sleep(0)
+    await unbroken.wait()
+    with pytest.raises(ValueError, match="no luck"):
+        await failing
+    await unbroken.wait()

@@ -300,6 +300,13 @@ class TestWriting:
         journal.close()
         opened(path).close()
 
+    def test_it_is_free_though_a_child_has_not_executed_its_program_yet(self, path: Path) -> None:
+        journal = opened(path)
+        inherited = os.dup(journal._handle)
+        journal.close()
+        opened(path).close()
+        os.close(inherited)
+
     def test_the_lock_holds_between_processes_and_ends_with_them(self, path: Path) -> None:
         script = (
             "import sys; from pathlib import Path; from workdeed.oracle.journal import *;"

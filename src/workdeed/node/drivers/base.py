@@ -335,7 +335,11 @@ class Driver(Protocol):
         """End the task at once and forget its record and logs; its `directory` stays."""
 
     async def close(self) -> None:
-        """Give back connections and the like; tasks run on."""
+        """Give back connections and the like; tasks run on.
+
+        Starts that were given up end first: another agent may come right after, and must find what
+        they started.
+        """
 
 
 DriverFactory = Callable[[DriverContext], Driver]

@@ -58,6 +58,7 @@ from workdeed.node.drivers.image_records import ImageRecords
 from workdeed.node.drivers.process_identity import ProcessIdentity
 from workdeed.node.errors import DriverError
 from workdeed.node.files import private_directory, tree_bytes, write_atomic
+from workdeed.node.tasks import Unbroken
 
 T = TypeVar("T")
 
@@ -185,6 +186,7 @@ class ContainerDriver:
         self._earlier = EarlierOutput(private_directory(directory / "output"), context.log_bytes)
         # Each for as long as somebody holds it or waits.
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._launches = Unbroken()
         self._processes: dict[str, ProcessIdentity] = {}
         self._facts: tuple[float, EngineFacts] | None = None
         self.images = ImageStore(self._engine)
@@ -214,7 +216,7 @@ class ContainerDriver:
 
         """
         # A caller that gives up must not free the lock while the engine goes on.
-        return await asyncio.shield(asyncio.ensure_future(self._start(task)))
+        return await self._launches.do(self._start(task))
 
     async def recover(self, key: TaskKey) -> Handle | None:
         """Return the task of `key`, if there is one; see `Driver`."""
@@ -369,7 +371,8 @@ class ContainerDriver:
             self._mark(key).unlink(missing_ok=True)
 
     async def close(self) -> None:
-        """Give the connection back; see `Driver`."""
+        """Let launches end, and give the connection back; see `Driver`."""
+        await self._launches.wait()
         self._engine.close()
 
     async def _start(self, task: Task) -> Handle:

@@ -48,6 +48,7 @@ from workdeed.node.files import (
     tree_bytes,
     write_json,
 )
+from workdeed.node.tasks import Unbroken
 
 DEFAULT_PATH = "/usr/local/bin:/usr/bin:/bin"
 DEFAULT_LOG_BYTES = 2 * 1024 * 1024
@@ -91,6 +92,7 @@ class ProcessDriver:
         self._use = cgroup
         # Each for as long as somebody holds it or waits.
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._launches = Unbroken()
         self._children: dict[int, subprocess.Popen[bytes]] = {}
         self._found: Sandbox | str | None = None
         self._found_groups: ControlGroups | None = None
@@ -146,9 +148,10 @@ class ProcessDriver:
             )
         if unbounded := self._unbounded(groups):
             raise DriverError(unbounded)
-        launching = self._start(task, sandbox if isinstance(sandbox, Sandbox) else None, host)
         # A caller that gives up must not free the lock while the launch goes on in its thread.
-        return await asyncio.shield(asyncio.ensure_future(launching))
+        return await self._launches.do(
+            self._start(task, sandbox if isinstance(sandbox, Sandbox) else None, host)
+        )
 
     async def recover(self, key: TaskKey) -> Handle | None:
         """Return the task recorded under `key`, if any; see `Driver`."""
@@ -246,7 +249,11 @@ class ProcessDriver:
         return await asyncio.to_thread(measure)
 
     async def close(self) -> None:
-        """Remove the folder of control groups if no task is left; see `Driver`."""
+        """Let launches end, and remove the folder of control groups if no task is left.
+
+        See `Driver`.
+        """
+        await self._launches.wait()
         if self._found_groups is not None:
             await asyncio.to_thread(self._found_groups.tidy)
 
