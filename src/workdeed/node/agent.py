@@ -41,11 +41,11 @@ from workdeed.node.roster import Roster, ports_of
 from workdeed.node.runners.base import Runner
 from workdeed.node.secrets import NO_SECRETS, Opened, Safe
 from workdeed.node.sightings import Sightings
+from workdeed.node.surroundings import Pauses, Tools
 from workdeed.node.tasks import put_down
 from workdeed.node.values import NodeFacts
 from workdeed.node.verdict import Action, barred, decide, refusal
 from workdeed.node.volumes import Volumes
-from workdeed.node.workload import Pauses, Tools
 from workdeed.protocol.messages import Dispatch, Resources
 
 _log = structlog.get_logger(__name__)

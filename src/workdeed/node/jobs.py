@@ -14,11 +14,11 @@ from workdeed.node.lifecycle import Cause
 from workdeed.node.pod import Gate, Pod
 from workdeed.node.records import End, JobRecord, Pin, Revision
 from workdeed.node.secrets import Opened
+from workdeed.node.surroundings import Tools
 from workdeed.node.tasks import put_down
 from workdeed.node.values import NodeFacts
 from workdeed.node.verdict import Action, Verdict
 from workdeed.node.volumes import Volumes
-from workdeed.node.workload import Tools
 
 _log = structlog.get_logger(__name__)
 

@@ -9,9 +9,10 @@ from workdeed.intent import MAIN, Service, Spec
 from workdeed.node.drivers.base import TaskKey
 from workdeed.node.lifecycle import Cause, State
 from workdeed.node.secrets import Opened
+from workdeed.node.surroundings import Memory, Tools
 from workdeed.node.values import NodeFacts
 from workdeed.node.volumes import Volumes
-from workdeed.node.workload import Memory, Tools, Workload
+from workdeed.node.workload import Workload
 
 _LOOK_AGAIN_SECONDS = 0.2
 

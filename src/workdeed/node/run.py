@@ -33,8 +33,8 @@ from workdeed.node.runners.base import Runner, RunnerContext, load_runners
 from workdeed.node.secrets import Safe
 from workdeed.node.server import HttpServer
 from workdeed.node.settings import NodeSettings
+from workdeed.node.surroundings import Pauses
 from workdeed.node.volumes import Volumes
-from workdeed.node.workload import Pauses
 from workdeed.protocol.messages import NodeProfile, Resources
 
 _log = structlog.get_logger(__name__)

@@ -10,9 +10,10 @@ from workdeed.node.drivers.base import Driver, Handle, Inspection, Phase, Task
 from workdeed.node.errors import DriverDownError, DriverError, NodeError, SecretsError
 from workdeed.node.health import Health
 from workdeed.node.lifecycle import Cause, Event, State
+from workdeed.node.surroundings import Tools
 
 if TYPE_CHECKING:
-    from workdeed.node.workload import Tools, Workload
+    from workdeed.node.workload import Workload
 
 LOOK_SECONDS = 2.0
 STARTING_SECONDS = 0.025, 0.2
@@ -43,7 +44,7 @@ class Watch:
     def __init__(
         self,
         workload: "Workload",
-        tools: "Tools",
+        tools: Tools,
         driver: Driver,
         handle: Handle,
         move: Move,

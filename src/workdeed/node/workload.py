@@ -2,136 +2,29 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Protocol
+from collections.abc import Awaitable, Mapping
 
 import structlog
 
 from workdeed.intent import MAIN, Resources, Service
-from workdeed.node.drivers.base import (
-    Driver,
-    Handle,
-    Limits,
-    Phase,
-    Published,
-    Task,
-    TaskKey,
-)
+from workdeed.node.drivers.base import Driver, Handle, Phase, Task, TaskKey
 from workdeed.node.errors import DriverError, NodeError
 from workdeed.node.files import told_in_mb
-from workdeed.node.health import HealthProbe
 from workdeed.node.lifecycle import Cause, Event, Lifecycle, State
 from workdeed.node.records import End
-from workdeed.node.runners.base import Order, Plan, Runner
-from workdeed.node.secrets import Opened
+from workdeed.node.service_tasks import ServiceTasks
+from workdeed.node.surroundings import Memory, Surroundings, Tools
 from workdeed.node.tasks import put_down
-from workdeed.node.values import Neighbours, NodeFacts, ValueMissingError, build_env, run_env
-from workdeed.node.versions import Pins, Versions
-from workdeed.node.volumes import EXPORTS, Volumes
+from workdeed.node.versions import Versions
 from workdeed.node.watch import OverError, Watch
 
 _log = structlog.get_logger(__name__)
 
 _BY_COMMAND = "stopped by its payer"
-_LOOK_AGAIN_SECONDS = 0.2
 _LOG_TAIL = 4_096
 _MB = 1_000_000
 _OBEYS_SECONDS = 60.0
 """How long after its grace a process still ends as it was told to; later it ends by itself."""
-
-
-@dataclass(frozen=True, slots=True)
-class Pauses:
-    """Seconds.
-
-    Attributes:
-        first, longest: bounds of the pause between two tries, which doubles; a spec may ask for
-            longer ones.
-        unhealthy: until a service that stays ill is ended.
-        grace: that a service gets to end by itself.
-        proven: that a new version must have been well to count as good.
-        disk: between two looks at what a service takes on disk.
-
-    """
-
-    first: float = 1.0
-    longest: float = 60.0
-    unhealthy: float = 120.0
-    grace: float = 10.0
-    proven: float = 10.0
-    disk: float = 30.0
-
-
-@dataclass(frozen=True, slots=True)
-class Tools:
-    """What a workload works with; `host` is where services are told to listen."""
-
-    drivers: Mapping[str, Driver]
-    runner: Runner
-    health: HealthProbe
-    volumes: Volumes
-    host: str
-    pauses: Pauses
-
-
-class Memory(Pins, Protocol):
-    """What is remembered of one service, durably."""
-
-    @property
-    def ports(self) -> Mapping[str, int]:
-        """The numbers that its ports were last given, by name."""
-
-    def allot(self, names: Sequence[str]) -> dict[str, int]:
-        """Return free numbers for the ports of these names, remembered before they are used."""
-
-    @property
-    def stopped(self) -> bool:
-        """Whether the payer stopped it by a command."""
-
-    def remember_stopped(self, stopped: bool) -> None:
-        """Remember whether the payer stopped it."""
-
-    @property
-    def end(self) -> End | None:
-        """The end that it was asked to come to, or came to for good; None once it goes on."""
-
-    def remember_end(self, end: End | None) -> None:
-        """Remember that it was asked to end, ended for good, or goes on."""
-
-
-class Surroundings(Neighbours, Protocol):
-    """What a service needs to know of its job and its siblings."""
-
-    facts: NodeFacts
-
-    @property
-    def volumes_mb(self) -> int:
-        """What the job's volumes may hold in all."""
-
-    def counts_volumes(self, service: str) -> bool:
-        """Tell whether it is for this service to look at what the job's volumes hold."""
-
-    def secrets(self) -> Opened:
-        """Return all opened secrets of the job.
-
-        Raises:
-            SecretsError: if they can't be opened.
-
-        """
-
-    @property
-    def has_turn(self) -> bool:
-        """Whether the job's revision has taken over from the one before it, or may."""
-
-    async def may_start(self, note: Callable[[str], None] | None = None) -> None:
-        """Wait until the chain can be read and wants it; `note` is told what is waited for."""
-
-    def changed(self) -> None:
-        """Be told that the state of a service changed."""
-
-    async def turn_of(self, service: Service, note: Callable[[str], None]) -> None:
-        """Wait until the job may take over and the services before this one are well."""
 
 
 class Workload:
@@ -151,10 +44,6 @@ class Workload:
         self.service = service
         self.resources = resources
         self.pid: int | None = None
-        self.ports: dict[str, int] = {}
-        """Where its ports are reached from outside, by name."""
-        self.inside: dict[str, int] = {}
-        """Where it listens, by name; other numbers only in a network of its own."""
         self.cause: Cause | None = None
         """Why it last ended, None while it never did."""
         self.restarts = 0
@@ -178,7 +67,9 @@ class Workload:
         self._asked = time.monotonic()
         """When it was asked for that, or since when this run of the agent knows of it."""
         self._log = _log.bind(job=key.job_id, revision=key.revision, service=key.service)
-        self._versions = Versions(service, tools.runner, memory, self.order, self.note, self._log)
+        self._makes = ServiceTasks(key, service, resources, tools, memory, surroundings, self.note)
+        order = self._makes.order
+        self._versions = Versions(service, tools.runner, memory, order, self.note, self._log)
 
     @property
     def state(self) -> State:
@@ -199,6 +90,16 @@ class Workload:
     def version(self) -> str:
         """The commit or image digest that it runs, "" before that is known."""
         return self._versions.current
+
+    @property
+    def ports(self) -> Mapping[str, int]:
+        """Where its ports are reached from outside, by name."""
+        return self._makes.ports
+
+    @property
+    def inside(self) -> Mapping[str, int]:
+        """Where it listens, by name; other numbers only in a network of its own."""
+        return self._makes.inside
 
     @property
     def done(self) -> bool:
@@ -452,8 +353,7 @@ class Workload:
         if found is None:
             return None
         self.ready.set()
-        self.ports = dict(self._memory.ports)
-        self.inside = self._inside(found[0])
+        self._makes.recall_ports(found[0])
         self._found = True
         self._move(Event.LAUNCHED, "found running after a restart of the agent")
         return found
@@ -481,11 +381,11 @@ class Workload:
         # What was good is started again first; a newer version takes time to be made ready.
         if self._failed and (self._failures > 1 or not self._versions.is_proven):
             await self._versions.catch_up()
-        plan = await self.plan()
+        plan = await self._versions.prepare()
         self.ready.set()
         await self._around.turn_of(self.service, note)
         await self._around.may_start(note)
-        task = await self._task_of(plan)
+        task = await self._makes.service(plan)
         # What another service hands on may have been waited for.
         await self._around.may_start(note)
         self._note_end(None)
@@ -494,85 +394,9 @@ class Workload:
         self._move(Event.LAUNCHED)
         return plan.driver, handle
 
-    async def plan(self) -> Plan:
-        """Make the wanted version of the service ready, and remember which one that is."""
-        return await self._versions.prepare()
-
-    def order(self) -> Order:
-        """Return what its runner is asked to make ready."""
-        return Order(
-            self.key,
-            self.service,
-            self.resources,
-            build_env(self.service, self._around.facts),
-            self._around.secrets().of(self.service),
-        )
-
-    async def _task_of(self, plan: Plan) -> Task:
-        # In a thread: a service may have left a million files there.
-        await asyncio.to_thread(self._tools.volumes.forget_exports, self.key)
-        env = {**plan.env, **await self._spec_env()}
-        self.ports = self._memory.allot([port.name for port in self.service.all_ports])
-        self.inside = self._inside(plan.driver)
-        env |= self._where_it_listens(plan.driver)
-        ports = tuple(Published(self.ports[name], self.inside[name]) for name in self.ports)
-        return replace(self._task_with(plan, env), ports=ports, entrypoint=plan.entrypoint)
-
     async def command(self, argv: tuple[str, ...], step: str) -> Task:
-        """Return the task that a command beside the service is: its own but for what runs."""
-        plan = await self.plan()
-        env = {**plan.env, **await self._spec_env(), **self._where_it_listens(plan.driver)}
-        return replace(self._task_with(plan, env), key=self.key.at(step), argv=argv)
-
-    def _where_it_listens(self, driver: Driver) -> dict[str, str]:
-        """Return the variables that tell a service its ports and its address."""
-        env = {port.env: str(self.inside[port.name]) for port in self.service.all_ports}
-        if env:
-            # In a network of its own, all addresses are the task's alone.
-            env["HOST"] = "0.0.0.0" if driver.own_network else self._tools.host  # noqa: S104
-        return env
-
-    def _task_with(self, plan: Plan, env: Mapping[str, str]) -> Task:
-        size = self.resources
-        return Task(
-            key=self.key,
-            argv=plan.argv,
-            env=env,
-            directory=plan.directory,
-            limits=Limits(size.memory_mb, size.storage_mb, size.cpu_milli),
-            subdirectory=plan.subdirectory,
-            mounts=plan.mounts,
-            binds=self._tools.volumes.binds(self.key, self.service),
-            image=plan.image,
-            user=plan.user,
-            mount_tree=plan.mount_tree,
-        )
-
-    async def _values(self) -> dict[str, str]:
-        """Return the variables of the spec, once all values of other services are there."""
-        while True:
-            try:
-                secrets = self.order().secrets
-                return await run_env(self.service, self._around.facts, secrets, self._around)
-            except ValueMissingError as missing:
-                self._lifecycle.note(f"waiting: {missing}")
-                await asyncio.sleep(_LOOK_AGAIN_SECONDS)
-
-    def _own_env(self) -> dict[str, str]:
-        key = self.key
-        return {
-            "WORKDEED_ESCROW": key.escrow,
-            "WORKDEED_JOB": str(key.job_id),
-            "WORKDEED_LICENSE": str(key.license_id),
-            "WORKDEED_REVISION": str(key.revision),
-            "WORKDEED_SERVICE": key.service,
-            "WORKDEED_COMMIT": self.version,
-            "WORKDEED_EXPORTS": EXPORTS,
-        }
-
-    async def _spec_env(self) -> dict[str, str]:
-        """Return the variables of the spec and the node's own, but for ports."""
-        return {**await self._values(), **self._own_env()}
+        """Return the task that a command beside it is; raises as `ServiceTasks.command` does."""
+        return await self._makes.command(await self._versions.prepare(), argv, step)
 
     async def disk_excess(self, driver: Driver, handle: Handle) -> str:
         """Return by how much it exceeds its storage, "" if it does not.
@@ -592,16 +416,6 @@ class Workload:
         if used // _MB > allowed:
             return f"it takes {told_in_mb(used)} on disk and may take {allowed}"
         return await tools.volumes.excess(self.key, self.service)
-
-    def _inside(self, driver: Driver) -> dict[str, int]:
-        """Return where the task of `driver` listens, by the name of the port."""
-        return {
-            port.name: port.number
-            if driver.own_network and port.number is not None
-            else self.ports[port.name]
-            for port in self.service.all_ports
-            if port.name in self.ports
-        }
 
     async def _watch(self, driver: Driver, handle: Handle) -> None:
         self._launched = time.monotonic()

@@ -26,9 +26,9 @@ from workdeed.node.pod import Gate
 from workdeed.node.records import JobRecord, Revision
 from workdeed.node.runners.base import Order, Plan
 from workdeed.node.secrets import Opened
+from workdeed.node.surroundings import Pauses, Tools
 from workdeed.node.values import NodeFacts
 from workdeed.node.volumes import Volumes
-from workdeed.node.workload import Pauses, Tools
 from workdeed.protocol.signing import to_checksum
 
 ESCROW = to_checksum("0x" + "e5" * 20)
