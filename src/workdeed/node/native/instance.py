@@ -26,6 +26,7 @@ _MAX_ERROR: Final = 1_000
 _MODULE: Final = "workdeed.node.native.instance"
 _PART_SECONDS: Final = 1.0
 _PIECE: Final = 65_536
+_END: Final = (signal.SIGTERM,)
 LAST_WORDS: Final = 0
 
 
@@ -185,7 +186,17 @@ def _leave_end_to_host() -> None:
     """Do nothing on SIGTERM, but let what the plugin starts or forks end by it."""
     # A handler, as one that is ignored would be ignored by programs that are started too.
     signal.signal(signal.SIGTERM, lambda _number, _frame: None)
-    os.register_at_fork(after_in_child=lambda: signal.signal(signal.SIGTERM, signal.SIG_DFL))
+    # It is sent once to each process: held back until a fork can end by it, it is not lost there.
+    os.register_at_fork(
+        before=lambda: signal.pthread_sigmask(signal.SIG_BLOCK, _END),
+        after_in_parent=lambda: signal.pthread_sigmask(signal.SIG_UNBLOCK, _END),
+        after_in_child=_end_by_sigterm,
+    )
+
+
+def _end_by_sigterm() -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _END)
 
 
 async def _main(descriptor: int) -> int:

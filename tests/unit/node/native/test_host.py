@@ -5,6 +5,8 @@ import contextlib
 import json
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
@@ -383,6 +385,26 @@ async def test_what_a_plugin_started_ends_by_sigterm(start: Start, how: str):
             return
         await asyncio.sleep(0.02)
     pytest.fail("it is still there")
+
+
+FORKING = """
+import os, signal, time
+os.register_at_fork(after_in_child=lambda: time.sleep(0.3))
+from workdeed.node.native import instance
+instance._leave_end_to_host()
+pid = os.fork()
+if not pid:
+    time.sleep(10)
+    os._exit(0)
+os.kill(pid, signal.SIGTERM)
+print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+"""
+
+
+def test_a_sigterm_that_comes_before_a_fork_is_under_way_is_not_lost():
+    """It is sent to each process once, and used to be dropped with the handler of the parent."""
+    command = [sys.executable, "-c", FORKING]
+    assert subprocess.run(command, capture_output=True, check=True).stdout == b"-15\n"
 
 
 async def test_health_is_told_over_http_and_by_a_command(
