@@ -56,7 +56,9 @@ class Puppet(Pipeline):
         if self.config.get("stubborn"):
             time.sleep(1000)
         print(self.context.name, "is out", flush=True)
-        await asyncio.sleep(self.config.get("parting", 0))
+        while os.path.exists(self.config.get("parting", "")):
+            (self.context.directory / "parts").touch()
+            await asyncio.sleep(0.01)
         with open(self.config["stops"], "a") as file:
             file.write(self.context.name + " ")
 
@@ -363,14 +365,21 @@ async def test_sigterm_to_all_processes_of_a_service_cuts_no_stop_short(
     start: Start, tmp_path: Path
 ):
     """As the process driver ends a service."""
-    running = await start(parting=0.2)
+    parting = tmp_path / "parting"
+    parting.touch()
+    running = await start(parting=str(parting), bounds=replace(QUICK, stop=20.0))
     pid = running.pid()
     os.kill(pid, signal.SIGTERM)
     assert await running.ask("echo", n=1) == {"n": 1}
     assert running.pid() == pid
     ending = asyncio.create_task(running.end())
-    await asyncio.sleep(0.1)
+    parts = running.tree / "instances" / "main" / "parts"
+    for _ in range(1_000):
+        if parts.exists():
+            break
+        await asyncio.sleep(0.02)
     os.kill(pid, signal.SIGTERM)
+    parting.unlink()
     await ending
     assert (tmp_path / "stops").read_text() == "main "
 
