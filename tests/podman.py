@@ -59,8 +59,7 @@ class Podman:
         self._process: subprocess.Popen[bytes] | None = None
         self._built: set[str] = set()
         self._insecure: list[str] = []
-        # Of the tests' own, so that those that run at the same time never meet.
-        subnet = 64 + secrets.randbelow(64)
+        subnet, self._held = _own_subnet()
         for name in ("root", "run", "tmp", "net", "images"):
             (folder / name).mkdir()
         (folder / "containers.conf").write_text(
@@ -162,6 +161,7 @@ class Podman:
             if network != "podman":
                 self.run("network", "rm", "--force", network)
         self.stop()
+        self._held.close()
 
     def _base(self) -> str:
         self.image("base")
@@ -229,6 +229,23 @@ class Registry:
         """End it."""
         self._process.terminate()
         self._process.wait(START_SECONDS)
+
+
+def _own_subnet() -> tuple[int, socket.socket]:
+    """Return a number from 64 to 127, and what keeps it from all others on this machine while open.
+
+    Engines that draw networks from the same addresses give two containers the same one.
+    """
+    for number in secrets.SystemRandom().sample(range(64, 128), 64):
+        held = socket.socket(socket.AF_UNIX)
+        try:
+            # Without a file: it is free again when its process ends, however that comes about.
+            held.bind(f"\0workdeed-tests-10.{number}")
+        except OSError:
+            held.close()
+        else:
+            return number, held
+    raise RuntimeError("10.64.0.0/10: other tests use all of it; wait for their end")
 
 
 def _make_root(folder: Path) -> None:
