@@ -36,6 +36,8 @@ TARIFF = "0x" + "7A" * 20
 LICENSE_ID = 7
 CHAIN_ID = 31_337
 WINDOW_SECONDS = 1_000
+STATES = 128
+"""Blocks whose state an RPC still knows; as many as real ones, so that a slow agent finds it."""
 PAYER = "0x" + "aa" * 20
 
 JOB = 3
@@ -222,8 +224,8 @@ class FakeRpc:
             return base | {"result": found}
         assert method == "eth_call"
         wanted = params[1]["blockHash"]
-        recent = range(self.chain.number - 5, self.chain.number + 1)
-        if wanted not in [self.chain.block(number)["hash"] for number in recent]:
+        recent = range(self.chain.number, max(0, self.chain.number - STATES), -1)
+        if not any(wanted == self.chain.block(number)["hash"] for number in recent):
             return base | {"error": {"code": -32000, "message": "header not found"}}
         data = bytes.fromhex(params[0]["data"][2:])
         return base | {"result": "0x" + self.chain.call(params[0]["to"], data).hex()}
@@ -410,8 +412,12 @@ class Client:
 
         await eventually(one, "end of the old revision")
 
-    async def gone(self) -> None:
+    async def gone(self, chain: Chain | None = None) -> None:
+        """Wait until it runs nothing; on `chain`, blocks pass meanwhile."""
+
         async def empty() -> bool:
+            if chain is not None:
+                chain.go_on()
             return await self.workloads() == []
 
         await eventually(empty, "end of the job")

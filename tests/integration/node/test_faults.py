@@ -187,10 +187,7 @@ async def test_a_disk_without_a_free_byte_ends_nothing_and_stops_what_the_chain_
 
         fill(disk)
         chain.jobs[JOB].closed = True
-        for _ in range(3):
-            chain.go_on()
-            await asyncio.sleep(0.2)
-        await client.gone()
+        await client.gone(chain)
 
 
 LOOK_OFTEN = """

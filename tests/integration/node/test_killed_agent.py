@@ -219,10 +219,13 @@ async def ending_by_the_chain(scene: Scene) -> None:
     scene.make("stubborn")
     await running(scene)
     scene.job.closed = True
-    for _ in range(3):
+
+    async def stopping() -> bool:
+        # The end must stand in two blocks that the agent looks at, whenever it does.
         scene.chain.go_on()
-        await asyncio.sleep(0.2)
-    await scene.client.reaches("stopping")
+        return [one["state"] for one in await scene.client.workloads()] == ["stopping"]
+
+    await eventually(stopping, "the end of the job")
     scene.kept = []
 
 
