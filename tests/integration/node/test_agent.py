@@ -836,11 +836,11 @@ http.server.HTTPServer(("127.0.0.1", int(os.environ["PORT"])), Handler).serve_fo
     chain.jobs[JOB] = ChainJob(spec_hash(data))
     client = await launch(sandbox={"path": os.environ["PATH"], "cgroup": "off"})
     await client.dispatch(data)
-    reasons: set[str] = set()
 
-    async def told() -> bool:
-        reasons.update(one["reason"] for one in await client.workloads())
-        return any("MB of memory and may use 100" in one for one in reasons)
+    def told() -> bool:
+        # It is there for a moment, which an answer over HTTP may miss.
+        pods = client.node.agent.pods()
+        return any("MB of memory and may use 100" in pod.reason for pod in pods)
 
     await eventually(told, "the reason")
     await client.reaches("running")
