@@ -61,6 +61,9 @@ http.server.HTTPServer(address, Handler).serve_forever()
 """A service that notices when it runs twice, and is as ill as the files in a folder say."""
 
 STOP_SECONDS = 1.0
+"""Of the next agent. The one that is killed gives so much time that nothing stops before that."""
+
+LONG_SECONDS = 600.0
 SIZE = {"cpu_milli": 1_000, "memory_mb": 256, "storage_mb": 64}
 """A whole core: held to less, an interpreter takes seconds to start."""
 RESTART = {"policy": "unless-stopped", "first_ms": 100, "longest_ms": 1_000}
@@ -231,7 +234,7 @@ async def ending_by_the_chain(scene: Scene) -> None:
 
 async def draining(scene: Scene) -> None:
     await scene.serve()
-    await scene.revise(rollout={"policy": "recreate", "drain_ms": 800})
+    await scene.revise(rollout={"policy": "recreate", "drain_ms": 3_000})
     await scene.says(0, draining=True, state="running")
 
 
@@ -246,6 +249,8 @@ async def between_old_and_new(scene: Scene) -> None:
     await replacing(scene)
     # Without the chain the end of the old one, which has begun, goes on, and the new one waits.
     scene.rpcs[0].down = True
+    for pid in services(scene):
+        os.kill(pid, signal.SIGKILL)
     await scene.says(0, state="stopped")
     await scene.says(1, state="pending")
     assert scene.starts() == ["0"]
@@ -254,7 +259,7 @@ async def between_old_and_new(scene: Scene) -> None:
 async def proving_the_new(scene: Scene) -> None:
     scene.make("ill-1")
     await scene.serve()
-    await scene.revise(rollout={"policy": "recreate", "drain_ms": 0, "deadline_ms": 2_000})
+    await scene.revise(rollout={"policy": "recreate", "drain_ms": 0, "deadline_ms": 5_000})
     await scene.says(1, state="starting")
     await eventually(lambda: scene.starts() == ["0", "1"], "the start of the new one")
 
@@ -360,7 +365,7 @@ def services(scene: Scene) -> list[int]:
 async def first(tmp_path: Path, rpcs: list[FakeRpc], chain: Chain) -> AsyncIterator[AgentProcess]:
     """The agent that is to be killed; the chain knows a delegate of the payer."""
     chain.grants = {address_of(DELEGATE).lower(): (8, chain.now + 10_000)}
-    async with agent_process(settings(tmp_path, rpcs, stop_seconds=STOP_SECONDS)) as agent:
+    async with agent_process(settings(tmp_path, rpcs, stop_seconds=LONG_SECONDS)) as agent:
         yield agent
 
 

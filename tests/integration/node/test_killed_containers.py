@@ -24,6 +24,8 @@ SLOW = ["sh", "-c", "sleep 4; exec httpd -f -p 8080 -h /www"]
 # PID 1 ignores a SIGTERM that it has no handler for.
 STUBBORN = ["httpd", "-f", "-p", "8080", "-h", "/www"]
 STOP_SECONDS = 2.0
+LONG_SECONDS = 600.0
+"""What the agent that is to be killed gives, so that nothing stops before that."""
 
 
 @pytest.fixture
@@ -38,7 +40,8 @@ async def first(
     tmp_path: Path, rpcs: list[FakeRpc], options: dict[str, Any]
 ) -> AsyncIterator[AgentProcess]:
     """The agent that is to be killed."""
-    async with agent_process(settings(tmp_path, rpcs, **options)) as agent:
+    patient = options | {"stop_seconds": LONG_SECONDS}
+    async with agent_process(settings(tmp_path, rpcs, **patient)) as agent:
         yield agent
 
 
