@@ -231,7 +231,8 @@ def record_of(*revisions: Revision, serving: int = 0) -> JobRecord:
 
 
 async def until(condition: Callable[[], bool], what: str) -> None:
-    for _ in range(5_000):
+    """Wait until `condition` holds; fail with `what` after a time no healthy run needs."""
+    for _ in range(60_000):
         if condition():
             return
         await asyncio.sleep(0.001)

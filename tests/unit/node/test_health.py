@@ -12,7 +12,7 @@ from workdeed.node.health import PortHealthProbe
 
 Serve = Callable[[web.Response | None], Awaitable[int]]
 
-CHECK = HttpCheck(path="/healthz", timeout_ms=200)
+CHECK = HttpCheck(path="/healthz", timeout_ms=20_000)
 
 
 @pytest.fixture
@@ -60,7 +60,8 @@ async def test_another_answer_is_not(probe: PortHealthProbe, serve: Serve, statu
 
 
 async def test_silence_is_not_well(probe: PortHealthProbe, serve: Serve):
-    health = await probe.check(CHECK, await serve(None))
+    check = HttpCheck(path="/healthz", timeout_ms=200)
+    health = await probe.check(check, await serve(None))
     assert health == (False, "its health check does not answer in 200 ms")
 
 
@@ -104,10 +105,9 @@ async def test_each_check_opens_a_connection_of_its_own(probe: PortHealthProbe):
 
 async def test_checks_that_hang_take_no_turn_from_others(probe: PortHealthProbe, serve: Serve):
     silent, well = await serve(None), await serve(web.Response())
-    patient = HttpCheck(path="/healthz", timeout_ms=20_000)
-    hanging = [asyncio.create_task(probe.check(patient, silent)) for _ in range(120)]
+    hanging = [asyncio.create_task(probe.check(CHECK, silent)) for _ in range(120)]
     await asyncio.sleep(0.5)
-    assert (await probe.check(HttpCheck(path="/healthz", timeout_ms=2_000), well)).well
+    assert (await probe.check(HttpCheck(path="/healthz", timeout_ms=10_000), well)).well
     for one in hanging:
         one.cancel()
     await asyncio.wait(hanging)
@@ -131,7 +131,7 @@ async def test_a_port_that_takes_a_connection_is_well(probe: PortHealthProbe, un
 
     server = await asyncio.start_server(handle, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
-    check = TcpCheck(kind="tcp", timeout_ms=200)
+    check = TcpCheck(kind="tcp", timeout_ms=20_000)
     assert (await probe.check(check, port)).well
     server.close()
     assert "fails" in (await probe.check(check, unused_port)).problem

@@ -25,7 +25,7 @@ FOLLOWED = {"git": {"url": "/srv/x.git", "branch": "main", "follow": True}}
 
 
 def rolling(number: int, **changes: Any) -> Revision:
-    policy = {"policy": "rolling", "drain_ms": 0, "deadline_ms": 1_000, "settle_ms": 0}
+    policy = {"policy": "rolling", "drain_ms": 0, "deadline_ms": 60_000, "settle_ms": 0}
     return revision(number, rollout=policy | changes)
 
 

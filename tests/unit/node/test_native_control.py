@@ -14,7 +14,7 @@ from workdeed.node.native.wire import frame
 from workdeed.node.runners.native_control import NativeControl
 
 Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
-Serve = Callable[[Answer], Awaitable[NativeControl]]
+Serve = Callable[..., Awaitable[NativeControl]]
 
 
 @pytest.fixture
@@ -29,13 +29,13 @@ def tree(tmp_path: Path) -> Path:
 async def serve(tree: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Serve]:
     servers: list[asyncio.Server] = []
 
-    async def begin(answer: Answer) -> NativeControl:
+    async def begin(answer: Answer, seconds: float = 20.0) -> NativeControl:
         listener = socket.socket(socket.AF_UNIX)
         folder = os.open(tree / CHANNEL, os.O_RDONLY)
         listener.bind(f"/proc/self/fd/{folder}/{SOCKET}")
         os.close(folder)
         servers.append(await asyncio.start_unix_server(answer, sock=listener))
-        return NativeControl(tree, seconds=0.5)
+        return NativeControl(tree, seconds=seconds)
 
     yield begin
     for server in servers:
@@ -83,7 +83,7 @@ async def test_a_host_that_hangs_is_given_up(serve: Serve):
     async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await asyncio.sleep(5)
 
-    control = await serve(hang)
+    control = await serve(hang, seconds=0.5)
     with pytest.raises(RunnerError, match=r"does not answer within 0\.5 s"):
         await control.command("main", "x", {})
 
@@ -95,7 +95,7 @@ async def test_a_host_that_sends_drop_by_drop_is_given_up(serve: Serve):
             writer.write(b" ")
             await asyncio.sleep(0.1)
 
-    control = await serve(drip)
+    control = await serve(drip, seconds=0.5)
     with pytest.raises(RunnerError, match=r"does not answer within 0\.5 s"):
         await control.command("main", "x", {})
 
