@@ -116,7 +116,7 @@ async def test_no_descendant_is_left(driver: ProcessDriver, app: Path, owner: st
     handle = await driver.start(task(app, f"{escape} (sleep 1003 &) ; {ready}{ending}"))
     await printed(driver, "up")
     if how == "stopped":
-        assert len(marked(owner)) > 4
+        await eventually(lambda: len(marked(owner)) > 4, "the marks of all")
         await driver.stop(handle, 0.2)
     else:
         await driver.wait(handle, 30)
@@ -137,7 +137,8 @@ async def test_a_task_sees_nothing_of_the_agents_environment(
 async def test_a_task_may_not_redefine_its_marker(driver: ProcessDriver, app: Path, owner: str):
     one = Task(KEY, (SHELL, "-c", "sleep 1000"), {"WORKDEED_WORKLOAD": "x"}, app, Limits(64, 1))
     await driver.start(one)
-    assert marked(owner)
+    # A process is begun before the kernel shows its environment.
+    await eventually(lambda: bool(marked(owner)), "the mark")
 
 
 async def test_without_a_sandbox_nothing_runs(

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -27,7 +28,7 @@ def started() -> Iterator[list[subprocess.Popen[bytes]]]:
         process.kill()
         process.wait()
     # Those that lost their parent are nobody's to wait for, and take a moment to be gone.
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while left := list(marked(OWNER)):
         assert time.monotonic() < deadline, f"{left} do not end"
         for pid, _ in left:
@@ -41,11 +42,21 @@ def of_task() -> list[int]:
 
 
 def one_of_task() -> int:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while not (found := of_task()):
         assert time.monotonic() < deadline, "no process has the mark"
         time.sleep(0.02)
     return found[0]
+
+
+def sleeping(env: dict[str, str]) -> subprocess.Popen[bytes]:
+    process = subprocess.Popen(["sleep", "1000"], env=env)
+    # It is begun before the kernel shows with what.
+    deadline = time.monotonic() + 60
+    while not Path(f"/proc/{process.pid}/environ").read_bytes():
+        assert time.monotonic() < deadline, "it has no environment"
+        time.sleep(0.001)
+    return process
 
 
 @pytest.mark.parametrize(
@@ -64,8 +75,8 @@ def one_of_task() -> int:
     ],
 )
 def test_a_mark_that_names_no_task_is_none(started: list[subprocess.Popen[bytes]], name: str):
-    forged = subprocess.Popen(["sleep", "1000"], env={MARKER: f"{OWNER}/{name}"})
-    genuine = subprocess.Popen(["sleep", "1000"], env=mark(OWNER, KEY))
+    forged = sleeping({MARKER: f"{OWNER}/{name}"})
+    genuine = sleeping(mark(OWNER, KEY))
     started += [forged, genuine]
     assert list(marked(OWNER)) == [(genuine.pid, KEY.name)]
 
