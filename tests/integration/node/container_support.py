@@ -40,7 +40,7 @@ async def printed(driver: ContainerDriver, handle: Handle, text: str) -> None:
     await eventually(has, f"output of {text!r}")
 
 
-def fetch(url: str, seconds: float = 10.0) -> str:
+def fetch(url: str, seconds: float = 60.0) -> str:
     """Return the page at `url`; a server that has just been started gets some time."""
     deadline = time.monotonic() + seconds
     while True:

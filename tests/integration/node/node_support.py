@@ -303,7 +303,7 @@ def alive(pid: int) -> bool:
 
 async def eventually(condition: Callable[[], bool | Awaitable[bool]], what: str) -> None:
     """Wait until `condition` holds; fail with `what` after a time no healthy run needs."""
-    for _ in range(1_500):
+    for _ in range(6_000):
         found = condition()
         if found if isinstance(found, bool) else await found:
             return

@@ -23,7 +23,7 @@ from workdeed.node.chain_view import ChainView
 from workdeed.node.drivers.process import ProcessDriver
 from workdeed.node.ports import PortAllocator
 
-SOON = 5.0
+SOON = 30.0
 """Far more than anything takes here that does not wait for the job."""
 
 

@@ -342,11 +342,11 @@ async def test_a_command_beside_the_task(podman: Podman, driver: ContainerDriver
         shell(podman.image(), app, "echo healthy > /run/state; sleep 1000000")
     )
     check = shell(podman.image(), app, "grep -q healthy /run/state", key=KEY.at("check"))
-    assert (await driver.execute(handle, check, 10)).code == 0
+    assert (await driver.execute(handle, check, 60)).code == 0
     failing = shell(podman.image(), app, "exit 9", key=KEY.at("check"))
-    assert (await driver.execute(handle, failing, 10)).code == 9
+    assert (await driver.execute(handle, failing, 60)).code == 9
     absent = task(podman.image(), app, "no-such-program", key=KEY.at("check"))
-    assert (await driver.execute(handle, absent, 10)).code == 127
+    assert (await driver.execute(handle, absent, 60)).code == 127
 
 
 async def test_a_command_that_hangs_is_ended(podman: Podman, driver: ContainerDriver, app: Path):
@@ -360,7 +360,7 @@ async def test_a_command_that_hangs_is_ended(podman: Podman, driver: ContainerDr
     await eventually(gone, "the end of the command")
     # What it had started itself may go on, but with the next command there is no harm.
     check = shell(podman.image(), app, "exit 0", key=KEY.at("check"))
-    assert (await driver.execute(handle, check, 10)).code == 0
+    assert (await driver.execute(handle, check, 60)).code == 0
 
 
 async def test_output_has_a_cap(podman: Podman, driver: ContainerDriver, app: Path):
