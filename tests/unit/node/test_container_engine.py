@@ -44,6 +44,8 @@ class FakeEngine:
             "/_ping": (200, b"OK"),
             "/info": (200, b"{}"),
         }
+        self.first: dict[str, list[tuple[int, bytes]]] = {}
+        """Answers that come before, one each time."""
         self.asked: list[tuple[str, Any]] = []
         fake = self
 
@@ -66,7 +68,8 @@ class FakeEngine:
                 fake.asked.append((self.path, body))
                 place = self.path.partition("?")[0]
                 place = "/" + place.split("/", 2)[2] if place.startswith("/v1.") else place
-                status, answer = fake.answers.get(place, (404, b'{"message": "no such thing"}'))
+                usual = fake.answers.get(place, (404, b'{"message": "no such thing"}'))
+                status, answer = fake.first[place].pop(0) if fake.first.get(place) else usual
                 self.send_response(status)
                 self.send_header("Content-Type", "application/json")
                 self.send_header("Content-Length", str(len(answer)))
@@ -355,14 +358,12 @@ async def test_a_network_is_made_though_podman_lost_sight_of_another(
     """Podman looks at all bridges, and fails when one of them goes away meanwhile."""
     refused = (500, b'{"message": "route ip+net: no such network interface"}')
     fake.answers["/networks"] = (200, b"[]")
-    fake.answers["/networks/create"] = refused
+    fake.answers["/networks/create"] = (201, b'{"Id": "x"}')
+    fake.first["/networks/create"] = [refused] * 5
     networks = Networks(engine, "owner")
     with pytest.raises(DriverError, match=r"no such network interface.*address pools"):
         await networks.ensure(KEY)
-    making = asyncio.create_task(networks.ensure(KEY))
-    await asyncio.sleep(0.05)
-    fake.answers["/networks/create"] = (201, b'{"Id": "x"}')
-    await making
+    await networks.ensure(KEY)
     tries = [path for path, _ in fake.asked if path.endswith("/networks/create")]
     assert len(tries) == 6
 
