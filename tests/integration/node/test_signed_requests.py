@@ -20,6 +20,7 @@ from node_support import (
     Client,
     Launch,
     Repository,
+    eventually,
     spec_bytes,
 )
 
@@ -96,21 +97,28 @@ async def test_a_stop_lasts_and_shows_whose_word_it_is_until_it_is_lifted(
 async def test_a_restart_begins_another_process(client: Client):
     (before,) = await client.workloads()
     assert (await ask(client, signed("restart")))[0] == 202
-    for _ in range(200):
+
+    async def another() -> bool:
         (after,) = await client.workloads()
-        if after["state"] == "running" and after["pid"] != before["pid"]:
-            break
-        await asyncio.sleep(0.05)
-    assert after["pid"] not in (None, before["pid"])
+        return after["state"] == "running" and after["pid"] not in (None, before["pid"])
+
+    await eventually(another, "another process")
 
 
 async def test_logs_and_a_look_inside(client: Client):
     (workload,) = await client.workloads()
     await client.get("/", workload["port"])
-    status, body = await ask(client, signed("logs"))
-    assert status == 200
-    reply = LogReply.model_validate(body)
-    assert b"GET / HTTP" in reply.data
+    replies: list[LogReply] = []
+
+    async def told() -> bool:
+        # What a service prints is in its log once its supervisor has put it there.
+        status, body = await ask(client, signed("logs"))
+        assert status == 200
+        replies[:] = [LogReply.model_validate(body)]
+        return b"GET / HTTP" in replies[0].data
+
+    await eventually(told, "the line of the request")
+    (reply,) = replies
     status, body = await ask(client, signed("logs", argument=reply.cursor))
     assert (status, LogReply.model_validate(body).data) == (200, b"")
     status, body = await ask(client, signed("inspect"))
