@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import pytest
 from node_support import alive, eventually, marked
 
 from workdeed.node.drivers.base import Handle, Limits, Phase, Task, TaskKey
-from workdeed.node.drivers.cgroups import Use
+from workdeed.node.drivers.cgroups import ControlGroups, Use
 from workdeed.node.drivers.process import ProcessDriver
 from workdeed.node.drivers.process_identity import ProcessIdentity, boot_id
 from workdeed.node.errors import DriverError, SandboxMissingError
@@ -274,6 +275,25 @@ async def test_a_task_whose_supervisor_is_killed_is_lost_and_ended(
     os.kill(handle.pid, signal.SIGKILL)
     assert (await driver.wait(handle, 30)).phase is Phase.LOST
     assert await driver.recover(KEY) == handle
+    await eventually(lambda: marked(owner) == [], "end of the leftovers")
+
+
+async def test_a_stray_that_takes_up_another_program_is_ended_too(
+    driver: ProcessDriver, app: Path, owner: str, monkeypatch: pytest.MonkeyPatch
+):
+    """Its environment looks empty at that moment, and one look used to be all there was."""
+    handle = await driver.start(task(app, "setsid sleep 1000 & echo up; wait"))
+    await printed(driver, "up")
+    looks, strays = count(1), ProcessDriver._strays
+
+    def seldom(self: ProcessDriver, name: str = "") -> list[tuple[int, str]]:
+        return strays(self, name) if next(looks) % 2 == 0 else []
+
+    monkeypatch.setattr(ProcessDriver, "_strays", seldom)
+    monkeypatch.setattr(ControlGroups, "remove", lambda *_: None)
+    os.kill(handle.pid, signal.SIGKILL)
+    await driver.wait(handle, 30)
+    await driver.recover(KEY)
     await eventually(lambda: marked(owner) == [], "end of the leftovers")
 
 

@@ -55,6 +55,7 @@ DEFAULT_LOG_BYTES = 2 * 1024 * 1024
 
 _KILL_SECONDS = 10.0
 _LOOK_AGAIN_SECONDS = 0.02
+_LOOKS_IN_VAIN = 2
 
 
 class ProcessDriver:
@@ -503,7 +504,8 @@ class ProcessDriver:
     async def _end_strays(self, name: str) -> None:
         """Kill what is in the group of the task `name`, whose supervisor is gone, or marked so.
 
-        Repeated until nothing is found: a dying process may just have made another one.
+        Repeated until nothing is found, and once more: a dying process may just have made another
+        one, and one that takes up another program shows no mark for a moment.
 
         Raises:
             DriverError: if something is left after a long time; the task must not be started then.
@@ -512,11 +514,11 @@ class ProcessDriver:
         await asyncio.to_thread((await self._groups()).remove, name)
         loop = asyncio.get_running_loop()
         deadline = loop.time() + _KILL_SECONDS
-        while True:
+        found_none = 0
+        while found_none < _LOOKS_IN_VAIN:
             strays = [pid for pid, _ in await asyncio.to_thread(self._strays, name)]
-            if not strays:
-                return
-            if loop.time() > deadline:
+            found_none = 0 if strays else found_none + 1
+            if strays and loop.time() > deadline:
                 raise DriverError(
                     f"task: processes {strays} of {name} can't be ended; look at them"
                 )
