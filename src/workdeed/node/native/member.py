@@ -18,6 +18,7 @@ from workdeed.node.native.wire import WireError, frame, read_frame
 
 _WAITING: Final = 8
 _PARTING_SECONDS: Final = 0.5
+_READ_SECONDS: Final = 0.1
 _MAX_PROBLEM: Final = 1_000
 _NOT_RUNNING: Final = "it does not run"
 
@@ -108,20 +109,22 @@ class Child:
         number = self._number
         answer = asyncio.get_running_loop().create_future()
         self._asked[number] = answer
+        ends: set[asyncio.Future[Any]] = {answer, self._watching}
         try:
             self._writer.write(frame({**body, "id": number, "do": what}))
-            async with asyncio.timeout(limit):
-                await asyncio.wait({answer, self._watching}, return_when=FIRST_COMPLETED)
+            done, _ = await asyncio.wait(ends, timeout=limit, return_when=FIRST_COMPLETED)
+            if not done:
+                # Where this process stood still, an answer may lie here unread.
+                await asyncio.wait(ends, timeout=_READ_SECONDS, return_when=FIRST_COMPLETED)
         except WireError as error:
             raise AnswerError(f"{what}: {error}") from error
-        except TimeoutError:
-            self.end(f"{what}: no answer within {limit:g} s; it was ended")
-            raise GoneError(self._reason) from None
         finally:
             del self._asked[number]
-        if not answer.done():
-            raise GoneError(self._reason)
-        return answer.result()
+        if answer.done():
+            return answer.result()
+        if not self._watching.done():
+            self.end(f"{what}: no answer within {limit:g} s; it was ended")
+        raise GoneError(self._reason)
 
     async def gone(self, seconds: float) -> None:
         """Wait for so long; raises `GoneError` once it is gone."""

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
@@ -72,6 +73,10 @@ class Puppet(Pipeline):
     async def do_sicken(self, arguments): self.ill = "it has a cold"
     async def do_garble(self, arguments): self.ill = "\\ud800" + "x" * 5000
     async def do_block(self, arguments): time.sleep(1000)
+    async def do_nap(self, arguments):
+        (self.context.directory / "naps").touch()
+        await asyncio.sleep(0.1)
+        return "awake"
     async def do_wait(self, arguments): await asyncio.sleep(1000)
     async def do_big(self, arguments): return "x" * arguments["size"]
     async def do_odd(self, arguments): return object()
@@ -249,6 +254,16 @@ async def test_a_plugin_that_blocks_is_ended_and_the_others_answer_meanwhile(sta
     await running.until("", "left")
     assert not alive(before)
     assert running.restarts("left") == 1
+
+
+async def test_a_host_that_stood_still_itself_finds_the_answers_that_came_meanwhile(start: Start):
+    """The end of their time was seen first, and well instances were ended for it."""
+    running = await start(bounds=replace(QUICK, hang=0.5))
+    napping = asyncio.create_task(running.ask("nap"))
+    await eventually((running.tree / "instances" / "main" / "naps").exists, "the nap")
+    time.sleep(2)  # noqa: ASYNC251 - as on a machine that gives it no time
+    assert await napping == "awake"
+    assert running.restarts() == 0
 
 
 async def test_a_plugin_that_hangs_unasked_is_found_out(start: Start):
