@@ -22,6 +22,7 @@ from typing import NoReturn
 
 from rich.markup import escape
 
+from scripts._demo.ports import free_port, free_ports
 from scripts._demo.processes import Crew
 from scripts._demo.screen import Screen
 from scripts._demo.specs import EVENING, MORNING, ROLLING, git_spec
@@ -37,7 +38,6 @@ from scripts._demo.stage import (
     announce_oracle,
     announce_oracles,
     deploy,
-    free_ports,
     make_repository,
     start_chain,
     start_oracles,
@@ -65,7 +65,7 @@ async def set_up(crew: Crew, screen: Screen, connections: AsyncExitStack) -> Non
         DemoError: if a part does not come up; the text names its log.
 
     """
-    folder, port = crew.folder, free_ports(1)[0]
+    folder, port = crew.folder, free_port()
     rpc_url = f"http://127.0.0.1:{port}"
     start_chain(crew, port)
     crew.warm_up()

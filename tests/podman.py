@@ -20,6 +20,8 @@ from pathlib import Path
 
 import pytest
 
+from scripts._demo.ports import free_port
+
 RUNC = Path("/usr/sbin/runc")
 BUSYBOX = Path("/bin/busybox")
 PLUGINS = Path("/usr/lib/cni/bridge")
@@ -191,8 +193,7 @@ class Registry:
     """An image registry on loopback that asks for a login."""
 
     def __init__(self, folder: Path, podman: Podman) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            port = free.getsockname()[1]
+        port = free_port()
         self.address = f"127.0.0.1:{port}"
         self._podman = podman
         (folder / "htpasswd").write_text(_HTPASSWD)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import secrets
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -25,6 +24,7 @@ import psutil
 from scripts import gas
 from scripts._bench.chain import Chain, running
 from scripts._bench.process import ROOT, BenchError
+from scripts._demo.ports import free_port
 from scripts._demo.stage import make_repository, write_key
 from workdeed.intent import Spec, encode_spec, spec_hash
 from workdeed.keeper.specs import SpecStore
@@ -297,12 +297,6 @@ def command(*words: str, log: Path) -> Iterator[Started]:
         started.check()
     finally:
         started.end()
-
-
-def free_port() -> int:
-    """Return a loopback port on which nobody listens now."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
 
 
 def python() -> str:

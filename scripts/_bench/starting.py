@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING
 import aiohttp
 
 from scripts._bench.process import BenchError, Figures
-from scripts._bench.site import LOOK_SECONDS, PATIENCE_SECONDS, Agent, Site, free_port, python
+from scripts._bench.site import LOOK_SECONDS, PATIENCE_SECONDS, Agent, Site, python
+from scripts._demo.ports import free_port
 from scripts._demo.stage import EXAMPLE
 from workdeed.intent import Spec, encode_spec
 from workdeed.node.drivers.process import DEFAULT_PATH

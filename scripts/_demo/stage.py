@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
-import socket
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack, ExitStack
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ import aiohttp
 from rich.markup import escape
 
 from scripts._demo.containers import Host, NoContainersError, borrow
+from scripts._demo.ports import free_port, free_ports
 from scripts._demo.processes import Crew, run_keeper, run_node
 from scripts._demo.specs import git_spec
 from workdeed.chain.deployment import Deployment, load_deployment
@@ -98,15 +98,6 @@ def account_key(index: int) -> bytes:
     return bytes(Account.from_mnemonic(MNEMONIC, account_path=f"m/44'/60'/0'/0/{index}").key)
 
 
-def free_ports(count: int) -> list[int]:
-    """Return loopback ports that nobody listens on, all different."""
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for item in sockets:
-            item.bind(("127.0.0.1", 0))
-        return [item.getsockname()[1] for item in sockets]
-
-
 async def set_stage(
     crew: Crew, say: Say, connections: AsyncExitStack, sockets: Sequence[str]
 ) -> Stage:
@@ -122,7 +113,7 @@ async def set_stage(
         DemoError: if a part does not come up; the text names its log.
 
     """
-    folder, port = crew.folder, free_ports(1)[0]
+    folder, port = crew.folder, free_port()
     rpc_url = f"http://127.0.0.1:{port}"
     start_chain(crew, port)
     crew.warm_up()
@@ -149,7 +140,7 @@ async def set_stage(
 async def find_host(folder: Path, sockets: Sequence[str]) -> tuple[Host | None, str]:
     """Return the container engine for a job that runs an image, or why there is none."""
     try:
-        return await asyncio.to_thread(borrow, folder, sockets, free_ports(1)[0]), ""
+        return await asyncio.to_thread(borrow, folder, sockets, free_port()), ""
     except NoContainersError as error:
         return None, str(error)
 

@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 import signal
-import socket
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -20,6 +19,7 @@ import pytest
 from click.testing import CliRunner, Result
 from keeper_support import CHAIN_ID, LocalChain, key_of
 
+from scripts._demo.ports import free_port
 from workdeed.chain.bindings.codec import Call, read
 from workdeed.chain.bindings.suite import Suite
 from workdeed.chain.rpc import RpcClient
@@ -31,14 +31,6 @@ PATIENCE = 120
 """Seconds after which a test gives up: many times what it takes."""
 
 WORKDEED = (sys.executable, "-c", "from workdeed.cli import main; main()")
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on now; others have to know it before the keeper runs."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port: int = found.getsockname()[1]
-        return port
 
 
 async def eventually(probe: Callable[[], Awaitable[T | None]]) -> T:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from pathlib import Path
 
 import pytest
@@ -17,6 +16,7 @@ from scripts._demo.containers import (
     cut_power,
     give_back,
 )
+from scripts._demo.ports import free_port
 from tests.podman import Podman
 from workdeed.node.drivers.base import DriverContext, Limits, Task, TaskKey
 from workdeed.node.drivers.container import container_driver
@@ -28,9 +28,7 @@ ESCROW = "0x" + "5e" * 20
 
 @pytest.fixture
 def port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        number: int = free.getsockname()[1]
-    return number
+    return free_port()
 
 
 def images(podman: Podman) -> list[str]:
@@ -52,9 +50,7 @@ def networks(podman: Podman, owner: str) -> list[str]:
 
 async def borrowed(podman: Podman, folder: Path) -> tuple[Host, str]:
     """Return the host, and the id of its image."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port: int = free.getsockname()[1]
-    host = await asyncio.to_thread(borrow, folder, [str(podman.socket)], port)
+    host = await asyncio.to_thread(borrow, folder, [str(podman.socket)], free_port())
     found = podman.run("image", "inspect", "--format", "{{.Id}}", host.image)
     return host, f"sha256:{found}"
 

@@ -7,7 +7,6 @@ import fcntl
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -18,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from scripts import devnet
+from scripts._demo.ports import free_port
 
 ROOT = Path(__file__).parents[3]
 PATIENCE_SECONDS = 120.0
@@ -162,9 +162,7 @@ def network(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.fixture
 def reader(network: Path) -> Iterator[Reader]:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    made = Reader(network, port)
+    made = Reader(network, free_port())
     yield made
     made.end()
 

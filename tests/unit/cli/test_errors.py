@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import socket
 from pathlib import Path
 
 import pytest
 from cli_support import run
 from click.testing import Result
 
+from scripts._demo.ports import free_port
 from workdeed.chain.bindings.suite import Suite
 from workdeed.chain.deployment import REQUIRED, DeployedContract, Deployment, save_deployment
 from workdeed.cli.errors import TRACE, UNEXPECTED, Failure
@@ -72,13 +72,6 @@ def sentence(result: Result, code: int = 1) -> str:
     lines = result.stderr.strip().splitlines()
     assert len(lines) == 1, result.stderr
     return lines[0]
-
-
-def free_port() -> int:
-    with socket.socket() as server:
-        server.bind(("127.0.0.1", 0))
-        port: int = server.getsockname()[1]
-        return port
 
 
 def test_unknown_network() -> None:
