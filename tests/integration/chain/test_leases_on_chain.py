@@ -48,7 +48,7 @@ async def run_rival(anvil: str, counter: Counter, postgres: str) -> AsyncIterato
             "data": counter.act(7).data.hex(),
             "stage": stage,
             "end": end,
-            "ttl": 1.0,
+            "ttl": 2.0,
         }
         process = await asyncio.create_subprocess_exec(
             sys.executable,
@@ -76,7 +76,7 @@ async def successor(rpc: RpcClient, postgres: str) -> AsyncIterator[Outbox]:
     store = Store.open(postgres)
     chain_id = await rpc.chain_id()
     name = sender_lease(chain_id, PAYER.address)
-    lease = Lease(store, name, holder=new_holder(), ttl=1.0)
+    lease = Lease(store, name, holder=new_holder(), ttl=3.0)
     yield Outbox(rpc, store, PAYER, chain_id=chain_id, settings=SETTINGS, lease=lease)
     await store.close()
 

@@ -24,7 +24,7 @@ probe_interval = 0.5
 probe_timeout = 0.5
 
 [lease]
-ttl_seconds = 2
+ttl_seconds = 6
 standby = true
 """
 

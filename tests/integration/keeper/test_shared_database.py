@@ -41,7 +41,7 @@ def settings(chain: LocalChain, database: str, name: str, *, standby: bool) -> K
             "database": database,
             "state_dir": chain.folder / name,
             "http": {"port": 0},
-            "lease": {"ttl_seconds": 1, "standby": standby},
+            "lease": {"ttl_seconds": 6, "standby": standby},
             "allow_private_endpoints": True,
         }
     )
