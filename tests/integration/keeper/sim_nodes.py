@@ -106,6 +106,12 @@ class SimNode:
         running = [one.number for one in self._revisions if one.state == "running"]
         return running[-1] if running else None
 
+    def age(self, seconds: float) -> None:
+        """Let the revision that serves have been well for so much longer."""
+        for one in self._revisions:
+            if one.number == self.serving and one.well_since is not None:
+                one.well_since -= seconds
+
     async def _stop(self) -> None:
         if self._change is not None:
             self._change.cancel()

@@ -40,7 +40,9 @@ from workdeed.sdk.rollouts import get_endpoints, get_rollout
 
 pytestmark = pytest.mark.anvil
 
-PATIENCE = 60
+PATIENCE = 120
+"""Seconds after which a test gives up: many times what it takes."""
+
 FOREVER = 2**40
 BOND = 1_000_000
 
@@ -146,6 +148,13 @@ class World:
         client = await self.client(PAYER)
         return await get_rollout(client.session.endpoints, self.keepers, self.job_id)
 
+    async def until_told(self, reason: str) -> RolloutProgress:
+        """Wait until the keeper tells of the rollout what it waits for."""
+        async with asyncio.timeout(PATIENCE):
+            while reason not in (found := await self.progress()).reason:  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+        return found
+
     async def endpoints(self) -> EndpointList:
         """Return where the keeper sends callers."""
         client = await self.client(PAYER)
@@ -205,7 +214,8 @@ async def test_callers_notice_nothing_of_a_rolling_update(around: World) -> None
     async with Gateway(settings) as gateway:
         caller = Caller(gateway.port)
         calling = asyncio.create_task(caller.run())
-        await around.revise(spec("second", drain_ms=3_000, settle_ms=500))
+        await around.until(lambda: bool(caller.answers))
+        await around.revise(spec("second", drain_ms=6_000, settle_ms=500))
         await around.until(lambda: all(one.revisions == [1] for one in around.nodes))
         before = len(caller.answers)
         await around.until(lambda: len(caller.answers) > before + 50)
@@ -245,18 +255,22 @@ async def test_a_canary_proves_itself_before_the_others_follow(around: World) ->
             "canary",
             policy="canary",
             share_bps=1_000,
-            wait_ms=3_000,
+            wait_ms=600_000,
             max_unavailable=2,
             drain_ms=0,
             settle_ms=300,
         )
     )
     await around.until(lambda: first.serving == 1)
+    found = await around.until_told("the canaries have to stay well for")
+    assert found.phase == "canary"
     await asyncio.sleep(1.5)
     assert [one.serving for one in others] == [0, 0]
-    found = await around.progress()
-    assert found.phase == "canary"
-    assert "the canaries have to stay well for" in found.reason
+    assert [one.requests for one in others] == [[], []]
+    first.age(600)
+    await around.until(lambda: all(one.serving == 1 for one in others))
+    for node in others:
+        node.age(600)
     await around.until(lambda: all(one.revisions == [1] for one in around.nodes))
 
 
