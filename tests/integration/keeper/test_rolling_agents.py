@@ -291,7 +291,7 @@ async def test_no_call_fails_while_a_version_that_is_ill_is_taken_back(world: Wo
     ill = world.spec(
         "ill",
         health={"kind": "http", "path": "/nothing", "start_period_ms": 60_000},
-        rollout=ROLLOUT | {"deadline_ms": 3_000},
+        rollout=ROLLOUT | {"deadline_ms": 10_000},
     )
     async with world.called() as calls:
         await world.revise(ill)
