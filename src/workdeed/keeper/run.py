@@ -44,7 +44,6 @@ class Keeper:
         except BaseException:
             await stack.aclose()
             raise
-        log.info("keeper_opened", settings=settings.public(), port=parts.server.port)
         return cls(base, parts, stack)
 
     @property
@@ -59,8 +58,10 @@ class Keeper:
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Serve and work until `stopping` is set, then finish what was signed and close."""
-        oracle, heads = self._parts.oracle, self._parts.heads
+        oracle, heads, base = self._parts.oracle, self._parts.heads, self._base
         self._parts.server.begin(self._parts.app)
+        # Not before: whoever waits for this line may send a signal from now on.
+        base.log.info("keeper_opened", settings=base.settings.public(), port=self.port)
         if oracle is not None:
             oracle.service.start()
         listening = asyncio.create_task(heads.run()) if heads is not None else None
@@ -71,7 +72,7 @@ class Keeper:
                 listening.cancel()
                 await asyncio.gather(listening, return_exceptions=True)
             await self.close()
-        self._base.log.info("keeper_stopped")
+        base.log.info("keeper_stopped")
 
     async def close(self) -> None:
         """Close everything."""

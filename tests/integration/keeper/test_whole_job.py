@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -31,6 +32,7 @@ from keeper_support import (
     signer_of,
 )
 from prometheus_client.parser import text_string_to_metric_families
+from structlog.typing import EventDict
 
 from workdeed.chain.books import JobState
 from workdeed.chain.errors import ChainError
@@ -38,8 +40,9 @@ from workdeed.chain.keys import LocalSigner
 from workdeed.chain.rpc import RpcClient
 from workdeed.intent import Spec, load_spec
 from workdeed.keeper.errors import KeeperError
-from workdeed.keeper.run import Keeper
+from workdeed.keeper.run import Keeper, run
 from workdeed.keeper.settings import KeeperSettings
+from workdeed.logs import set_up
 from workdeed.node.run import Node
 from workdeed.node.settings import NodeSettings
 from workdeed.protocol.figures import UNIT
@@ -383,6 +386,28 @@ open_windows = 2
     text = json.dumps(lines)
     for index in (KEEPER, ORACLE_KEYS):
         assert key_of(index).hex() not in text
+
+
+async def test_a_keeper_that_says_that_it_opened_stops_at_a_signal(world: World) -> None:
+    """One that came at once ended it without closing anything: it was not listened for yet."""
+    lost = []
+
+    def stop(_: object, __: str, event: EventDict) -> EventDict:
+        if event["event"] == "keeper_opened":
+            os.kill(os.getpid(), signal.SIGTERM)
+        return event
+
+    set_up(first=[stop])
+    before = signal.signal(signal.SIGTERM, lambda *_: lost.append("SIGTERM"))
+    try:
+        keeper = asyncio.create_task(run(world.keeper_settings()))
+        while not (lost or keeper.done()):  # noqa: ASYNC110 - one of both comes to pass
+            await asyncio.sleep(0.05)
+        keeper.cancel()
+        await asyncio.gather(keeper, return_exceptions=True)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert lost == []
 
 
 async def test_two_keepers_with_one_sender_do_not_run_side_by_side(world: World) -> None:
