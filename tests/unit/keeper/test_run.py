@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import socket
 from pathlib import Path
 
 import pytest
 
+from scripts._demo.ports import free_port
 from workdeed.chain.deployment import REQUIRED, DeployedContract, Deployment, save_deployment
 from workdeed.keeper.dryrun import dry
 from workdeed.keeper.errors import StartError
@@ -18,12 +18,9 @@ from workdeed.protocol.signing import to_checksum
 
 
 def settings(folder: Path, **changes: object) -> KeeperSettings:
-    with socket.socket() as server:
-        server.bind(("127.0.0.1", 0))
-        port = server.getsockname()[1]
     content: dict[str, object] = {
         "chain": {
-            "rpc_urls": [f"http://user:secret@127.0.0.1:{port}"],
+            "rpc_urls": [f"http://user:secret@127.0.0.1:{free_port()}"],
             "chain_id": 31_337,
             "deployment": folder / "31337.json",
         },
