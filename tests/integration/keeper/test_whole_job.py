@@ -115,7 +115,7 @@ class World:
                 "enabled": True,
                 "turn_seconds": 1.0,
                 "probe_interval": 0.3,
-                "probe_timeout": 0.5,
+                "probe_timeout": 2.0,
                 "open_windows": 2,
             },
             "dispatch": {"verify_seconds": 1.0},
