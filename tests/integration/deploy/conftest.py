@@ -26,7 +26,9 @@ from web3 import HTTPProvider, Web3
 
 ROOT = Path(__file__).resolve().parents[3]
 LISTENING = re.compile(r"Listening on 127\.0\.0\.1:(\d+)")
-START_SECONDS = 30
+START_SECONDS = 60
+PATIENCE_SECONDS = 600
+"""After which a test gives up: many times what ape takes to start."""
 
 
 @pytest.fixture(scope="session")
@@ -214,7 +216,7 @@ def rpc(chain: Chain) -> Iterator[Rpc]:
                 chain.web3.eth.wait_for_transaction_receipt(sent)
             fault.seen.set()
             if fault.hold is not None:
-                fault.hold.wait(START_SECONDS)
+                fault.hold.wait(PATIENCE_SECONDS)
             self.close_connection = True
 
         def _answer(self, content: bytes) -> None:

@@ -18,7 +18,15 @@ from web3 import Web3
 from web3.contract import Contract
 from web3.exceptions import ContractLogicError
 
-from tests.integration.deploy.conftest import Chain, Deploy, Fault, Rpc, Standing, StartChain
+from tests.integration.deploy.conftest import (
+    PATIENCE_SECONDS,
+    Chain,
+    Deploy,
+    Fault,
+    Rpc,
+    Standing,
+    StartChain,
+)
 from workdeed.chain.deployment import Deployment, load_deployment
 
 pytestmark = pytest.mark.anvil
@@ -162,7 +170,8 @@ def test_a_killed_run_is_taken_up(chain: Chain, rpc: Rpc, deploy: Deploy, record
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    assert rpc.fault.seen.wait(60)
+    assert rpc.fault.seen.wait(PATIENCE_SECONDS)
+    killed.send_signal(signal.SIGSTOP)  # it gives up an answer that does not come
     second = deploy(chain.url)
     assert (second.exit_code, "another process" in second.output) == (1, True)
     killed.send_signal(signal.SIGKILL)
