@@ -142,6 +142,7 @@ class Ledger:
         self.contracts = contracts
         self.jobs: dict[int, Account] = {}
         self.reports: list[int] = []
+        self.roots: dict[int, bytes] = {}
         self.vetoed: list[int] = []
         self.shares: dict[int, Shares] = {}
         self.flushed: dict[int, dict[str, int]] = defaultdict(lambda: dict.fromkeys(POTS, 0))
@@ -258,6 +259,7 @@ class Ledger:
 
     def _on_OracleCommittee_ReportSubmitted(self, event: Mapping[str, Any]) -> None:  # noqa: N802
         self.reports.append(event["window"])
+        self.roots[event["window"]] = bytes(event["root"])
 
     def _on_TestUSD_Transfer(self, event: Mapping[str, Any]) -> None:  # noqa: N802
         sender, receiver, amount = event.values()
