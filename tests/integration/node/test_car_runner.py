@@ -1,7 +1,6 @@
 """The Container App Runner with Podman and a registry that asks for a login."""
 
 import secrets
-import socket
 import subprocess
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
@@ -11,6 +10,7 @@ from typing import Any
 import pytest
 from container_support import KEY, make_driver
 
+from scripts._demo.ports import free_port
 from tests.podman import PASSWORD, READER, Podman, Registry
 from workdeed.intent import Spec, load_spec
 from workdeed.node.drivers.base import Limits, Phase, Task, TaskKey
@@ -353,8 +353,7 @@ async def test_an_image_that_is_too_large_is_refused_and_removed(
 
 
 async def test_a_registry_that_is_down_is_asked_again(runner: CarRunner):
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     pulls = 0
     pull = runner._images.pull
 

@@ -16,6 +16,7 @@ import pytest
 from container_support import KEY, LOG_BYTES, fetch, make_driver, printed, shell, task
 from node_support import eventually
 
+from scripts._demo.ports import free_port
 from tests.podman import Podman
 from workdeed.node.drivers.base import Bind, Limits, Phase, Published, TaskKey
 from workdeed.node.drivers.container import Container, ContainerDriver
@@ -46,8 +47,7 @@ def app(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return int(free.getsockname()[1])
+    return free_port()
 
 
 @pytest.fixture

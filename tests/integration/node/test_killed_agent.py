@@ -249,6 +249,11 @@ async def between_old_and_new(scene: Scene) -> None:
     await replacing(scene)
     # Without the chain the end of the old one, which has begun, goes on, and the new one waits.
     scene.rpcs[0].down = True
+
+    async def knows() -> bool:
+        return (await scene.client.get("/readyz"))[0] == 503
+
+    await eventually(knows, "the look at the chain that fails")
     for pid in services(scene):
         os.kill(pid, signal.SIGKILL)
     await scene.says(0, state="stopped")
