@@ -18,6 +18,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from scripts._demo.ports import free_port
@@ -27,6 +28,8 @@ BUSYBOX = Path("/bin/busybox")
 PLUGINS = Path("/usr/lib/cni/bridge")
 REGISTRY = "docker-registry"
 START_SECONDS = 60.0
+_PODMANS_OWN = 88
+"""10.88.0.0/16 is that of the network which every engine has."""
 
 READER = "reader"
 PASSWORD = "open sesame"
@@ -235,9 +238,16 @@ class Registry:
 def _own_subnet() -> tuple[int, socket.socket]:
     """Return a number from 64 to 127, and what keeps it from all others on this machine while open.
 
-    Engines that draw networks from the same addresses give two containers the same one.
+    Engines that draw networks from the same addresses give two containers the same one. Where the
+    machine has networks of its own, there is nothing left to draw from.
     """
-    for number in secrets.SystemRandom().sample(range(64, 128), 64):
+    addresses = [one.address for many in psutil.net_if_addrs().values() for one in many]
+    free = [
+        number
+        for number in range(64, 128)
+        if number != _PODMANS_OWN and not any(one.startswith(f"10.{number}.") for one in addresses)
+    ]
+    for number in secrets.SystemRandom().sample(free, len(free)):
         held = socket.socket(socket.AF_UNIX)
         try:
             # Without a file: it is free again when its process ends, however that comes about.

@@ -71,7 +71,7 @@ def inspected(podman: Podman, container: str) -> dict[str, Any]:
 async def output(driver: ContainerDriver, task_: Any) -> str:
     """Run a task to its end; return what it printed."""
     handle = await driver.start(task_)
-    await driver.wait(handle, 30)
+    await driver.wait(handle, 120)
     return (await driver.logs(handle, 1_000_000)).decode()
 
 
@@ -327,12 +327,14 @@ async def test_services_of_a_job_reach_each_other_and_no_other_job(
     server = await driver.recover(KEY)
     assert server is not None
     address = await driver.address(server)
-    script = f"printf 'GET / HTTP/1.0\\r\\n\\r\\n' | nc -w 3 {address} 8080 || echo unreachable"
+    ask = f"printf 'GET / HTTP/1.0\\r\\n\\r\\n' | nc -w 3 {address} 8080"
     sibling = TaskKey(KEY.escrow, KEY.job_id, KEY.license_id, 1, "sibling")
     stranger = TaskKey(KEY.escrow, KEY.job_id + 1, KEY.license_id, 0)
+    # It takes a moment to listen; who comes second asks one that does.
+    scripts = {sibling: f"until {ask}; do sleep 0.1; done", stranger: f"{ask} || echo unreachable"}
     lines = [
         (await output(driver, shell(podman.image(), app, script, key=key))).splitlines()
-        for key in (sibling, stranger)
+        for key, script in scripts.items()
     ]
     assert [one[-1] for one in lines] == ["hello", "unreachable"]
 
