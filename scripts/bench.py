@@ -10,7 +10,9 @@ import json
 import os
 import platform
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
@@ -19,6 +21,7 @@ from typing import Any
 
 import click
 from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from scripts._bench import chain, dispatch, evidence, follower, merkle, runtime, scale
@@ -130,31 +133,70 @@ def measure_on_chain(names: Sequence[str], sizes: Sizes) -> Figures:
     return content
 
 
-def measure_all(
-    names: Sequence[str], sizes: Sizes, *, full_peer: bool, write_plot: bool
-) -> Iterator[Figures]:
-    """Yield what each benchmark found, as parts of the output."""
-    network: Figures | None = None
+@dataclass(frozen=True)
+class Part:
+    """What is measured in one go: a title for who waits, and what returns a part of the output."""
+
+    title: str
+    measure: Callable[[], Figures]
+
+
+def parts(
+    names: Sequence[str], sizes: Sizes, found: Figures, *, full_peer: bool, write_plot: bool
+) -> Iterator[Part]:
+    """Yield what is to be measured; a later part may use what was `found` by an earlier one."""
     if "network" in names:
-        network = measure_network(sizes)
-        yield {"network": network}
+        title = f"network, a window of {sizes.nodes:,} nodes and {sizes.placements:,} placements"
+        yield Part(title, lambda: {"network": measure_network(sizes)})
     if "merkle" in names:
-        yield {"merkle": merkle.run(sizes.leaves, sizes.repeat, full_peer=full_peer)}
+        yield Part(
+            f"merkle, {sizes.leaves:,} leaves beside the npm package",
+            lambda: {"merkle": merkle.run(sizes.leaves, sizes.repeat, full_peer=full_peer)},
+        )
     on_chain = [name for name in names if name in ON_CHAIN]
     if on_chain:
-        yield measure_on_chain(on_chain, sizes)
+        title = f"{' and '.join(on_chain)}, {sizes.logs:,} logs of a local chain"
+        yield Part(title, lambda: measure_on_chain(on_chain, sizes))
     if "runtime" in names:
-        yield {
-            "runtime": runtime.run(
-                starts=sizes.starts,
-                jobs=sizes.jobs,
-                rest_seconds=sizes.rest_seconds,
-                replicas=sizes.replicas,
-            )
-        }
+        yield Part(
+            f"runtime, {sizes.jobs} jobs on an agent and an update of {sizes.replicas} replicas",
+            lambda: {"runtime": measure_runtime(sizes)},
+        )
     if "scale" in names:
         path = scale.PLOT if write_plot else None
-        yield {"scale": scale.run(network, members=sizes.members, path=path)}
+        yield Part(
+            "scale, networks of several sizes",
+            lambda: {
+                "scale": scale.run(found.get("network"), members=sizes.members, path=path),
+            },
+        )
+
+
+def measure_runtime(sizes: Sizes) -> Figures:
+    """Return the figures of an agent and of an update of many."""
+    return runtime.run(
+        starts=sizes.starts,
+        jobs=sizes.jobs,
+        rest_seconds=sizes.rest_seconds,
+        replicas=sizes.replicas,
+    )
+
+
+@contextmanager
+def waiting(console: Console, title: str) -> Iterator[None]:
+    """Say what is measured and for how long: by the second on a terminal, elsewhere by lines."""
+    if console.is_terminal:
+        columns = SpinnerColumn(finished_text=" "), TextColumn("{task.description}")
+        with Progress(*columns, TimeElapsedColumn(), console=console) as progress:
+            task = progress.add_task(title, total=1)
+            yield
+            progress.update(task, completed=1)
+        return
+    began = time.monotonic()
+    console.print(f"{title} ...", highlight=False, soft_wrap=True)
+    yield
+    spent = time.monotonic() - began
+    console.print(f"{title}: took {spent:.0f} s", highlight=False, soft_wrap=True)
 
 
 def rows(content: Mapping[str, Any]) -> Iterator[Row]:
@@ -273,13 +315,13 @@ def _most(figure: str, value: float, most: float, unit: str) -> Row:
     return Row(figure, f"{value:,.2f} {unit}", f"<= {most:,.0f} {unit}", value > most)
 
 
-def show(content: Mapping[str, Any]) -> None:
+def show(console: Console, content: Mapping[str, Any]) -> None:
     """Print the table."""
     table = Table("figure", "measured", "target", "peer in the same run", title="benchmarks")
     for row in rows(content):
         style = "yellow" if row.missed else None
         table.add_row(row.figure, row.value, row.target, row.peer, style=style)
-    Console().print(table)
+    console.print(table)
 
 
 def load(path: Path) -> Figures:
@@ -323,17 +365,18 @@ def main(
 ) -> None:
     """Run all benchmarks, or those that are named."""
     sizes = replace(QUICK if quick else Sizes(), **{k: v for k, v in given.items() if v})
-    content = load(OUTPUT)
+    content, console = load(OUTPUT), Console()
     found: Figures = {}
+    todo = list(parts(names or NAMES, sizes, found, full_peer=full_peer, write_plot=write_plot))
     try:
-        chosen = names or NAMES
-        for part in measure_all(chosen, sizes, full_peer=full_peer, write_plot=write_plot):
-            found |= part
+        for number, part in enumerate(todo, start=1):
+            with waiting(console, f"{number} of {len(todo)}: {part.title}"):
+                found |= part.measure()
             save(OUTPUT, content | {"machine": machine()} | found)
     except BenchError as error:
         sys.exit(str(error))
     finally:
-        show(found)
+        show(console, found)
 
 
 if __name__ == "__main__":

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
+from rich.console import Console
 
 from scripts import bench
 from scripts._bench import follower, merkle, runtime, silverback
@@ -83,6 +86,54 @@ class TestRows:
         peers = FOLLOWER["peers"] | {"silverback": {"p50_ms": 30.0, "p99_ms": 90.0}}
         _, live = bench.rows({"follower": FOLLOWER | {"peers": peers}})
         assert live.peer == "Silverback p50 30 ms, p99 90 ms"
+
+
+class TestProgress:
+    @pytest.fixture
+    def measured(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+        """What is measured, without its work."""
+        done: list[str] = []
+        monkeypatch.setattr(bench, "OUTPUT", tmp_path / "bench.json")
+        monkeypatch.setattr(bench, "measure_network", lambda _: done.append("network") or {"n": 1})
+        monkeypatch.setattr(
+            bench.scale,
+            "run",
+            lambda network, **_: done.append(f"scale of {network}") or {"points": []},
+        )
+        monkeypatch.setattr(bench, "rows", lambda _: [])
+        return done
+
+    def test_who_waits_is_told_what_is_measured_before_and_after(self, measured: list[str]) -> None:
+        result = CliRunner().invoke(bench.main, ["scale", "network", "--quick"])
+        assert result.exit_code == 0, result.output
+        assert measured == ["network", "scale of {'n': 1}"]
+        told = [line for line in result.output.splitlines() if " of 2: " in line]
+        title = "1 of 2: network, a window of 500 nodes and 5,000 placements"
+        assert told[0] == f"{title} ..."
+        assert told[1].startswith(f"{title}: took ")
+        assert told[2:] == [
+            "2 of 2: scale, networks of several sizes ...",
+            "2 of 2: scale, networks of several sizes: took 0 s",
+        ]
+
+    def test_on_a_terminal_the_time_goes_on(self) -> None:
+        screen = io.StringIO()
+        with bench.waiting(Console(file=screen, force_terminal=True, width=80), "1 of 1: merkle"):
+            pass
+        assert "1 of 1: merkle" in screen.getvalue()
+        assert "0:00:00" in screen.getvalue()
+
+    def test_a_part_that_fails_is_not_said_to_be_done(
+        self, measured: list[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fail(_: object) -> None:
+            raise BenchError("network: it ended with 1")
+
+        monkeypatch.setattr(bench, "measure_network", fail)
+        result = CliRunner().invoke(bench.main, ["network"])
+        assert result.exit_code == 1
+        assert "took" not in result.output
+        assert measured == []
 
 
 class TestOutput:
