@@ -22,7 +22,7 @@ from typing import Any
 import click
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-from rich.table import Table
+from rich.table import Column, Table
 
 from scripts._bench import chain, dispatch, evidence, follower, merkle, runtime, scale
 from scripts._bench.process import ROOT, BenchError, Figures, measure
@@ -317,7 +317,8 @@ def _most(figure: str, value: float, most: float, unit: str) -> Row:
 
 def show(console: Console, content: Mapping[str, Any]) -> None:
     """Print the table."""
-    table = Table("figure", "measured", "target", "peer in the same run", title="benchmarks")
+    peer = Column("peer in the same run", overflow="fold")
+    table = Table("figure", "measured", "target", peer, title="benchmarks")
     for row in rows(content):
         style = "yellow" if row.missed else None
         table.add_row(row.figure, row.value, row.target, row.peer, style=style)
