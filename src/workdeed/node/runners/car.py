@@ -27,6 +27,7 @@ from workdeed.node.errors import DriverError, RunnerError
 from workdeed.node.files import private_directory, remove_tree
 from workdeed.node.runners.base import Order, Plan, RunnerContext
 from workdeed.node.runners.image_reference import ImageReference, full_name, hex_of
+from workdeed.node.tasks import Unbroken
 
 _MB: Final = 1_000_000
 _FIRST_PAUSE_SECONDS: Final = 1.0
@@ -49,6 +50,7 @@ class CarRunner:
         self._trees = private_directory(self._directory / "trees")
         if isinstance(self._driver, ContainerDriver):
             self._driver.image_records.take_over(self._directory / "images.json")
+        self._pulls = Unbroken()
         self._pauses = (_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS)
 
     async def problem(self) -> str:
@@ -278,7 +280,7 @@ class CarRunner:
 
         # The engine goes on when the caller gives up. What it brings must be recorded then too: by
         # a login, it would be anybody's otherwise.
-        return await asyncio.shield(asyncio.ensure_future(bring()))
+        return await self._pulls.do(bring())
 
     async def _bring(
         self, order: Order, reference: ImageReference, tag: str, login: Login | None
