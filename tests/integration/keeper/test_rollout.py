@@ -151,7 +151,7 @@ class World:
     async def until_told(self, reason: str) -> RolloutProgress:
         """Wait until the keeper tells of the rollout what it waits for."""
         async with asyncio.timeout(PATIENCE):
-            while reason not in (found := await self.progress()).reason:  # noqa: ASYNC110
+            while reason not in (found := await self.progress()).reason:  # noqa: ASYNC110 - it has its own pace
                 await asyncio.sleep(0.05)
         return found
 

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from node_support import ESCROW, LICENSE_ID, Repository, eventually, marked, spec_document
 
+from scripts._demo.ports import free_port
 from workdeed.intent import GitSource, Spec, SpecError, load_spec
 from workdeed.node.drivers.base import TaskKey
 from workdeed.node.drivers.process import ProcessDriver
@@ -432,9 +433,7 @@ async def test_a_path_without_a_repository_or_inside_the_agents_state_is_refused
 @pytest.fixture
 async def served(repository: Repository, hello: str) -> AsyncIterator[str]:
     """The repository behind git's own server, which gives commits by branch and by name."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     arguments = ["daemon", "--listen=127.0.0.1", f"--port={port}", "--export-all", "--reuseaddr"]
     process = await asyncio.create_subprocess_exec(
         "git",

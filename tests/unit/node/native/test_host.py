@@ -23,6 +23,8 @@ from workdeed.node.native.member import Bounds, Member
 from workdeed.node.native.order import CHANNEL, Order
 from workdeed.node.runners.native_control import NativeControl
 
+from ..job_support import until
+
 PLUGIN = '''
 """A plugin that does whatever a test wants."""
 import asyncio, os, subprocess, time
@@ -135,15 +137,6 @@ class Running:
 
 
 Start = Callable[..., Awaitable[Running]]
-
-
-async def eventually(condition: Callable[[], bool], what: str) -> None:
-    """Wait until `condition` holds; fail with `what` after a time no healthy run needs."""
-    for _ in range(3_000):
-        if condition():
-            return
-        await asyncio.sleep(0.02)
-    pytest.fail(f"{what} did not happen")
 
 
 def alive(pid: int) -> bool:
@@ -260,7 +253,7 @@ async def test_a_host_that_stood_still_itself_finds_the_answers_that_came_meanwh
     """The end of their time was seen first, and well instances were ended for it."""
     running = await start(bounds=replace(QUICK, hang=0.5))
     napping = asyncio.create_task(running.ask("nap"))
-    await eventually((running.tree / "instances" / "main" / "naps").exists, "the nap")
+    await until((running.tree / "instances" / "main" / "naps").exists, "the nap")
     time.sleep(2)  # noqa: ASYNC251 - as on a machine that gives it no time
     assert await napping == "awake"
     assert running.restarts() == 0
@@ -269,7 +262,7 @@ async def test_a_host_that_stood_still_itself_finds_the_answers_that_came_meanwh
 async def test_a_plugin_that_hangs_unasked_is_found_out(start: Start):
     running = await start(bounds=IMPATIENT)
     os.kill(running.pid(), signal.SIGSTOP)
-    await eventually(lambda: running.restarts() > 0, "a restart")
+    await until(lambda: running.restarts() > 0, "a restart")
     await running.until("")
     assert running.restarts() == 1
 
@@ -301,7 +294,7 @@ async def test_an_instance_that_can_not_start_says_why_and_is_tried_again(
     start: Start, config: dict[str, Any], reason: str
 ):
     running = await start(well=False, **config)
-    await eventually(lambda: running.restarts() > 1, "another try")
+    await until(lambda: running.restarts() > 1, "another try")
     health = running.host.health()["main"]
     assert not health["well"]
     assert str(health["problem"]).startswith(reason)
@@ -375,7 +368,7 @@ async def test_processes_that_a_plugin_started_end_with_it(start: Start):
     pid = await running.ask("child")
     assert alive(pid)
     await running.end()
-    await eventually(lambda: not alive(pid), "its end")
+    await until(lambda: not alive(pid), "its end")
 
 
 async def test_sigterm_to_all_processes_of_a_service_cuts_no_stop_short(
@@ -391,7 +384,7 @@ async def test_sigterm_to_all_processes_of_a_service_cuts_no_stop_short(
     assert running.pid() == pid
     ending = asyncio.create_task(running.end())
     parts = running.tree / "instances" / "main" / "parts"
-    await eventually(parts.exists, "the stop")
+    await until(parts.exists, "the stop")
     os.kill(pid, signal.SIGTERM)
     parting.unlink()
     await ending
@@ -403,7 +396,7 @@ async def test_what_a_plugin_started_ends_by_sigterm(start: Start, how: str):
     running = await start()
     pid = await running.ask(how)
     os.kill(pid, signal.SIGTERM)
-    await eventually(lambda: not alive(pid), "its end")
+    await until(lambda: not alive(pid), "its end")
 
 
 FORKING = """
